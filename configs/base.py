@@ -1,0 +1,88 @@
+"""Every key there is, each with its default. An experiment is this and what it changes."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0  # weights, data order, augmentation and dropout all come from it
+    config.batch_size = 16  # examples per step over all devices together
+    config.epochs = 100
+    config.deterministic = False  # bit-identical runs on a GPU too, at some cost in speed
+
+    data = config.data = ConfigDict()
+    data.name = "lgg_mri/kaggle"  # <data set>/<variant>, a folder of data_dir once prepared
+    data.data_dir = "data"  # where prepared data sets lie
+    data.raw_dir = ""  # the publisher's folder, its parent or the zip; needed to prepare only
+    data.train = "fold_0+fold_1+fold_2"
+    data.validation = "fold_3"
+    data.test = "fold_4"
+    data.size = (256, 256)  # the model's input; masks are scored at their stored size
+    data.normalisation = "volume_percentile"  # see brainseg_jax/normalise.py
+    data.cache = "device"  # device | host | none: where the training split lies, decoded
+    data.skip_bad_files = False  # while preparing: skip unreadable raw files and list them
+    data.only_tumour = False  # train on the slices with tumour alone
+    data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
+
+    model = config.model = ConfigDict()
+    model.name = "resunet"  # a module of brainseg_jax/models
+    model.options = ConfigDict()  # arguments of that module's Model
+    config.compute_dtype = "float32"  # or bfloat16: activations only, weights stay float32
+    config.init_from = ""  # a workdir whose best weights to start from
+
+    # Weighted sum of losses: <module of brainseg_jax/losses> = dict(weight=..., options).
+    config.losses = ConfigDict({"focal_tversky": {"weight": 1.0}})
+
+    optimizer = config.optimizer = ConfigDict()
+    optimizer.name = "adamw"  # adam | adamw
+    optimizer.b1 = 0.9
+    optimizer.b2 = 0.999
+    optimizer.eps = 1e-8
+    optimizer.weight_decay = 1e-4  # adamw only; kernels alone, no biases or norms
+    optimizer.clip = 1.0  # largest global gradient norm; 0: no clipping
+
+    schedule = config.schedule = ConfigDict()
+    schedule.name = "cosine"  # constant | cosine | step | plateau
+    schedule.rate = 1e-3
+    schedule.warmup_steps = 0
+    schedule.final = 0.0  # cosine: last rate as a share of the first
+    schedule.step_epochs = 30  # step: epochs between drops
+    schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
+    schedule.patience = 5  # plateau: epochs without improvement before a drop
+    schedule.minimum = 0.0  # plateau: the rate never falls below this
+
+    config.ema_decay = 0.0  # moving average of the weights, used for evaluation; 0: off
+
+    # Sizes are the largest change either way; 0 switches a part off.
+    augment = config.augment = ConfigDict()
+    augment.probability = 1.0  # of the spatial and of the intensity part, per example
+    augment.flip_horizontal = 0.5  # probabilities
+    augment.flip_vertical = 0.0
+    augment.rotation = 15.0  # degrees
+    augment.shift = 0.05  # of the image's size
+    augment.scale = 0.1  # 0.1: from 0.9 to 1.1
+    augment.shear = 0.0  # degrees
+    augment.gamma = 0.0  # 0.2: exponents from 1/1.2 to 1.2
+    augment.contrast = 0.1
+    augment.brightness = 0.1  # of the image's standard deviation
+    augment.noise = 0.0  # largest standard deviation
+
+    evaluation = config.evaluation = ConfigDict()
+    evaluation.every_epochs = 1
+    evaluation.batch_size = 16
+    evaluation.metric = "patient_dice"  # watched by plateau, early stopping and best: see README
+    evaluation.mode = "max"  # or min
+    evaluation.patience = 0  # epochs without improvement before training stops; 0: never
+    evaluation.threshold = 0.5
+    evaluation.empty = "one"  # what a metric gives for two empty masks: one | zero | nan
+    evaluation.mirror = False  # average over mirror images at test time
+
+    config.parallel = ConfigDict({"mode": "pmap"})  # or mesh
+
+    logging = config.logging = ConfigDict()
+    logging.every_steps = 20  # fetch the losses from the devices
+
+    checkpoint = config.checkpoint = ConfigDict()
+    checkpoint.every_steps = 0  # besides the end of every epoch; 0: no more
+
+    return config.lock()
