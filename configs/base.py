@@ -8,26 +8,38 @@ def get_config() -> ConfigDict:
     config.seed = 0  # weights, data order, augmentation and dropout all come from it
     config.batch_size = 16  # examples per step over all devices together
     config.epochs = 100
-    config.deterministic = False  # bit-identical runs on a GPU too, at some cost in speed
+    config.deterministic = (
+        False  # bit-identical runs on a GPU too, at some cost in speed
+    )
 
     data = config.data = ConfigDict()
-    data.name = "lgg_mri/kaggle"  # <data set>/<variant>, a folder of data_dir once prepared
+    data.name = (
+        "lgg_mri/kaggle"  # <data set>/<variant>, a folder of data_dir once prepared
+    )
     data.data_dir = "data"  # where prepared data sets lie
-    data.raw_dir = ""  # the publisher's folder, its parent or the zip; needed to prepare only
+    data.raw_dir = (
+        ""  # the publisher's folder, its parent or the zip; needed to prepare only
+    )
     data.train = "fold_0+fold_1+fold_2"
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     data.normalisation = "volume_percentile"  # see brainseg_jax/normalise.py
-    data.cache = "device"  # device | host | none: where the training split lies, decoded
-    data.skip_bad_files = False  # while preparing: skip unreadable raw files and list them
+    data.cache = (
+        "device"  # device | host | none: where the training split lies, decoded
+    )
+    data.skip_bad_files = (
+        False  # while preparing: skip unreadable raw files and list them
+    )
     data.only_tumour = False  # train on the slices with tumour alone
     data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
 
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
-    config.compute_dtype = "float32"  # or bfloat16: activations only, weights stay float32
+    config.compute_dtype = (
+        "float32"  # or bfloat16: activations only, weights stay float32
+    )
     config.init_from = ""  # a workdir whose best weights to start from
 
     # Weighted sum of losses: <module of brainseg_jax/losses> = dict(weight=..., options).
@@ -70,11 +82,17 @@ def get_config() -> ConfigDict:
     evaluation = config.evaluation = ConfigDict()
     evaluation.every_epochs = 1
     evaluation.batch_size = 16
-    evaluation.metric = "patient_dice"  # watched by plateau, early stopping and best: see README
+    evaluation.metric = (
+        "patient_dice"  # watched by plateau, early stopping and best: see README
+    )
     evaluation.mode = "max"  # or min
-    evaluation.patience = 0  # epochs without improvement before training stops; 0: never
+    evaluation.patience = (
+        0  # epochs without improvement before training stops; 0: never
+    )
     evaluation.threshold = 0.5
-    evaluation.empty = "one"  # what a metric gives for two empty masks: one | zero | nan
+    evaluation.empty = (
+        "one"  # what a metric gives for two empty masks: one | zero | nan
+    )
     evaluation.mirror = False  # average over mirror images at test time
 
     config.parallel = ConfigDict({"mode": "pmap"})  # or mesh

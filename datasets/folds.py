@@ -37,11 +37,15 @@ def assign_folds(
     sizes = np.zeros(folds, int)
     table: dict[str, int] = {}
     for key in sorted(strata):
-        ordered = sorted(strata[key], key=lambda name: (patients[name].tumour_volume, name))
+        ordered = sorted(
+            strata[key], key=lambda name: (patients[name].tumour_volume, name)
+        )
         for start in range(0, len(ordered), folds):
             shuffled = rng.permutation(folds)
             smallest_first = shuffled[np.argsort(sizes[shuffled], kind="stable")]
-            for name, fold in zip(ordered[start : start + folds], smallest_first, strict=False):
+            for name, fold in zip(
+                ordered[start : start + folds], smallest_first, strict=False
+            ):
                 table[name] = int(fold)
                 sizes[fold] += 1
     return dict(sorted(table.items()))
