@@ -1,0 +1,222 @@
+"""Prediction inputs and outputs as files: pictures found, grouped, read and written."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from absl import logging
+from jaxtyping import Bool, UInt8
+
+ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+
+
+class UnreadableImage(ValueError):
+    """Names the file, what is wrong with it, and the remedy."""
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Files, and folders with all below them, in natural order: slice 2 before 10.
+
+    A file named `*_mask` is a data set's truth or an earlier prediction: it is left out,
+    and the log says how many were.
+    """
+    given = [Path(path) for path in paths]
+    found = {file.absolute(): file for path in given for file in _pictures(path)}
+    images = [file for file in found.values() if not file.stem.endswith("_mask")]
+    masks = len(found) - len(images)
+    if not images:
+        raise FileNotFoundError(
+            f"No images in {', '.join(map(str, given)) or 'an empty list of paths'}"
+            f" ({masks} *_mask files left out). Files that end in {', '.join(ENDINGS)}"
+            " are read, in folders and all folders below them."
+        )
+    if masks:
+        logging.info("Left out %d files named *_mask.", masks)
+    return sorted(images, key=_natural)
+
+
+def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
+    """Which slices belong together, each volume sorted by slice number as an integer.
+
+    A volume is a folder. Where file names within one folder differ before a last
+    `_<number>`, each beginning is a volume of its own, named like a pattern:
+    `scans/TCGA_CS_4941_*`. A volume of one file is a slice without its neighbours.
+    """
+    folders: dict[Path, dict[str, list[Path]]] = {}
+    for path in sorted(map(Path, paths), key=_natural):
+        series = folders.setdefault(path.parent, {})
+        series.setdefault(_series(path), []).append(path)
+    volumes = {}
+    for folder, series in folders.items():
+        for beginning, files in series.items():
+            own = len(series) > 1 and beginning
+            volumes[str(folder / f"{beginning}*") if own else str(folder)] = files
+    return volumes
+
+
+def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {channels}"]:
+    """Pixels as they are stored, channels in the order of the file: red first.
+
+    Nothing is converted to fit: a repeated grey channel or a rescaled 16-bit range would
+    reach the model as an image unlike any it was trained on, and nobody would notice.
+    """
+    pixels = _decode(Path(path))
+    found = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    if pixels.dtype != np.uint8:
+        raise UnreadableImage(
+            f"{path} has {pixels.dtype} values; the model needs 8 bits per channel."
+            " Export it as 8-bit, with the intensity window of the training images."
+        )
+    if found == 4:
+        raise UnreadableImage(
+            f"{path} has a fourth channel (alpha, transparency). Save it without one."
+        )
+    if found != channels:
+        kinds = {1: "1 channel (grey)", 3: "3 channels (RGB)"}
+        raise UnreadableImage(
+            f"{path} has {kinds.get(found, f'{found} channels')}; the model needs"
+            f" {kinds.get(channels, f'{channels} channels')}. Give an image with the"
+            " same MRI sequences, in the same order, as the training images."
+        )
+    # OpenCV decodes colours as blue, green, red.
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], found)[..., ::-1])
+
+
+def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
+    """Writes a grey PNG with the mask's values as they are."""
+    if mask.dtype != np.uint8 or mask.ndim != 2:
+        raise ValueError(
+            f"{path}: a mask is uint8 with shape (height, width), not"
+            f" {mask.dtype} {mask.shape}; say which value stands for each class."
+        )
+    return write_png(path, mask)
+
+
+def write_png(
+    path: str | Path, pixels: UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
+) -> Path:
+    """Writes a grey or RGB PNG; the name must say so, or other programs misread it."""
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"{path} would hold a PNG; give it a name that ends in .png.")
+    _, encoded = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[..., ::-1])
+    return write_atomically(path, encoded.tobytes())
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Writes the whole file or none of it; makes the folders above it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def display(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+    """An RGB picture: three channels as they are, of any other number the first, grey."""
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise ValueError(
+            "A picture is made of uint8 values with shape (height, width, channels), not"
+            f" {image.dtype} {image.shape}."
+        )
+    return image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    colour: tuple[int, int, int],
+    *,
+    opacity: float = 1.0,
+    outline: bool = False,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Paints the pixels of the mask; `outline`: only those at its border."""
+    if image.shape[:2] != mask.shape:
+        raise ValueError(
+            f"A mask of shape {mask.shape} does not fit an image of {image.shape[:2]};"
+            " bring the mask to the image's own resolution first."
+        )
+    painted = mask.astype(bool)
+    if outline:
+        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+        # OpenCV takes what lies beyond the edge for mask unless a value is given.
+        inside = cv2.erode(
+            painted.astype(np.uint8),
+            cross,
+            borderType=cv2.BORDER_CONSTANT,
+            borderValue=(0,),
+        )
+        painted &= inside == 0
+    result = image.copy()
+    blend = (1 - opacity) * image[painted] + opacity * np.asarray(colour, float)
+    result[painted] = np.rint(blend)
+    return result
+
+
+def _pictures(path: Path) -> list[Path]:
+    """A file itself, or what a folder holds; hidden files are other programs' leftovers."""
+    if path.is_dir():
+        below = [(file, file.relative_to(path).parts) for file in path.rglob("*")]
+        return [
+            file
+            for file, parts in below
+            if file.suffix.lower() in ENDINGS
+            and not any(part.startswith(".") for part in parts)
+            and file.is_file()
+        ]
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give an image or a folder.")
+    if path.suffix.lower() not in ENDINGS:
+        raise UnreadableImage(
+            f"{path} is no image that can be read: the name must end in"
+            f" {', '.join(ENDINGS)}."
+        )
+    return [path]
+
+
+def _decode(path: Path) -> np.ndarray:
+    """The one page of a file, with whatever channels and bits it has; colours as BGR."""
+    content = path.read_bytes()
+    pages: tuple[np.ndarray, ...] = ()
+    # Older OpenCV fills the missing part of a JPEG with grey instead of refusing it.
+    jpeg = content.startswith(b"\xff\xd8")
+    cut_short = jpeg and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    if content and not cut_short:
+        try:
+            encoded = np.frombuffer(content, np.uint8)
+            pages = tuple(cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED)[1])
+        except cv2.error:
+            pages = ()
+    if not pages:
+        raise UnreadableImage(
+            f"{path} cannot be decoded: its {len(content)} bytes are truncated, damaged"
+            " or no TIFF, PNG or JPEG. Copy or export it again."
+        )
+    if len(pages) > 1:
+        raise UnreadableImage(
+            f"{path} holds {len(pages)} pages, and a slice is one. Save each page as a"
+            " file of its own, numbered <name>_1, <name>_2, ..."
+        )
+    return pages[0]
+
+
+def _series(path: Path) -> str:
+    """What comes before a last number: `TCGA_CS_4941_` of `TCGA_CS_4941_12.tif`."""
+    match = re.fullmatch(r"(.+[_-])\d+", path.stem)
+    return match[1] if match else ""
+
+
+def _natural(path: Path) -> tuple[list[list[str | int]], str]:
+    """Sorts the digits in a name as numbers; `01` and `1` by the whole name."""
+    parts = [re.split(r"(\d+)", part) for part in path.with_suffix("").parts]
+    numbered: list[list[str | int]] = [
+        [int(text) if place % 2 else text for place, text in enumerate(part)]
+        for part in parts
+    ]
+    return numbered, str(path)
