@@ -1,4 +1,4 @@
-"""Divides whole patients into folds: stratified, from a seed, the same on every machine."""
+"""Divides whole patients into folds: stratified, from a seed, alike on every machine."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Patient(NamedTuple):
-    """What the division looks at: where a patient was scanned and how large the tumour is (voxels)."""
+    """What the division looks at: the place of the scan, and the tumour in voxels."""
 
     institution: str
     tumour_volume: int
@@ -18,10 +18,10 @@ def assign_folds(
 ) -> dict[str, int]:
     """Gives each patient a fold, balanced over institutions and tumour volumes.
 
-    Within an institution, patients are ordered by tumour volume and dealt out in blocks of
-    one per fold, each block in a random order; an incomplete block goes to the smallest
-    folds. Institutions with fewer patients than folds are pooled into one stratum. With
-    fewer patients than folds there are as many folds as patients.
+    Within an institution, patients are ordered by tumour volume and dealt out in blocks
+    of one per fold, each block in a random order; an incomplete block goes to the
+    smallest folds. Institutions with fewer patients than folds are pooled into one
+    stratum. With fewer patients than folds there are as many folds as patients.
     """
     if not patients:
         raise ValueError("There are no patients to divide into folds.")

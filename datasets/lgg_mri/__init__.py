@@ -1,0 +1,1 @@
+"""Lower-grade glioma: axial MR slices with FLAIR abnormality masks (Kaggle, TCGA)."""

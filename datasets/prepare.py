@@ -1,0 +1,176 @@
+"""Builds a data set once: `prepare("lgg_mri/kaggle", data_dir, raw_dir)`.
+
+A data set is a package here: <name>/<name>_dataset_builder.py with a TFDS `Builder` that
+takes raw_dir and skip_bad_files and tells bytes_needed(). Its `phantom` configuration is
+built from synthetic raw files, which `write_<name's first word>` of phantom.py makes.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import os
+import pathlib
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow_datasets as tfds
+from absl import logging
+
+from datasets import phantom
+from datasets.raw import BadFile, MissingRawData
+
+__all__ = ["BadFile", "MissingRawData", "NoSpace", "prepare"]
+
+HERE = pathlib.Path(__file__).parent
+SPARE = 64 * 2**20  # bytes left free beyond the data set itself
+
+
+class NoSpace(OSError):
+    """The disk is too full to build; says how much is needed and how much there is."""
+
+
+def prepare(
+    name: str,
+    data_dir: str | os.PathLike,
+    raw_dir: str | os.PathLike = "",
+    *,
+    skip_bad_files: bool = False,
+) -> pathlib.Path:
+    """The folder of the prepared data set, built first if need be.
+
+    Args:
+        name: data set and configuration, such as lgg_mri/kaggle.
+        raw_dir: the publisher's files; not needed for a phantom or once prepared.
+    """
+    module, variant = find_builder(name)
+    data_dir = pathlib.Path(data_dir).expanduser().absolute()
+    options = {"config": variant, "data_dir": data_dir, "file_format": "array_record"}
+    folder = pathlib.Path(module.Builder(**options).data_dir)
+    if folder.exists():
+        return report_existing(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with lock(folder.parent / ".lock"):
+        if folder.exists():
+            return report_existing(folder)
+        remove_leftovers(folder.parent)
+        if variant == "phantom" and not raw_dir:
+            raw_dir = write_phantom(name.split("/")[0], data_dir)
+        builder = module.Builder(
+            raw_dir=str(raw_dir), skip_bad_files=skip_bad_files, **options
+        )
+        require_space(data_dir, builder.bytes_needed())
+        tfds.disable_progress_bar()  # the builder shows its own
+        builder.download_and_prepare()
+    print(summary(folder))
+    return folder
+
+
+def find_builder(name: str) -> tuple[Any, str]:
+    """The builder module and the configuration that a name stands for."""
+    known = sorted(
+        file.parent.name
+        for file in HERE.glob("*/*_dataset_builder.py")
+        if file.name == f"{file.parent.name}_dataset_builder.py"
+    )
+    data_set, _, variant = name.partition("/")
+    if data_set not in known:
+        raise ValueError(f"No data set {data_set!r}; there are: {', '.join(known)}.")
+    module = importlib.import_module(f"datasets.{data_set}.{data_set}_dataset_builder")
+    variants = [config.name for config in module.Builder.BUILDER_CONFIGS]
+    if variant not in variants:
+        listed = ", ".join(f"{data_set}/{one}" for one in variants)
+        raise ValueError(f"No data set {name!r}; there are: {listed}.")
+    return module, variant
+
+
+def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:
+    """Synthetic raw files under data_dir/raw, whole or not at all."""
+    folder = data_dir / "raw" / f"{data_set}_phantom"
+    if folder.exists():
+        return folder
+    partial = folder.with_name(f"incomplete.{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    require_space(data_dir, 2 * phantom.bytes_written())  # raw files and data set
+    getattr(phantom, f"write_{data_set.split('_')[0]}")(partial)
+    partial.rename(folder)
+    return folder
+
+
+def require_space(folder: pathlib.Path, needed: int) -> None:
+    """Refuses before the first byte rather than after the last that fits."""
+    available = shutil.disk_usage(folder).free
+    if available < needed + SPARE:
+        raise NoSpace(
+            f"{folder} has {available:,} bytes free; preparing needs "
+            f"{needed + SPARE:,}. Free some, or choose another --config.data.data_dir."
+        )
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+    """Deletes what killed builds left; only under the lock, or a live one would go."""
+    for leftover in folder.glob("incomplete.*"):
+        logging.info("Removing %s, left by a build that was stopped.", leftover)
+        shutil.rmtree(leftover)
+
+
+@contextlib.contextmanager
+def lock(path: pathlib.Path) -> Iterator[None]:
+    """One process at a time; the system frees the lock of a process that dies."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another process is preparing {path.parent}; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def report_existing(folder: pathlib.Path) -> pathlib.Path:
+    """Says what is there; refuses a data set some of whose files have gone."""
+    missing = missing_files(folder)
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} is not a whole data set: it lacks {', '.join(missing)}. "
+            "Delete the folder and prepare again."
+        )
+    print(f"Already prepared; to build it anew, delete {folder}\n{summary(folder)}")
+    return folder
+
+
+def missing_files(folder: pathlib.Path) -> list[str]:
+    """Files that a finished build would have."""
+    described = ("dataset_info.json", "features.json", "metadata.json")
+    if absent := [name for name in described if not (folder / name).is_file()]:
+        return absent
+    splits = tfds.builder_from_directory(folder).info.splits.values()
+    return [
+        os.path.basename(file)
+        for split in splits
+        for file in split.filepaths
+        if not os.path.isfile(file)
+    ]
+
+
+def summary(folder: pathlib.Path) -> str:
+    """What a prepared data set holds, for a person to read."""
+    info = tfds.builder_from_directory(folder).info
+    metadata = info.metadata
+    patients = Counter(f"fold_{fold}" for fold in metadata["folds"].values())
+    lines = [
+        f"{info.full_name} in {folder}",
+        f"  {metadata['patients']} patients, {metadata['slices']} slices, "
+        f"{metadata['tumour_slices']} with tumour",
+        *(
+            f"  {name}: {patients[name]} patients, {split.num_examples} slices"
+            for name, split in info.splits.items()
+        ),
+    ]
+    if skipped := metadata["skipped"]:
+        lines.append(f"  {len(skipped)} bad files skipped, such as:")
+        lines += [f"    {bad['file']}: {bad['reason']}" for bad in skipped[:3]]
+    if metadata["synthetic"]:
+        lines.append("  PHANTOM: SYNTHETIC DATA. Scores on it say nothing of patients.")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Raw files as a publisher ships them, in a folder or a zip, and what is wrong there."""
+
+import functools
+import pathlib
+import zipfile
+from collections.abc import Sequence
+
+KEPT_IN_MESSAGE = 10
+
+
+class MissingRawData(FileNotFoundError):
+    """There is nothing to build from; says where to get it and how to pass it."""
+
+
+class BadFile(ValueError):
+    """Raw files that cannot be used; names them, the fault and the way round."""
+
+
+def bad_files(skipped: Sequence[dict[str, str]]) -> BadFile:
+    """One error for all faults, so that they can be mended in one go."""
+    lines = [f"  {bad['file']}: {bad['reason']}" for bad in skipped[:KEPT_IN_MESSAGE]]
+    if more := len(skipped) - len(lines):
+        lines.append(f"  ... and {more} more")
+    count = "1 raw file" if len(skipped) == 1 else f"{len(skipped)} raw files"
+    return BadFile(
+        f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
+        "Download or unpack the data again, or leave these slices out with "
+        "--config.data.skip_bad_files=True."
+    )
+
+
+class Folder:
+    """The files below a folder, under names relative to it, with forward slashes."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        files = (file for file in self.path.rglob("*") if file.is_file())
+        return sorted(file.relative_to(self.path).as_posix() for file in files)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+
+class Zip:
+    """The files of a zip, read in place; a name packed twice is listed twice."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.archive = zipfile.ZipFile(path)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        return sorted(
+            info.filename for info in self.archive.infolist() if not info.is_dir()
+        )
+
+    def read(self, name: str) -> bytes:
+        return self.archive.read(name)
+
+
+def open_raw(path: pathlib.Path) -> Folder | Zip:
+    """The raw files at a path; which of the two it is makes no difference after this."""
+    if path.is_dir():
+        return Folder(path)
+    if not path.is_file():
+        raise MissingRawData(f"There is no file or folder {path}.")
+    if not zipfile.is_zipfile(path):
+        raise BadFile(
+            f"{path} is neither a folder nor a readable zip; if it is a download, it "
+            "may have been cut short: fetch it again."
+        )
+    return Zip(path)
