@@ -46,8 +46,8 @@ def prepare(
     """
     module, variant = find_builder(name)
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
-    options = {"config": variant, "data_dir": data_dir, "file_format": "array_record"}
-    folder = pathlib.Path(module.Builder(**options).data_dir)
+    data_set = name.split("/")[0]
+    folder = data_dir / data_set / variant / str(module.Builder.VERSION)
     if folder.exists():
         return report_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +56,13 @@ def prepare(
             return report_existing(folder)
         remove_leftovers(folder.parent)
         if variant == "phantom" and not raw_dir:
-            raw_dir = write_phantom(name.split("/")[0], data_dir)
+            raw_dir = write_phantom(data_set, data_dir)
         builder = module.Builder(
-            raw_dir=str(raw_dir), skip_bad_files=skip_bad_files, **options
+            config=variant,
+            data_dir=data_dir,
+            file_format="array_record",  # the default needs TensorFlow
+            raw_dir=str(raw_dir),
+            skip_bad_files=skip_bad_files,
         )
         require_space(data_dir, builder.bytes_needed())
         tfds.disable_progress_bar()  # the builder shows its own

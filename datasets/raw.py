@@ -65,8 +65,6 @@ def open_raw(path: pathlib.Path) -> Folder | Zip:
     """The raw files at a path; which of the two it is makes no difference after this."""
     if path.is_dir():
         return Folder(path)
-    if not path.is_file():
-        raise MissingRawData(f"There is no file or folder {path}.")
     if not zipfile.is_zipfile(path):
         raise BadFile(
             f"{path} is neither a folder nor a readable zip; if it is a download, it "

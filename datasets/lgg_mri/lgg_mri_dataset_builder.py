@@ -80,8 +80,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def files(self) -> raw.Folder | raw.Zip:
         """The raw files, found but not yet read."""
         if not self.raw_dir:
-            raise raw.MissingRawData(f"lgg_mri/kaggle needs the raw data. {HOW_TO_GET}")
-        files = raw_files.open_lgg(pathlib.Path(self.raw_dir).expanduser())
+            raise raw.MissingRawData(
+                f"{self.builder_config.name} needs raw data. {HOW_TO_GET}"
+            )
+        path = pathlib.Path(self.raw_dir).expanduser()
+        if not path.exists():
+            raise raw.MissingRawData(f"There is no {path}. {HOW_TO_GET}")
+        files = raw_files.open_lgg(path)
         if not raw_files.one_tree(files.names):
             zips = "".join(f"\nPerhaps {n}?" for n in files.names if n.endswith(".zip"))
             raise raw.MissingRawData(
