@@ -175,8 +175,9 @@ def patient_bars(
             f" {len(scores)} that are numbers; give each patient one, and at least one."
         )
     order = np.argsort(-scores, kind="stable")  # NaN comes last
-    if interval is None and len(scores) > 1:
-        interval = _mean_interval(scores[np.isfinite(scores)])
+    known = scores[np.isfinite(scores)]
+    if interval is None and len(known) > 1:
+        interval = _mean_interval(known)
     blocks = np.array_split(order, -(-len(order) // 40))
     rows = max(3, *map(len, blocks))  # room for the names of the axes
     body = 0.85 + max(0.165 * rows, 0.24 * min(rows, 12))
