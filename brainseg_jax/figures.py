@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from brainseg_jax import images
+from brainseg_jax import files, images
 
 PHANTOM = "PHANTOM (synthetic data)"  # the note for every picture of phantom data
 TRUTH = (255, 0, 0)
@@ -207,7 +207,7 @@ def _figure(path: str | Path, title: str, note: str, body: float) -> Iterator[Fi
         # The title goes into the file too, where cropping the picture leaves it.
         metadata = {"Title": heading, "Software": None}
         figure.savefig(content, format="png", metadata=metadata)
-    images.write_atomically(path, content.getvalue())
+    files.write_atomically(path, content.getvalue())
 
 
 def _draw_curve(

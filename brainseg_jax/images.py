@@ -1,6 +1,5 @@
 """Prediction inputs and outputs as files: pictures found, grouped, read and written."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,8 @@ import cv2
 import numpy as np
 from absl import logging
 from jaxtyping import Bool, UInt8
+
+from brainseg_jax import files
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
@@ -102,20 +103,7 @@ def write_png(
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"{path} would hold a PNG; give it a name that ends in .png.")
     _, encoded = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[..., ::-1])
-    return write_atomically(path, encoded.tobytes())
-
-
-def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Writes the whole file or none of it; makes the folders above it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return files.write_atomically(path, encoded.tobytes())
 
 
 def display(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -24,7 +24,8 @@ def get_config() -> ConfigDict:
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
-    data.normalisation = "volume_percentile"  # see brainseg_jax/normalise.py
+    # unit | image_standard | volume_percentile, with its options: brainseg_jax/normalise.py
+    data.normalisation = ConfigDict({"name": "volume_percentile"})
     data.cache = (
         "device"  # device | host | none: where the training split lies, decoded
     )
@@ -46,7 +47,9 @@ def get_config() -> ConfigDict:
     config.losses = ConfigDict({"focal_tversky": {"weight": 1.0}})
 
     optimizer = config.optimizer = ConfigDict()
-    optimizer.name = "adamw"  # adam | adamw
+    optimizer.name = (
+        "adamw"  # adam | adamw | keras_adam (eps outside the bias correction)
+    )
     optimizer.b1 = 0.9
     optimizer.b2 = 0.999
     optimizer.eps = 1e-8

@@ -1,0 +1,1 @@
+"""Brain tumour segmentation and classification in MRI, in JAX."""

@@ -1,0 +1,132 @@
+"""What a config names, built: model, task, loss; and the model of a checkpoint."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array
+
+from brainseg_jax import checkpoints, losses, models, optim, registry, state, tasks
+
+
+class Restored(NamedTuple):
+    """A model with its weights and the record of the checkpoint they come from."""
+
+    model: nn.Module
+    task: tasks.Task
+    variables: dict[str, Any]
+    record: dict[str, Any]
+    step: int
+
+
+def make_model(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    outputs: int,
+    dtype: str,
+    axis_name: str | None = None,
+) -> nn.Module:
+    """A model with `outputs` channels of logits, computing in `dtype`."""
+    module = registry.find(models, name)
+    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+    try:
+        return module.Model(
+            outputs=outputs, dtype=jnp.dtype(dtype), axis_name=axis_name, **fields
+        )
+    except TypeError as error:
+        raise ValueError(f"config.model.options of {name}: {error}") from error
+
+
+def make_loss(
+    weighted: Mapping[str, Mapping[str, Any]], task: tasks.Task
+) -> Callable[[Array, dict[str, Array]], tuple[Array, dict[str, Array]]]:
+    """Sum of losses by weight; gives it and each term, per example."""
+    terms = []
+    for name, settings in weighted.items():
+        options = {
+            key: tuple(v) if isinstance(v, list) else v
+            for key, v in settings.items()
+            if key != "weight"
+        }
+        terms.append(
+            (name, settings["weight"], options, registry.find(losses, name).loss)
+        )
+    if not terms:
+        raise ValueError(
+            "config.losses is empty; give at least one loss a weight, "
+            "e.g. config.losses.dice = dict(weight=1.0)."
+        )
+
+    def loss(logits: Array, batch: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+        target = task.target(batch)
+        values = {
+            name: function(logits, target, exclusive=task.exclusive, **options)
+            for name, _, options, function in terms
+        }
+        total = sum(weight * values[name] for name, weight, _, _ in terms)
+        return total, values if len(values) > 1 else {}
+
+    return loss
+
+
+def make_task(kind: str, classes: Mapping[str, int], threshold: float) -> tasks.Task:
+    if kind != "segmentation":
+        raise ValueError(f"No task {kind!r}; there is: segmentation.")
+    return tasks.segmentation(classes, threshold=threshold)
+
+
+def restore(workdir: str | pathlib.Path) -> Restored:
+    """The best model of a run, from its checkpoints alone."""
+    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
+        raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
+    with checkpoints.Checkpoints(workdir) as saved:
+        if (step := saved.best) is None:
+            raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
+        record = saved.record(step)
+        config, data = record["config"], record["data"]
+        task = make_task(
+            "segmentation", data["classes"], config["evaluation"]["threshold"]
+        )
+        model = make_model(
+            config["model"]["name"],
+            config["model"]["options"],
+            outputs=task.outputs,
+            dtype=config["compute_dtype"],
+        )
+        shape = (1, *config["data"]["size"], len(data["channels"]))
+        restored = saved.restore_variables(
+            step, _abstract(model, shape, average=config["ema_decay"] > 0)
+        )
+    return Restored(model, task, restored.evaluated, record, step)
+
+
+_NO_CHECKPOINT = (
+    "{} holds no checkpoint; give the --workdir of a training that has finished at "
+    "least one epoch."
+)
+
+
+def _abstract(model: nn.Module, shape: tuple[int, ...], *, average: bool):
+    """A state of shapes alone, on this process's first device."""
+    optimizer = optim.make_optimizer(
+        lambda step: jnp.zeros(()),
+        name="adam",
+        b1=0.9,
+        b2=0.999,
+        eps=1e-8,
+        weight_decay=0.0,
+        clip=0.0,
+    )
+    shapes = jax.eval_shape(
+        lambda rng: state.create_state(model, optimizer, rng, shape, average=average),
+        jax.random.key(0),
+    )
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        shapes,
+    )

@@ -1,0 +1,132 @@
+"""Writes masks and overlays for image files, with the best checkpoint of a run."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+from rich.progress import track
+
+from brainseg_jax import data, experiment, files, images, normalise, steps
+
+COLOUR = (0, 255, 0)
+
+
+def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str, Any]]:
+    """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
+
+    Each mask has its image's own size and the publisher's label values. Intensities are
+    normalised over a whole volume (patient or folder) where the model was trained so.
+    """
+    if not inputs or not outputs:
+        raise ValueError(
+            "--mode=predict needs --inputs=<files or folders> and --outputs=."
+        )
+    found = images.find_images(inputs)
+    if inside := [path for path in found if pathlib.Path(outputs) in path.parents]:
+        raise ValueError(
+            f"{inside[0]} lies in --outputs={outputs}: earlier overlays would be read as "
+            "images. Write to a folder outside of the inputs."
+        )
+    restored = experiment.restore(workdir)
+    volumes = images.group_volumes(found)
+    names = _output_names(found)
+    step = jax.jit(
+        functools.partial(
+            steps.predict_step,
+            model=restored.model,
+            task=restored.task,
+            mirror=restored.record["config"]["evaluation"]["mirror"],
+        )
+    )
+    rows = []
+    with_progress = track(volumes.items(), "predicting", transient=True)
+    for volume, paths in with_progress:
+        rows += _predict_volume(
+            restored, step, volume, paths, names, pathlib.Path(outputs)
+        )
+    files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
+    if note := restored.record["note"]:
+        logging.warning("The model was trained on: %s.", note)
+    logging.info("%d masks and overlays in %s. Not for diagnosis.", len(rows), outputs)
+    return rows
+
+
+def _predict_volume(
+    restored: experiment.Restored,
+    step: Any,
+    volume: str,
+    paths: Sequence[pathlib.Path],
+    names: dict[pathlib.Path, str],
+    outputs: pathlib.Path,
+) -> list[dict[str, Any]]:
+    config, channels = restored.record["config"], restored.record["data"]["channels"]
+    options = config["data"]["normalisation"]
+    pictures = [images.read_image(path, len(channels)) for path in paths]
+    scaling = normalise.scaling(
+        np.stack([normalise.histogram(picture) for picture in pictures]),
+        [volume] * len(paths),
+        **options,
+    )
+    lone = len(paths) == 1 and options["name"].startswith("volume")
+    if lone:
+        logging.warning(
+            "%s: a lone slice, normalised by its own intensities; give all slices of "
+            "the patient for better masks.",
+            paths[0],
+        )
+    rows = []
+    for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
+        mask = _predict_slice(restored, step, picture, numbers[None])
+        images.write_mask(outputs / f"{names[path]}_mask.png", mask)
+        painted = images.overlay(images.display(picture), mask > 0, COLOUR, opacity=0.4)
+        images.write_png(outputs / f"{names[path]}_overlay.png", painted)
+        rows.append(
+            {
+                "file": str(path),
+                "volume": volume,
+                "mask": f"{names[path]}_mask.png",
+                "pixels": int((mask > 0).sum()),
+                "share": round(float((mask > 0).mean()), 6),
+                "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
+            }
+        )
+    return rows
+
+
+def _predict_slice(
+    restored: experiment.Restored,
+    step: Any,
+    picture: UInt8[np.ndarray, "h w c"],
+    scaling: np.ndarray,
+) -> UInt8[np.ndarray, "h w"]:
+    size = tuple(restored.record["config"]["data"]["size"])
+    batch = {
+        "image": data.resize_image(picture, size)[None],
+        "scaling": scaling,
+        # Only its size is looked at: probabilities come back at the picture's own.
+        "mask": np.zeros((1, *picture.shape[:2], 1), np.uint8),
+    }
+    probs = step(restored.variables, {}, batch)["probs"]
+    return np.asarray(restored.task.predict(probs))[0, ..., 0]
+
+
+def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """A name per file: its stem, with its folder's name before it where stems repeat."""
+    stems = [path.stem for path in paths]
+    names = {
+        path: path.stem
+        if stems.count(path.stem) == 1
+        else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
+        for path in paths
+    }
+    if len(set(names.values())) < len(paths):
+        raise ValueError(
+            "Two inputs would be written under the same name; predict their folders "
+            "one at a time."
+        )
+    return names

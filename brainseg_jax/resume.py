@@ -1,0 +1,86 @@
+"""What a run may change when it goes on, and starting from another run's weights."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from absl import logging
+
+from brainseg_jax import experiment
+from brainseg_jax.state import TrainState
+
+# Beside what the user sees: where the data lie, since disks get moved.
+CHANGEABLE = (
+    "epochs",
+    "logging.",
+    "data.cache",
+    "data.data_dir",
+    "data.raw_dir",
+    "evaluation.patience",
+)
+
+
+def check(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Refuses a config that differs from the checkpoint's where that changes the run."""
+    new, old = dict(_flat(config)), dict(_flat(saved))
+    changed = [
+        f"  config.{key}: {old.get(key, 'absent')} in the checkpoint, "
+        f"{new.get(key, 'absent')} now"
+        for key in sorted(new.keys() | old.keys())
+        if new.get(key) != old.get(key) and not key.startswith(CHANGEABLE)
+    ]
+    if changed:
+        raise ValueError(
+            "This workdir holds a run of another config:\n"
+            + "\n".join(changed)
+            + "\nGive the old values to go on, or another --workdir to start anew. "
+            f"Free to change: {', '.join(name.rstrip('.') for name in CHANGEABLE)}."
+        )
+
+
+def transfer(fresh: TrainState, workdir: str | pathlib.Path) -> TrainState:
+    """`fresh` with the weights of another run; a head of another size stays fresh."""
+    restored = experiment.restore(workdir)
+    taken: dict[str, Any] = {}
+    for name in ("params", "batch_stats"):
+        own, other = getattr(fresh, name), restored.variables.get(name, {})
+        taken[name] = _merge(own, other, workdir)
+    average = jax.tree.map(jax.numpy.copy, taken["params"]) if fresh.average else {}
+    return fresh.replace(**taken, average=average)
+
+
+def _merge(own: Any, other: Any, workdir: str | pathlib.Path) -> Any:
+    found = {jax.tree_util.keystr(k): v for k, v in _leaves(other)}
+    merged, kept = [], []
+    for path, leaf in _leaves(own):
+        name = jax.tree_util.keystr(path)
+        match = found.get(name)
+        if match is None or match.shape != leaf.shape:
+            kept.append((str(path[0].key), name))
+        merged.append(leaf if match is None or match.shape != leaf.shape else match)
+    heads = {module for module, _ in kept}
+    if len(heads) > 1:
+        raise ValueError(
+            f"config.init_from={workdir} holds another architecture: "
+            f"{len(kept)} weights differ, first {kept[0][1]}. Use the same config.model."
+        )
+    if heads:
+        logging.info("init_from %s: new head %s", workdir, heads.pop())
+    return jax.tree.unflatten(jax.tree.structure(own), merged)
+
+
+def _leaves(tree: Any) -> list:
+    return jax.tree_util.tree_leaves_with_path(tree)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """("schedule.rate", 0.001) and so on; tuples as JSON has them."""
+    flat: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.extend(_flat(value, f"{prefix}{key}."))
+        else:
+            listed = list(value) if isinstance(value, tuple) else value
+            flat.append((prefix + key, listed))
+    return flat

@@ -1,0 +1,169 @@
+"""A run, built from its config: data, model, compiled steps; nothing of it changes."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from absl import logging
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from brainseg_jax import augment, data, evaluate, experiment, optim, parallel, steps
+from brainseg_jax.order import Order
+from brainseg_jax.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What stays the same from the first step of a run to the last."""
+
+    config: ConfigDict
+    folder: pathlib.Path
+    devices: parallel.Devices
+    training: data.Source
+    validation: data.Source
+    order: Order
+    model: nn.Module
+    task: Task
+    loss: steps.Loss
+    optimizer: Any
+    schedule: optim.Schedule
+    resident: dict[str, Any]  # the training split on the devices; {} otherwise
+    validation_resident: dict[str, Any]
+    train_step: Callable
+    eval_step: Callable
+    rng: jax.Array
+
+    @property
+    def total_steps(self) -> int:
+        return self.order.epoch_end(self.config.epochs)
+
+    @property
+    def note(self) -> str:
+        options = self.config.data
+        return self.training.info.note(options.train, options.validation, options.test)
+
+
+def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
+    """Opens the data and builds everything that a config names."""
+    devices = parallel.local_devices(config.parallel.mode, config.batch_size)
+    if config.data.cache not in ("device", "host", "none"):
+        raise ValueError(
+            f"config.data.cache is {config.data.cache!r}; "
+            "it can be device, host or none."
+        )
+    load = functools.partial(
+        data.load,
+        config.data.name,
+        data_dir=config.data.data_dir,
+        size=tuple(config.data.size),
+        normalisation=config.data.normalisation.to_dict(),
+        keep=config.data.cache != "none",
+    )
+    training = load(config.data.train, only_tumour=config.data.only_tumour)
+    validation = load(
+        config.data.validation, stored_masks=True, only_tumour=config.data.only_tumour
+    )
+    _check_patients(training, validation, config)
+    order = Order(
+        training.tumour, config.batch_size, config.seed, config.data.tumour_share
+    )
+    evaluation = config.evaluation
+    task = experiment.make_task(
+        "segmentation", training.info.classes, evaluation.threshold
+    )
+    model = experiment.make_model(
+        config.model.name,
+        config.model.options.to_dict(),
+        outputs=task.outputs,
+        dtype=config.compute_dtype,
+        axis_name=devices.axis_name,
+    )
+    schedule = optim.make_schedule(
+        **{
+            key: config.schedule[key]
+            for key in (
+                "name",
+                "rate",
+                "warmup_steps",
+                "final",
+                "step_epochs",
+                "factor",
+            )
+        },
+        steps_per_epoch=len(training) / config.batch_size,
+        total_steps=order.epoch_end(config.epochs),
+    )
+    optimizer = optim.make_optimizer(schedule, **config.optimizer.to_dict())
+    resident = config.data.cache == "device" and _fits(training, validation, devices)
+    losses = config.losses.to_dict()
+    loss = experiment.make_loss(losses, task)
+    return Run(
+        config=config,
+        folder=folder,
+        devices=devices,
+        training=training,
+        validation=validation,
+        order=order,
+        model=model,
+        task=task,
+        loss=loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        resident=devices.replicate(training.resident) if resident else {},
+        validation_resident=devices.replicate(validation.resident) if resident else {},
+        train_step=devices.train_step(
+            functools.partial(
+                steps.train_step,
+                model=model,
+                optimizer=optimizer,
+                loss=loss,
+                augment=functools.partial(
+                    augment.augment, options=config.augment.to_dict()
+                ),
+                mean=devices.mean,
+                average_decay=config.ema_decay,
+            )
+        ),
+        eval_step=devices.eval_step(
+            evaluate.make_eval_step(model, task, losses, evaluation.mirror)
+        ),
+        rng=jax.random.key(config.seed),
+    )
+
+
+def _fits(
+    training: data.Source, validation: data.Source, devices: parallel.Devices
+) -> bool:
+    """Whether the decoded splits leave each device at least half of what it has free."""
+    needed = training.resident_bytes + validation.resident_bytes
+    free = devices.free_bytes()
+    if free is None or needed <= free // 2:
+        return True
+    logging.warning(
+        "config.data.cache=device needs %d bytes on each device, more than half of the "
+        "%d that are free; using host instead.",
+        needed,
+        free,
+    )
+    return False
+
+
+def _check_patients(
+    training: data.Source, validation: data.Source, config: ConfigDict
+) -> None:
+    """Splits that share patients are refused unless their names say that they leak."""
+    splits = (config.data.train, config.data.validation, config.data.test)
+    if any(split in training.info.leaky for split in splits):
+        return
+    shared = set(training.patients) & set(validation.patients)
+    tested = set(config.data.test.split("+")) & set(config.data.train.split("+"))
+    if shared or tested:
+        raise ValueError(
+            f"config.data.train={splits[0]} shares patients with "
+            f"config.data.validation={splits[1]} or config.data.test={splits[2]}; "
+            "name different folds."
+        )

@@ -1,0 +1,62 @@
+"""TrainState: everything a training step reads and replaces."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+Tree = Any
+
+
+class TrainState(flax.struct.PyTreeNode):
+    step: Int[Array, ""]
+    params: Tree
+    batch_stats: Tree
+    opt_state: Tree
+    average: Tree  # moving average of params; {} where there is none
+    rate_scale: Float[Array, ""]  # what reduce-on-plateau has left of the rate
+
+    @property
+    def variables(self) -> dict[str, Tree]:
+        """What training applies the model with."""
+        return _variables(self.params, self.batch_stats)
+
+    @property
+    def evaluated(self) -> dict[str, Tree]:
+        """What evaluation applies the model with: averaged weights where kept."""
+        return _variables(self.average or self.params, self.batch_stats)
+
+
+def create_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    rng: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    average: bool = False,
+) -> TrainState:
+    """Initial state for images of `shape` [1, *space, channels]."""
+    variables = jax.jit(model.init)(rng, jnp.zeros(shape))
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.init(params),
+        # A copy: the state is donated, and a buffer can be given away only once.
+        average=jax.tree.map(jnp.copy, params) if average else {},
+        rate_scale=jnp.ones(()),
+    )
+
+
+def count(tree: Tree) -> int:
+    """Numbers in a tree of arrays."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _variables(params: Tree, batch_stats: Tree) -> dict[str, Tree]:
+    return {"params": params} | ({"batch_stats": batch_stats} if batch_stats else {})

@@ -1,0 +1,142 @@
+"""One training step and one evaluation step: pure, and the same for every model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from brainseg_jax import normalise
+from brainseg_jax.state import TrainState
+from brainseg_jax.tasks import Task
+
+Batch = dict[str, Array]
+Loss = Callable[
+    [Array, Batch], tuple[Float[Array, " n"], dict[str, Float[Array, " n"]]]
+]
+
+
+def train_step(
+    state: TrainState,
+    resident: Batch,
+    batch: Batch,
+    rng: jax.Array,
+    *,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    loss: Loss,
+    augment: Callable[[Array, Batch], Batch],
+    mean: Callable[[Any], Any],
+    average_decay: float = 0.0,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One update on this device's share of the global batch.
+
+    `batch["place"]` is each example's place in the global batch, from which its keys come;
+    `mean` averages over the devices.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        jax.random.fold_in(rng, state.step), batch["place"]
+    )
+    batch = augment(keys, assemble(resident, batch))
+
+    def objective(params):
+        logits, updated = model.apply(
+            {**state.variables, "params": params},
+            batch["image"],
+            train=True,
+            keys=keys,
+            mutable=["batch_stats"],
+        )
+        per_example, terms = loss(logits, batch)
+        terms = {name: term.mean() for name, term in terms.items()}
+        return per_example.mean(), (updated.get("batch_stats", {}), terms)
+
+    (value, (batch_stats, terms)), grads = jax.value_and_grad(objective, has_aux=True)(
+        state.params
+    )
+    value, terms, grads = mean((value, terms, grads))
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates = jax.tree.map(lambda update: update * state.rate_scale, updates)
+    params = optax.apply_updates(state.params, updates)
+    state = state.replace(
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        average=_average(state, params, average_decay),
+    )
+    scalars = {"loss": value, "gradient_norm": optax.global_norm(grads), **terms}
+    return state, scalars
+
+
+def eval_step(
+    variables: dict[str, Any],
+    resident: Batch,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    task: Task,
+    loss: Loss,
+    mirror: bool = False,
+) -> dict[str, Any]:
+    """Loss and counts of each example, at the stored mask's own resolution."""
+    batch = assemble(resident, batch)
+    logits, probs = _logits_and_probs(variables, batch, model, task, mirror)
+    per_example, _ = loss(logits, batch)
+    return {"loss": per_example, "counts": task.measure(probs, batch)}
+
+
+def predict_step(
+    variables: dict[str, Any],
+    resident: Batch,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    task: Task,
+    mirror: bool = False,
+) -> dict[str, Array]:
+    """Probabilities of each example at the size of `batch["mask"]`."""
+    batch = assemble(resident, batch)
+    return {"probs": _logits_and_probs(variables, batch, model, task, mirror)[1]}
+
+
+def assemble(resident: Batch, batch: Batch) -> Batch:
+    """The batch with what lies on the device taken by index, and its image normalised."""
+    taken = {
+        name: jnp.take(values, batch["index"], axis=0, mode="clip")
+        for name, values in resident.items()
+    }
+    batch = {**batch, **taken}
+    return {**batch, "image": normalise.apply(batch["image"], batch["scaling"])}
+
+
+def _logits_and_probs(variables, batch, model, task, mirror):
+    """Logits and probabilities resized to the mask's size; averaged over mirror images."""
+    image, size = batch["image"], batch["mask"].shape[1:-1]
+    logits = model.apply(variables, image)
+    probs = task.probabilities(logits)
+    if mirror:
+        space = tuple(range(1, image.ndim - 1))
+        flips = [*((axis,) for axis in space), space]
+        for axes in flips:
+            mirrored = model.apply(variables, jnp.flip(image, axes))
+            probs = probs + jnp.flip(task.probabilities(mirrored), axes)
+        probs = probs / (1 + len(flips))
+    return _resize(logits, size), _resize(probs, size)
+
+
+def _resize(maps: Float[Array, "n *space c"], size: tuple[int, ...]) -> Array:
+    if maps.shape[1:-1] == size:
+        return maps
+    return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "linear")
+
+
+def _average(state: TrainState, params: Any, decay: float) -> Any:
+    if not decay:
+        return state.average
+    # Early on a shorter memory, so that the initial weights are soon forgotten.
+    warm = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    return optax.incremental_update(params, state.average, 1 - warm)

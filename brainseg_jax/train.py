@@ -1,0 +1,387 @@
+"""Trains what a config says, in a folder that says everything about the run.
+
+Order of an epoch: steps, evaluation, plateau and early stopping, history, checkpoint. A
+checkpoint may also lie within an epoch, or between its steps and its evaluation.
+"""
+
+import math
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+
+from brainseg_jax import (
+    checkpoints,
+    data,
+    evaluate,
+    experiment,
+    files,
+    optim,
+    resume,
+    run_folder,
+)
+from brainseg_jax.interrupt import Interrupted, StopRequest
+from brainseg_jax.progress import Clock, TrainingBar
+from brainseg_jax.runs import Run, prepare
+from brainseg_jax.state import TrainState, count, create_state
+
+Record = dict[str, Any]
+
+
+def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
+    """Trains, or goes on training, and evaluates the best weights on the test split.
+
+    Returns the test scores; None where the run had finished before.
+    """
+    folder = pathlib.Path(workdir)
+    with (
+        run_folder.locked(folder),
+        checkpoints.Checkpoints(folder) as saved,
+        StopRequest() as stop,
+    ):
+        latest = saved.latest
+        record = saved.record(latest) if latest is not None else None
+        if record is not None:
+            resume.check(config.to_dict(), record["config"])
+        if record is not None and _finished(record, config):
+            report = evaluate.report_folder(folder, config.data.test)
+            if (report / "summary.json").exists():
+                logging.info(
+                    "%s has finished its %d epochs; more --config.epochs extend it.",
+                    folder,
+                    record["epoch"],
+                )
+                return None
+        else:
+            run = prepare(config, folder)
+            state, record = start(run, saved, record)
+            _train_epochs(run, saved, stop, state, record)
+    return _test(config, folder)
+
+
+def start(
+    run: Run, saved: checkpoints.Checkpoints, record: Record | None
+) -> tuple[TrainState, Record]:
+    """The state and record to go on with: the last checkpoint's, or fresh ones."""
+    shape = (1, *run.config.data.size, len(run.training.info.channels))
+    fresh = create_state(
+        run.model,
+        run.optimizer,
+        jax.random.fold_in(run.rng, 0xFFFFFFFF),
+        shape,
+        average=run.config.ema_decay > 0,
+    )
+    fresh = run.devices.replicate(fresh)
+    if record is not None and saved.latest is not None:
+        state = saved.restore_state(saved.latest, checkpoints.abstract(fresh))
+        logging.info("going on from step %d, epoch %d", state.step, record["epoch"])
+        return state, {**record, "config": run.config.to_dict()}
+    if run.config.init_from:
+        fresh = run.devices.replicate(resume.transfer(fresh, run.config.init_from))
+    logging.info(
+        "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",
+        run.config.model.name,
+        count(fresh.params),
+        count(fresh.batch_stats),
+        len(run.devices.devices),
+        run.devices.mode,
+        run.total_steps,
+    )
+    record = _new_record(run, fresh)
+    files.write_json(
+        run.folder / "config.json",
+        {key: value for key, value in record.items() if key not in _MOVING},
+    )
+    return fresh, record
+
+
+def _train_epochs(
+    run: Run,
+    saved: checkpoints.Checkpoints,
+    stop: StopRequest,
+    state: TrainState,
+    record: Record,
+) -> None:
+    logs = SummaryWriter(
+        str(run.folder / "logs"), purge_step=int(state.step) + 1, flush_secs=10
+    )
+    with logs, TrainingBar(run.total_steps, run.config.batch_size, run.note) as bar:
+        while not _finished(record, run.config):
+            clock = Clock()
+            state = _take_steps(run, saved, stop, state, record, bar, clock)
+            row = _evaluate_epoch(run, stop, state, record, clock)
+            if row is None:
+                saved.save(state, record, None)
+                raise _interrupted(saved, state, stop)
+            state = _close_epoch(run, saved, state, record, row, clock)
+            _log_epoch(run, logs, record, clock)
+            if stop.signal:
+                raise _interrupted(saved, state, stop)
+
+
+def _take_steps(
+    run: Run,
+    saved: checkpoints.Checkpoints,
+    stop: StopRequest,
+    state: TrainState,
+    record: Record,
+    bar: TrainingBar,
+    clock: Clock,
+) -> TrainState:
+    """The rest of an epoch's steps; losses are fetched every few steps, one behind."""
+    step, end = int(state.step), run.order.epoch_end(record["epoch"] + 1)
+    batches = data.training_batches(
+        run.training, run.order, step, end, resident=bool(run.resident)
+    )
+    waiting: list[tuple[int, dict[str, jax.Array]]] = []
+    every = run.config.checkpoint.every_steps
+    bar.show(step, record)
+    while step < end:
+        with clock.part("data"):
+            batch = run.devices.shard(next(batches))
+        with clock.part("step"):
+            state, scalars = run.train_step(state, run.resident, batch, run.rng)
+            waiting.append((step, scalars))
+            step += 1
+            if len(waiting) > run.config.logging.every_steps:
+                _collect(run, saved, record, waiting[:-1])
+                waiting = waiting[-1:]
+                bar.show(step, record)
+        if stop.signal or (every and step % every == 0 and step < end):
+            _collect(run, saved, record, waiting)
+            waiting = []
+            with clock.part("checkpoint"):
+                saved.save(state, record, None)
+            if stop.signal:
+                raise _interrupted(saved, state, stop)
+    with clock.part("step"):
+        _collect(run, saved, record, waiting)
+        jax.block_until_ready(state.params)
+    bar.show(step, record)
+    return state
+
+
+def _collect(
+    run: Run,
+    saved: checkpoints.Checkpoints,
+    record: Record,
+    waiting: list[tuple[int, dict[str, jax.Array]]],
+) -> None:
+    """Adds the losses of some steps to the epoch's sums; one not finite stops the run."""
+    sums = record["sums"]
+    steps_of, scalars = zip(*waiting, strict=True) if waiting else ((), ())
+    for step, values in zip(steps_of, jax.device_get(list(scalars)), strict=True):
+        if not all(math.isfinite(value) for value in values.values()):
+            keys = [run.training.keys[i] for i in run.order.indices(step)]
+            raise FloatingPointError(
+                f"At step {step} the loss is {float(values['loss'])} and the gradient's "
+                f"norm {float(values['gradient_norm'])}. Last good checkpoint: step "
+                f"{saved.latest}. Examples of the batch: {', '.join(keys)}. A lower "
+                "config.schedule.rate or config.optimizer.clip=1 may help."
+            )
+        sums["steps"] = sums.get("steps", 0) + 1
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+
+
+def _evaluate_epoch(
+    run: Run, stop: StopRequest, state: TrainState, record: Record, clock: Clock
+) -> dict[str, Any] | None:
+    """The epoch's row of history; None if a signal came before it was whole."""
+    epoch, sums = record["epoch"] + 1, record["sums"]
+    means = {name: sums[name] / sums["steps"] for name in sums if name != "steps"}
+    row = {
+        "epoch": epoch,
+        "step": int(state.step),
+        "learning_rate": float(run.schedule(int(state.step) - 1) * state.rate_scale),
+        **{f"train_{name}": value for name, value in means.items()},
+    }
+    if epoch % run.config.evaluation.every_epochs and epoch < run.config.epochs:
+        return row
+    with clock.part("evaluation"):
+        scored = evaluate.score(
+            run.eval_step,
+            state.evaluated,
+            run.validation_resident,
+            data.evaluation_batches(
+                run.validation,
+                evaluate.fitting(run.config.evaluation.batch_size, run.devices),
+                resident=bool(run.validation_resident),
+            ),
+            run.devices,
+            stop=lambda: stop.signal is not None,
+        )
+        if scored is None:
+            return None
+        summary = evaluate.summarise(
+            scored, run.validation, run.task.classes, run.config.evaluation.empty
+        )
+    row |= {f"validation_{name}": value for name, value in summary.items()}
+    row["validation_dice"] = summary["patient_dice"]
+    row["validation_iou"] = summary["patient_iou"]
+    return row
+
+
+def _close_epoch(
+    run: Run,
+    saved: checkpoints.Checkpoints,
+    state: TrainState,
+    record: Record,
+    row: dict[str, Any],
+    clock: Clock,
+) -> TrainState:
+    """Counts the epoch, moves plateau and patience on, writes history and checkpoint."""
+    score = _score(row, run.config)
+    if score is not None:
+        better = record["best_score"] is None or score > record["best_score"]
+        record["waited"] = 0 if better else record["waited"] + 1
+        if better:
+            record["best_score"], record["best_epoch"] = score, row["epoch"]
+        if run.config.schedule.name == "plateau":
+            state = _lower_rate(run, state, record, score)
+    record["epoch"] = row["epoch"]
+    record["sums"] = {}
+    spent = {f"seconds_{name}": round(t, 3) for name, t in clock.parts.items()}
+    record["history"].append({**row, "seconds": round(clock.seconds, 3), **spent})
+    with clock.part("checkpoint"):
+        saved.save(state, record, score)
+    files.write_csv(run.folder / "history.csv", record["history"])
+    return state
+
+
+def _score(row: dict[str, Any], config: ConfigDict) -> float | None:
+    """The watched metric, higher is better; None where the epoch was not evaluated."""
+    if "validation_loss" not in row:
+        return None
+    name = f"validation_{config.evaluation.metric}"
+    if name not in row:
+        known = [
+            key.removeprefix("validation_") for key in row if key.startswith("val")
+        ]
+        raise ValueError(
+            f"config.evaluation.metric is {config.evaluation.metric!r}; "
+            f"it can be {', '.join(known)}."
+        )
+    value = row[name] if config.evaluation.mode == "max" else -row[name]
+    return value if math.isfinite(value) else None
+
+
+def _lower_rate(
+    run: Run, state: TrainState, record: Record, score: float
+) -> TrainState:
+    options = run.config.schedule
+    plateau = optim.update_plateau(
+        optim.Plateau(*record["plateau"]),
+        score,
+        factor=options.factor,
+        patience=options.patience,
+        floor=options.minimum / options.rate,
+    )
+    record["plateau"] = list(plateau)
+    scale = run.devices.replicate(np.float32(plateau.scale))
+    return state.replace(rate_scale=scale)
+
+
+def _finished(record: Record, config: ConfigDict) -> bool:
+    """All epochs done, or none better for as long as patience lasts."""
+    patience = config.evaluation.patience
+    return record["epoch"] >= config.epochs or 0 < patience <= record["waited"]
+
+
+def _interrupted(
+    saved: checkpoints.Checkpoints, state: TrainState, stop: StopRequest
+) -> Interrupted:
+    """What to raise once the save has ended."""
+    saved.wait()
+    return Interrupted(
+        f"Stopped and saved at step {int(state.step)}; the same command goes on from "
+        "there.",
+        stop.status,
+    )
+
+
+def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> None:
+    """A line for the reader, the same numbers for TensorBoard."""
+    row = record["history"][-1]
+    for name, value in row.items():
+        if name not in ("epoch", "step"):
+            logs.add_scalar(name.replace("_", "/", 1), value, row["step"])
+    scored = ""
+    if "validation_loss" in row:
+        scored = (
+            f"validation loss {row['validation_loss']:.4f}  "
+            f"Dice {row['validation_dice']:.4f}  "
+        )
+    logging.info(
+        "%sepoch %d/%d  loss %.4f  %s%s",
+        f"[{run.note}] " if run.note else "",
+        row["epoch"],
+        run.config.epochs,
+        row["train_loss"],
+        scored,
+        clock.line(),
+    )
+
+
+def _new_record(run: Run, state: TrainState) -> Record:
+    """What a checkpoint says beside its weights; `_MOVING` is what changes later."""
+    info = run.training.info
+    return {
+        "config": run.config.to_dict(),
+        "data": {
+            "name": info.name,
+            "version": info.version,
+            "classes": info.classes,
+            "channels": list(info.channels),
+            "folds": info.folds,
+            "synthetic": info.synthetic,
+        },
+        "note": run.note,
+        "trained_patients": sorted(set(run.training.patients)),
+        "parameters": count(state.params),
+        "batch_statistics": count(state.batch_stats),
+        "environment": run_folder.environment(),
+        "epoch": 0,
+        "sums": {},
+        "history": [],
+        "best_score": None,
+        "best_epoch": None,
+        "waited": 0,
+        "plateau": list(optim.Plateau()),
+    }
+
+
+def _test(config: ConfigDict, folder: pathlib.Path) -> dict[str, float]:
+    """Scores the best weights on the test split, once training is over."""
+    restored = experiment.restore(folder)
+    split = config.data.test
+    source = data.load(
+        config.data.name,
+        split,
+        config.data.data_dir,
+        size=tuple(config.data.size),
+        normalisation=config.data.normalisation.to_dict(),
+        keep=False,
+        stored_masks=True,
+        only_tumour=config.data.only_tumour,
+    )
+    leaky = split in source.info.leaky
+    evaluate.refuse_contaminated(
+        source, restored.record["trained_patients"], allowed=leaky
+    )
+    return evaluate.report(
+        restored,
+        source,
+        evaluate.report_folder(folder, split),
+        note=source.info.note(config.data.train, split),
+        title=f"{config.model.name} on {source.info.name} {split}",
+    )
+
+
+_MOVING = frozenset(
+    ("epoch", "sums", "history", "best_score", "best_epoch", "waited", "plateau")
+)

@@ -1,0 +1,1 @@
+"""One experiment per file: base.py and what it changes."""

@@ -1,0 +1,149 @@
+"""Brain tumour segmentation in MRI: prepare data, train, evaluate, predict, benchmark.
+
+    python main.py --config=configs/resunet_lgg.py
+    python main.py --mode=evaluate --workdir=runs/resunet_lgg
+    python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+
+Any key of a config can be set on the command line: --config.batch_size=8.
+"""
+
+import importlib
+import logging as stdlib_logging
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from brainseg_jax import interrupt
+
+MODES = ("train", "prepare", "evaluate", "predict", "benchmark")
+
+FLAGS = flags.FLAGS
+config_flags.DEFINE_config_file(
+    "config", None, "Experiment, e.g. configs/resunet_lgg.py or ...py:cpu."
+)
+flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_string(
+    "workdir", None, "Folder of the run; by default runs/<config>[-<argument>]."
+)
+flags.DEFINE_string("split", "", "evaluate: split to score; by default the test split.")
+flags.DEFINE_string("data_name", "", "evaluate: another data set than the run's own.")
+flags.DEFINE_string("data_dir", "", "evaluate: where prepared data sets lie now.")
+flags.DEFINE_bool(
+    "allow_contaminated", False, "evaluate: score patients that were trained on."
+)
+flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them.")
+flags.DEFINE_string("outputs", "", "predict: folder for masks and overlays.")
+flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    _quiet_logs()
+    _set_environment(deterministic=bool(FLAGS.config and FLAGS.config.deterministic))
+    try:
+        _dispatch(FLAGS.mode)
+    except interrupt.Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.status)
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        if FLAGS.debug:
+            raise
+        print(f"{error} (--debug shows where)", file=sys.stderr)
+        sys.exit(1)
+
+
+def _dispatch(mode: str) -> None:
+    """Imports the module of the mode, and nothing of the others."""
+    if mode in ("train", "prepare", "benchmark"):
+        config = _config()
+        importlib.import_module("datasets.prepare").prepare(
+            config.data.name,
+            config.data.data_dir,
+            config.data.raw_dir,
+            skip_bad_files=config.data.skip_bad_files,
+        )
+    if mode == "train":
+        importlib.import_module("brainseg_jax.train").train(config, _workdir())
+    if mode == "benchmark":
+        importlib.import_module("brainseg_jax.benchmark").benchmark(config)
+    if mode == "evaluate":
+        importlib.import_module("brainseg_jax.evaluate").evaluate(
+            _workdir(),
+            FLAGS.split,
+            data_name=FLAGS.data_name,
+            data_dir=FLAGS.data_dir,
+            allow_contaminated=FLAGS.allow_contaminated,
+        )
+    if mode == "predict":
+        importlib.import_module("brainseg_jax.predict").predict(
+            _workdir(), FLAGS.inputs, FLAGS.outputs
+        )
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parses the flags; a mistyped key of a config is a sentence, not a traceback."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        given = [argument for argument in argv if argument.startswith("--config")]
+        sys.exit(
+            f"Not understood among {' '.join(given)}: {error}. "
+            "configs/base.py lists every key with its type and meaning."
+        )
+
+
+def _config():
+    if FLAGS.config is None:
+        raise ValueError(
+            f"--mode={FLAGS.mode} needs --config=configs/<experiment>.py; there are: "
+            + ", ".join(sorted(p.stem for p in _HERE.glob("configs/[a-z]*_*.py")))
+            + "."
+        )
+    return FLAGS.config
+
+
+def _workdir() -> str:
+    if FLAGS.workdir:
+        return FLAGS.workdir
+    if FLAGS.config is None:
+        raise ValueError(f"--mode={FLAGS.mode} needs --workdir=<folder of a run>.")
+    path, _, argument = config_flags.get_config_filename(FLAGS["config"]).partition(":")
+    name = pathlib.Path(path).stem
+    return str(pathlib.Path("runs") / (f"{name}-{argument}" if argument else name))
+
+
+def _quiet_logs() -> None:
+    """Our own lines with the time of day; of libraries only their warnings."""
+    handler = logging.get_absl_handler()
+    handler.setFormatter(
+        stdlib_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+    )
+    handler.addFilter(
+        lambda record: (
+            record.levelno >= stdlib_logging.WARNING
+            or _HERE in pathlib.Path(record.pathname).parents
+            and "site-packages" not in record.pathname
+        )
+    )
+    logging.set_verbosity(logging.INFO)
+
+
+def _set_environment(*, deterministic: bool) -> None:
+    """What has to be set before jax starts."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "brainseg_jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if deterministic:
+        flag = "--xla_gpu_deterministic_ops=true"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+
+
+_HERE = pathlib.Path(__file__).resolve().parent
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_parse)

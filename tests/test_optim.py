@@ -1,0 +1,101 @@
+"""Schedules by hand; Keras's Adam against Keras."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from brainseg_jax import optim
+
+SCHEDULE = {
+    "rate": 0.1,
+    "warmup_steps": 0,
+    "final": 0.0,
+    "step_epochs": 2,
+    "factor": 0.5,
+    "steps_per_epoch": 2.5,
+    "total_steps": 100,
+}
+ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "clip": 0.0}
+
+
+def rates(steps, **changes):
+    schedule = optim.make_schedule(**{**SCHEDULE, **changes})
+    return [float(schedule(step)) for step in steps]
+
+
+def test_cosine_is_half_way_down_in_the_middle():
+    assert rates((0, 50, 100), name="cosine") == pytest.approx([0.1, 0.05, 0.0])
+
+
+def test_cosine_ends_at_its_final_share():
+    assert rates((100, 500), name="cosine", final=0.2) == pytest.approx([0.02, 0.02])
+
+
+def test_warm_up_rises_linearly():
+    found = rates((0, 1, 3, 9), name="constant", warmup_steps=3)
+    assert found == pytest.approx([0.025, 0.05, 0.1, 0.1])
+
+
+def test_step_halves_every_two_epochs():
+    # Two epochs of 2.5 steps are 5 steps.
+    assert rates((4, 5, 10), name="step") == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="constant, cosine, step or plateau"):
+        rates((0,), name="linear")
+
+
+def test_plateau_drops_after_patience_and_stops_at_its_floor():
+    plateau, scales = optim.Plateau(), []
+    for score in (1, 2, 2, 2, 3, 3, 3, 3, 3):
+        plateau = optim.update_plateau(
+            plateau, score, factor=0.1, patience=2, floor=0.05
+        )
+        scales.append(plateau.scale)
+    # Worse twice after the second: 0.1. Twice after the fifth: 0.01, held at 0.05.
+    assert scales == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "keras_adam"])
+def test_a_clipped_gradient_keeps_its_direction(name):
+    optimizer = optim.make_optimizer(
+        lambda step: 1.0, name=name, **{**ADAM, "clip": 1.0, "eps": 1e3}
+    )
+    params = {"kernel": jnp.zeros((1, 2))}
+    grads = {"kernel": jnp.array([[3.0, 4.0]]) * 1e6}
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    # With so large an epsilon Adam is linear in the gradient.
+    ratio = updates["kernel"][0, 1] / updates["kernel"][0, 0]
+    assert float(ratio) == pytest.approx(4 / 3, rel=1e-3)
+
+
+def test_weight_decay_leaves_biases_alone():
+    optimizer = optim.make_optimizer(
+        lambda step: 1.0, name="adamw", **{**ADAM, "weight_decay": 0.1}
+    )
+    params = {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}
+    grads = {"kernel": jnp.zeros((1, 2)), "bias": jnp.zeros(2)}
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.1, rtol=1e-6)
+    np.testing.assert_array_equal(updates["bias"], 0)
+
+
+@pytest.mark.parametrize("eps", [1e-7, 0.1])
+def test_keras_adam_equals_keras(keras, eps):
+    rate, start = 0.05, np.array([1.0, -2.0, 3.0], np.float32)
+    variable = keras.Variable(start)
+    theirs = keras.optimizers.Adam(rate, epsilon=eps)
+    ours = optim.make_optimizer(
+        lambda step: rate, name="keras_adam", **{**ADAM, "eps": eps}
+    )
+    params = jnp.asarray(start)
+    state = ours.init(params)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        grads = rng.normal(size=3).astype(np.float32)
+        theirs.apply([jnp.asarray(grads)], [variable])
+        updates, state = ours.update(jnp.asarray(grads), state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(params, np.asarray(variable), rtol=1e-5)

@@ -1,0 +1,157 @@
+"""Law 2: the number of devices never changes the mathematics."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from brainseg_jax import augment, experiment, parallel, steps, tasks
+from brainseg_jax.state import create_state
+
+BATCH, SIZE = 8, 16
+MODES = ("pmap", "mesh")
+AUGMENT = {
+    "probability": 1.0,
+    "flip_horizontal": 0.5,
+    "flip_vertical": 0.0,
+    "rotation": 15.0,
+    "shift": 0.1,
+    "scale": 0.1,
+    "shear": 0.0,
+    "gamma": 0.2,
+    "contrast": 0.1,
+    "brightness": 0.1,
+    "noise": 0.1,
+}
+
+
+def make_batch(step):
+    rng = np.random.default_rng(step)
+    image = rng.integers(0, 255, (BATCH, SIZE, SIZE, 3)).astype(np.uint8)
+    scaling = np.tile([[0.0], [255.0], [127.0], [70.0]], (BATCH, 1, 3))
+    return {
+        "image": image,
+        "mask": np.where(image[..., :1] > 180, 255, 0).astype(np.uint8),
+        "scaling": scaling.astype(np.float32),
+        "place": np.arange(BATCH, dtype=np.int32),
+    }
+
+
+@functools.cache
+def trained(optimizer_name, mode, count):
+    """State and losses after five steps on `count` devices."""
+    devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
+    task = tasks.segmentation({"tumour": 255})
+    options = {"widths": (4, 6, 8)}
+    model = experiment.make_model(
+        "resunet",
+        options,
+        outputs=task.outputs,
+        dtype="float32",
+        axis_name=devices.axis_name,
+    )
+    optimizer = {"sgd": optax.sgd(0.05), "adam": optax.adam(1e-3)}[optimizer_name]
+    state = create_state(
+        model, optimizer, jax.random.key(1), (1, SIZE, SIZE, 3), average=True
+    )
+    step = devices.train_step(
+        functools.partial(
+            steps.train_step,
+            model=model,
+            optimizer=optimizer,
+            loss=experiment.make_loss(
+                {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}, task
+            ),
+            augment=functools.partial(augment.augment, options=AUGMENT),
+            mean=devices.mean,
+            average_decay=0.9,
+        )
+    )
+    state, losses = devices.replicate(state), []
+    for number in range(5):
+        batch = devices.shard(make_batch(number))
+        state, scalars = step(state, {}, batch, jax.random.key(0))
+        losses.append(float(scalars["loss"]))
+    return jax.device_get(state), losses
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
+    expected, _ = trained("sgd", "pmap", 1)
+    found, _ = trained("sgd", mode, count)
+    for name in ("params", "batch_stats", "average"):
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
+            getattr(found, name),
+            getattr(expected, name),
+        )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_adam_losses_agree_on_any_number_of_devices(mode, count):
+    _, expected = trained("adam", "pmap", 1)
+    _, found = trained("adam", mode, count)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_training_moves_weights_and_statistics():
+    # Or the laws above would hold of a step that does nothing.
+    state, losses = trained("sgd", "pmap", 1)
+    fresh = jax.tree.leaves(state.batch_stats)
+    assert any(np.abs(leaf).max() > 0.05 for leaf in fresh)
+    assert len(set(losses)) == 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
+    devices = parallel.Devices(mode, tuple(jax.devices()[:2]))
+    whole = make_batch(0)
+    resident = devices.replicate(
+        {name: whole[name] for name in ("image", "mask", "scaling")}
+    )
+    chosen = np.array([3, 1, 7, 5], np.int32)
+    gather = devices.eval_step(lambda variables, *batch: steps.assemble(*batch))
+    by_index = gather({}, resident, devices.shard({"index": chosen}))
+    by_value = gather(
+        {},
+        {},
+        devices.shard({n: whole[n][chosen] for n in ("image", "mask", "scaling")}),
+    )
+    for name in ("image", "mask"):
+        np.testing.assert_array_equal(
+            devices.gather(by_index)[name], devices.gather(by_value)[name]
+        )
+
+
+def test_the_second_step_does_not_compile_again():
+    devices = parallel.Devices("pmap", tuple(jax.devices()[:2]))
+    traced = []
+
+    def step(state, resident, batch, rng):
+        traced.append(1)
+        return state + devices.mean(batch["x"].sum()), {}
+
+    run = devices.train_step(step)
+    state = devices.replicate(jnp.zeros(()))
+    for _ in range(3):
+        batch = devices.shard({"x": np.ones(4, np.float32)})
+        state, _ = run(state, {}, batch, jax.random.key(0))
+    assert len(traced) == 1
+    assert float(state) == 3 * 2  # each device sums two ones, the mean of both is 2
+
+
+def test_a_batch_that_does_not_split_is_refused():
+    with pytest.raises(
+        ValueError, match=r"batch_size=12 does not split over 8 devices"
+    ):
+        parallel.local_devices("pmap", 12)
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="'jit'; it can be pmap or mesh"):
+        parallel.local_devices("jit", 8)
