@@ -5,17 +5,27 @@ python -m datasets.phantom OUT --patients=20 --slices=24
 
 import argparse
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
+from jaxtyping import Bool, UInt8
 from rich import progress
 
-from datasets import head
+from datasets import head, scanner
+from datasets.lesion import draw_centre, grow_lesion, push_aside
 
 MARK = "PHANTOM"  # in every synthetic patient's name; never in a real one's
 PATIENTS, SLICES = 20, 24
 # Shares as in the real set, in an order that varies even among the first few.
 INSTITUTIONS = ("DU", "HT", "CS", "DU", "HT", "FG", "DU", "HT", "DU", "EZ")
+
+
+class Subject(NamedTuple):
+    """Lowest slice first; channels are pre-contrast, FLAIR and post-contrast."""
+
+    images: UInt8[np.ndarray, "slices rows columns 3"]
+    masks: Bool[np.ndarray, "slices rows columns"]
 
 
 def write_lgg(
@@ -37,9 +47,28 @@ def write_lgg(
     for number in progress.track(range(1, patients + 1), "Making synthetic patients"):
         # A generator for each: a patient is the same however many there are.
         rng = np.random.default_rng([seed, number])
-        subject = head.make_head(rng, int(rng.integers(least, most + 1)))
+        subject = make_subject(rng, int(rng.integers(least, most + 1)))
         write_patient(tree / patient_name(number), subject)
     return tree
+
+
+def make_subject(rng: np.random.Generator, slices: int) -> Subject:
+    """A new head with a tumour in some slices and, from three slices on, not in all."""
+    thickness = (head.HIGHEST - head.LOWEST) / (slices - 1) if slices > 1 else 5.0
+    heights = head.LOWEST + thickness * np.arange(slices, dtype=np.float32)
+    while True:
+        centre = draw_centre(rng, heights)
+        places = head.place_head(rng, heights, thickness)
+        places = push_aside(places, centre, rng.uniform(0.0, 0.3))
+        depth = head.sample(head.template().depth, places, step=2)
+        tissues = head.find_tissues(rng, places, depth, thickness)
+        lesion = grow_lesion(rng, places, depth, tissues, centre, thickness)
+        with_tumour = lesion.mask.any((1, 2))
+        if with_tumour.any() and (slices < 3 or not with_tumour.all()):
+            break
+    signals = scanner.measure_signals(rng, tissues, lesion, thickness)
+    signals = scanner.lose_sequence(rng, signals)
+    return Subject(scanner.scan(rng, signals, thickness), lesion.mask)
 
 
 def patient_name(number: int) -> str:
@@ -48,7 +77,7 @@ def patient_name(number: int) -> str:
     return f"TCGA_{institution}_{MARK}{number:04d}_20000101"
 
 
-def write_patient(folder: pathlib.Path, subject: head.Head) -> None:
+def write_patient(folder: pathlib.Path, subject: Subject) -> None:
     """Images and masks, numbered from 1."""
     folder.mkdir(parents=True, exist_ok=True)
     slices = zip(subject.images, subject.masks, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from datasets import head, phantom
+from datasets import phantom
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_slices_can_vary(tmp_path):
 
 @pytest.fixture(scope="module")
 def subjects():
-    return [head.make_head(np.random.default_rng([7, n]), 12) for n in range(6)]
+    return [phantom.make_subject(np.random.default_rng([7, n]), 12) for n in range(6)]
 
 
 def test_about_half_of_the_slices_are_without_tumour(subjects):
