@@ -79,7 +79,8 @@ class Checkpoints:
     def wait(self) -> None:
         self._manager.wait_until_finished()
 
-    def record(self, step: int) -> Record:
+    def record(self, step: int | None) -> Record:
+        """What the checkpoint of a step says beside its weights."""
         restored = self._manager.restore(
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
         )

@@ -87,6 +87,8 @@ def restore(workdir: str | pathlib.Path) -> Restored:
         if (step := saved.best) is None:
             raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
         record = saved.record(step)
+        # The best checkpoint's own history ends where it was best.
+        record["history"] = saved.record(saved.latest)["history"]
         config, data = record["config"], record["data"]
         task = make_task(
             "segmentation", data["classes"], config["evaluation"]["threshold"]

@@ -68,7 +68,7 @@ def train_step(
         opt_state=opt_state,
         average=_average(state, params, average_decay),
     )
-    scalars = {"loss": value, "gradient_norm": optax.global_norm(grads), **terms}
+    scalars = {"loss": value, "gradient_norm": optax.tree.norm(grads), **terms}
     return state, scalars
 
 

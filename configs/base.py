@@ -107,3 +107,15 @@ def get_config() -> ConfigDict:
     checkpoint.every_steps = 0  # besides the end of every epoch; 0: no more
 
     return config.lock()
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """The same experiment, small enough for a test: seconds instead of hours."""
+    with config.unlocked():
+        config.data.size = (32, 32)
+        config.batch_size = 8
+        config.evaluation.batch_size = 8
+        config.epochs = 2
+        config.schedule.warmup_steps = 0
+        config.model.options = {"widths": (4, 6, 8)}
+    return config

@@ -1,5 +1,6 @@
 """Eight fake CPU devices, strict ranks, a compile cache and a tiny built data set."""
 
+import importlib
 import os
 import pathlib
 import tempfile
@@ -12,9 +13,39 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import pytest
+
+from configs import base, resunet_lgg
+from datasets import phantom, prepare
 
 CACHE = pathlib.Path(tempfile.gettempdir()) / "brainseg_jax_test_cache"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+PATIENTS, SLICES = 8, 5
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A folder with a small phantom, built by the real builder from raw files."""
+    folder = tmp_path_factory.mktemp("data")
+    raw = phantom.write_lgg(folder / "raw", patients=PATIENTS, slices=SLICES)
+    prepare.prepare("lgg_mri/phantom", folder, raw)
+    return folder
+
+
+@pytest.fixture
+def config(data_dir):
+    """The phantom experiment, cut down to seconds: two epochs of three steps."""
+    config = base.shrink(resunet_lgg.get_config("phantom"))
+    config.data.data_dir = str(data_dir)
+    return config
+
+
+@pytest.fixture
+def keras():
+    """Keras on the JAX backend; it promotes ranks where we do not."""
+    jax.config.update("jax_numpy_rank_promotion", "allow")
+    yield importlib.import_module("keras")
+    jax.config.update("jax_numpy_rank_promotion", "raise")

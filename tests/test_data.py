@@ -1,0 +1,116 @@
+"""Prepared splits come back whole, in order, and padded only for evaluation."""
+
+import functools
+
+import cv2
+import numpy as np
+import pytest
+
+from brainseg_jax import data
+from brainseg_jax.order import Order
+
+NAME = "lgg_mri/phantom"
+
+
+@pytest.fixture
+def load(data_dir):
+    return functools.partial(
+        data.load,
+        NAME,
+        data_dir=data_dir,
+        size=(64, 64),
+        normalisation={"name": "volume_percentile"},
+    )
+
+
+def test_a_split_is_ordered_by_patient_and_slice(load):
+    source = load("fold_0+fold_1")
+    rows = list(zip(source.patients, source.slices, strict=True))
+    assert rows == sorted(rows)
+    folds = {source.info.folds[patient] for patient in source.patients}
+    assert folds == {0, 1}
+
+
+def test_pixels_are_the_raw_ones(load, data_dir):
+    source = load("fold_0", size=(256, 256))
+    raw = next((data_dir / "raw").rglob(f"{source.keys[3]}.tif"))
+    stored = cv2.imread(str(raw), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_array_equal(source.take(np.array([3]))["image"][0], stored)
+
+
+def test_reading_one_by_one_gives_what_is_kept_in_memory(load):
+    kept, read = load("fold_1", keep=True), load("fold_1", keep=False)
+    indices = np.array([4, 0, 2])
+    for name, values in kept.take(indices).items():
+        np.testing.assert_array_equal(read.take(indices)[name], values)
+
+
+def test_volume_statistics_come_from_all_slices_of_a_patient(load):
+    some, every = load("fold_0", only_tumour=True), load("fold_0")
+    assert len(some) < len(every)
+    places = [every.keys.index(key) for key in some.keys]
+    np.testing.assert_array_equal(some.scaling, every.scaling[places])
+
+
+def test_only_tumour_keeps_the_slices_with_tumour(load):
+    source = load("fold_0", only_tumour=True)
+    assert source.tumour.all()
+    assert source.take(np.arange(len(source)))["mask"].any((1, 2, 3)).all()
+
+
+def test_stored_masks_keep_their_size(load):
+    batch = load("fold_0", stored_masks=True).take(np.array([0]))
+    assert batch["image"].shape == (1, 64, 64, 3)
+    assert batch["mask"].shape == (1, 256, 256, 1)
+
+
+def test_leaky_splits_are_slices_by_key(load):
+    source = load("leaky_test")
+    assert sorted(source.keys) == sorted(source.info.leaky["leaky_test"])
+    assert "LEAKY" in source.info.note("leaky_train", "leaky_test")
+
+
+def test_phantoms_say_so(load):
+    assert "PHANTOM" in load("fold_0").info.note("fold_0")
+
+
+def test_evaluation_pads_its_last_batch_and_says_so(load):
+    source = load("fold_0+fold_1+fold_2")
+    batches = list(data.evaluation_batches(source, 8, resident=False))
+    assert {len(batch["image"]) for batch in batches} == {8}
+    assert sum(batch["valid"].sum() for batch in batches) == len(source)
+
+
+def test_host_batches_hold_what_the_order_says(load):
+    source = load("fold_0+fold_1")
+    order = Order(source.tumour, batch_size=4, seed=0)
+    batches = list(data.training_batches(source, order, 2, 5, resident=False))
+    assert len(batches) == 3
+    expected = source.take(order.indices(3))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(batches[1][name], values)
+
+
+def test_masks_shrink_by_majority():
+    # A quarter of the left block is tumour, three quarters of the right one.
+    mask = np.array([[0, 4, 4, 4], [0, 0, 0, 4]], np.uint8)[..., None]
+    np.testing.assert_array_equal(data.resize_mask(mask, (1, 2))[..., 0], [[0, 4]])
+
+
+def test_resizing_a_mask_invents_no_labels():
+    rng = np.random.default_rng(0)
+    mask = rng.choice([0, 1, 2, 4], (40, 30, 1)).astype(np.uint8)
+    for size in ((10, 10), (64, 48)):
+        resized = data.resize_mask(mask, size)
+        assert resized.shape == (*size, 1)
+        assert set(np.unique(resized)) <= {0, 1, 2, 4}
+
+
+def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--mode=prepare"):
+        data.read_info(NAME, tmp_path)
+
+
+def test_an_unknown_split_lists_what_there_is(load):
+    with pytest.raises(ValueError, match=r"no split 'fold_9'.*fold_0.*leaky_train"):
+        load("fold_0+fold_9")

@@ -1,0 +1,256 @@
+"""Training end to end on a small phantom: resuming, stopping, refusing, reporting."""
+
+import csv
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import signal
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from brainseg_jax import (
+    checkpoints,
+    evaluate,
+    experiment,
+    predict,
+    run_folder,
+    runs,
+    train,
+)
+from brainseg_jax.interrupt import Interrupted
+from tests import tiny_config
+
+
+def fingerprint(workdir):
+    """Hash of the last checkpoint's weights and statistics, and its step."""
+    with checkpoints.Checkpoints(workdir) as saved:
+        step = saved.latest
+        record = saved.record(step)
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(_variables(workdir, step)):
+        digest.update(jax.tree_util.keystr(path).encode() + leaf.tobytes())
+    return digest.hexdigest(), step, record
+
+
+def _variables(workdir, step):
+    """A checkpoint's arrays as they are stored, whatever the model."""
+    folder = pathlib.Path(workdir) / checkpoints.FOLDER / str(step) / "variables"
+    reader = ocp.PyTreeCheckpointer()
+    as_numpy = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+        reader.metadata(folder).item_metadata.tree,
+    )
+    return reader.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def scores_of(record):
+    """History without the times, which differ from run to run."""
+    return [
+        {key: value for key, value in row.items() if not key.startswith("seconds")}
+        for row in record["history"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(data_dir, tmp_path_factory):
+    """An uninterrupted run of the tiny config."""
+    config = tiny_config.get_config()
+    config.data.data_dir = str(data_dir)
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    summary = train.train(config, str(workdir))
+    return workdir, summary
+
+
+def stopping(after, number=signal.SIGTERM, part="train_step"):
+    """runs.prepare, with a signal to this process at the n-th call of a step."""
+    prepare = runs.prepare
+
+    def prepared(config, folder):
+        run, calls = prepare(config, folder), []
+        step = getattr(run, part)
+
+        def counted(*arguments):
+            calls.append(1)
+            if len(calls) == after:
+                os.kill(os.getpid(), number)
+            return step(*arguments)
+
+        return run.__class__(**{**vars(run), part: counted})
+
+    return prepared
+
+
+@pytest.mark.parametrize(
+    "part, after", [("train_step", 1), ("train_step", 4), ("eval_step", 1)]
+)
+def test_resumed_run_equals_uninterrupted_run(
+    finished, config, tmp_path, monkeypatch, part, after
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "prepare", stopping(after, part=part))
+        with pytest.raises(Interrupted) as stopped:
+            train.train(config, str(tmp_path))
+    assert stopped.value.status == 143
+    train.train(config, str(tmp_path))
+    expected, step, record = fingerprint(finished[0])
+    found, found_step, found_record = fingerprint(tmp_path)
+    assert (found, found_step) == (expected, step)
+    assert scores_of(found_record) == scores_of(record)
+
+
+def test_a_finished_run_says_so_and_changes_nothing(finished, config):
+    workdir, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.*")}
+    assert train.train(config, str(workdir)) is None
+    after = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.*")}
+    del before[workdir / ".lock"], after[workdir / ".lock"]
+    assert after == before
+
+
+def test_more_epochs_extend_a_run(config, tmp_path):
+    config.epochs = 1
+    train.train(config, str(tmp_path))
+    config.epochs = 2
+    train.train(config, str(tmp_path))
+    _, _, record = fingerprint(tmp_path)
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+
+
+def test_a_changed_config_is_refused_with_both_values(finished, config):
+    config.schedule.rate = 0.5
+    with pytest.raises(ValueError, match=r"schedule\.rate: 0\.002 .* 0\.5 now"):
+        train.train(config, str(finished[0]))
+
+
+def test_the_run_is_understood_from_its_folder(finished):
+    workdir, summary = finished
+    about = json.loads((workdir / "config.json").read_text())
+    assert about["config"]["model"]["name"] == "resunet"
+    assert about["environment"]["packages"]["jax"] == jax.__version__
+    assert set(about["data"]["folds"]) >= set(about["trained_patients"])
+    with open(workdir / "history.csv") as file:
+        history = list(csv.DictReader(file))
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    report = workdir / "evaluation" / "fold_4"
+    with open(report / "metrics.csv") as file:
+        slices = list(csv.DictReader(file))
+    with open(report / "patients.csv") as file:
+        patients = list(csv.DictReader(file))
+    # Counts of a slice cover its 256 x 256 pixels, at the stored resolution.
+    parts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    assert all(sum(int(row[part]) for part in parts) == 256**2 for row in slices)
+    assert len({row["patient"] for row in slices}) == len(patients)
+    written = json.loads((report / "summary.json").read_text())
+    assert written["patient_dice"] == pytest.approx(summary["patient_dice"])
+    assert written["note"].startswith("PHANTOM")
+    mean = np.mean([float(row["dice"]) for row in patients])
+    assert written["patient_dice"] == pytest.approx(mean, abs=1e-5)
+    for picture in ("training.png", "panels.png", "patients.png"):
+        assert (report / picture).stat().st_size > 10_000
+    assert list((workdir / "logs").glob("events.*"))
+
+
+def test_evaluating_trained_patients_is_refused(finished):
+    workdir = str(finished[0])
+    with pytest.raises(ValueError, match=r"patients .* were trained on.*contaminated"):
+        evaluate.evaluate(workdir, "fold_0")
+    summary = evaluate.evaluate(workdir, "fold_0", allow_contaminated=True)
+    assert 0 <= summary["patient_dice"] <= 1
+    about = json.loads((finished[0] / "evaluation/fold_0/summary.json").read_text())
+    assert "CONTAMINATED" in about["note"]
+
+
+def test_evaluating_again_gives_the_scores_of_training(finished):
+    workdir, summary = finished
+    again = evaluate.evaluate(str(workdir))
+    assert again == pytest.approx(summary)
+
+
+def test_predicted_masks_are_those_that_were_scored(finished, data_dir, tmp_path):
+    workdir, _ = finished
+    restored = experiment.restore(workdir)
+    folds = restored.record["data"]["folds"]
+    patient = next(name for name, fold in folds.items() if fold == 4)
+    folder = next((data_dir / "raw").rglob(patient))
+    rows = predict.predict(str(workdir), [str(folder)], str(tmp_path / "out"))
+    with open(workdir / "evaluation/fold_4/metrics.csv") as file:
+        scored = {row["key"]: row for row in csv.DictReader(file)}
+    for row in rows:
+        counts = scored[pathlib.Path(row["file"]).stem]
+        expected = int(counts["true_positives"]) + int(counts["false_positives"])
+        assert row["pixels"] == expected
+        assert row["normalised_by"] == "5 slices"
+    assert len(list((tmp_path / "out").glob("*_overlay.png"))) == 5
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
+    config.schedule.rate = 1e30
+    config.optimizer.clip = 0.0
+    with pytest.raises(FloatingPointError, match=r"At step \d+ .* Examples .*PHANTOM"):
+        train.train(config, str(tmp_path))
+
+
+def test_a_second_writer_is_refused(config, tmp_path):
+    with (
+        run_folder.locked(tmp_path),
+        pytest.raises(RuntimeError, match=f"by process {os.getpid()}"),
+        run_folder.locked(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("cache", ["host", "none"])
+def test_every_cache_trains_the_same(finished, config, tmp_path, cache):
+    config.data.cache = cache
+    train.train(config, str(tmp_path))
+    _, _, record = fingerprint(tmp_path)
+    _, _, expected = fingerprint(finished[0])
+    for row, other in zip(scores_of(record), scores_of(expected), strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+        assert row["validation_loss"] == pytest.approx(
+            other["validation_loss"], rel=1e-4
+        )
+
+
+def test_starting_from_another_runs_weights(finished, config, tmp_path):
+    config.init_from = str(finished[0])
+    config.epochs = 1
+    config.schedule.rate = 1e-9
+    config.ema_decay = 0.0
+    train.train(config, str(tmp_path))
+    own = experiment.restore(tmp_path).variables["params"]
+    # The other run's average, which is what it evaluates with.
+    other = experiment.restore(finished[0]).variables["params"]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), own, other)
+
+
+def test_another_architecture_is_not_taken_for_a_new_head(finished, config, tmp_path):
+    config.init_from = str(finished[0])
+    config.model.options.widths = (4, 6, 10)
+    with pytest.raises(ValueError, match="another architecture"):
+        train.train(config, str(tmp_path))
+
+
+def test_splits_that_share_patients_are_refused(config, tmp_path):
+    config.data.train = "fold_0+fold_3"
+    with pytest.raises(ValueError, match=r"shares patients with"):
+        train.train(config, str(tmp_path))
+
+
+def test_plateau_and_patience_end_a_run_that_does_not_improve(config, tmp_path):
+    config.epochs = 6
+    config.schedule.name = "plateau"
+    config.schedule.patience = 1
+    config.schedule.rate = 1e-12  # nothing changes, so nothing improves
+    config.ema_decay = 0.0
+    config.evaluation.metric = "slice_detection_accuracy"
+    config.evaluation.patience = 2
+    train.train(config, str(tmp_path))
+    _, _, record = fingerprint(tmp_path)
+    assert len(record["history"]) == 3
+    assert record["history"][2]["learning_rate"] == pytest.approx(1e-13)
