@@ -135,7 +135,7 @@ def report(
     return summary
 
 
-def make_eval_step(model, task, losses: dict, mirror: bool) -> Callable:
+def make_eval_step(model, task, losses: dict, mirror: Sequence[str]) -> Callable:
     """eval_step with everything but (variables, resident, batch) bound."""
     loss = experiment.make_loss(losses, task)
 
@@ -206,7 +206,9 @@ def patient_table(
 ) -> list[Row]:
     """A row per patient and class, over the whole volume."""
     names, volumes = scores.by_group(scored.counts, source.patients)
-    rows = [{"patient": name, "slices": source.patients.count(str(name))} for name in names]
+    rows = [
+        {"patient": name, "slices": source.patients.count(str(name))} for name in names
+    ]
     return _with_counts(rows, volumes, classes, empty)
 
 

@@ -1,6 +1,7 @@
 """One training step and one evaluation step: pure, and the same for every model."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ from jaxtyping import Array, Float
 from brainseg_jax import normalise
 from brainseg_jax.state import TrainState
 from brainseg_jax.tasks import Task
+
+MIRRORS = {"vertical": 1, "horizontal": 2}  # name -> axis of a batch of images
 
 Batch = dict[str, Array]
 Loss = Callable[
@@ -80,7 +83,7 @@ def eval_step(
     model: nn.Module,
     task: Task,
     loss: Loss,
-    mirror: bool = False,
+    mirror: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Loss and counts of each example, at the stored mask's own resolution."""
     batch = assemble(resident, batch)
@@ -96,7 +99,7 @@ def predict_step(
     *,
     model: nn.Module,
     task: Task,
-    mirror: bool = False,
+    mirror: Sequence[str] = (),
 ) -> dict[str, Array]:
     """Probabilities of each example at the size of `batch["mask"]`."""
     batch = assemble(resident, batch)
@@ -113,18 +116,27 @@ def assemble(resident: Batch, batch: Batch) -> Batch:
     return {**batch, "image": normalise.apply(batch["image"], batch["scaling"])}
 
 
+def mirror_axes(mirror: Sequence[str]) -> list[tuple[int, ...]]:
+    """Every way to flip along some of the named directions, but for none at all."""
+    if unknown := set(mirror) - MIRRORS.keys():
+        raise ValueError(
+            f"config.evaluation.mirror has {unknown.pop()!r}; "
+            f"it can hold {', '.join(MIRRORS)}."
+        )
+    axes = [MIRRORS[name] for name in mirror]
+    sizes = range(1, len(axes) + 1)
+    return [flip for size in sizes for flip in itertools.combinations(axes, size)]
+
+
 def _logits_and_probs(variables, batch, model, task, mirror):
     """Logits and probabilities resized to the mask's size; averaged over mirror images."""
     image, size = batch["image"], batch["mask"].shape[1:-1]
     logits = model.apply(variables, image)
     probs = task.probabilities(logits)
-    if mirror:
-        space = tuple(range(1, image.ndim - 1))
-        flips = [*((axis,) for axis in space), space]
-        for axes in flips:
-            mirrored = model.apply(variables, jnp.flip(image, axes))
-            probs = probs + jnp.flip(task.probabilities(mirrored), axes)
-        probs = probs / (1 + len(flips))
+    for axes in (flips := mirror_axes(mirror)):
+        mirrored = model.apply(variables, jnp.flip(image, axes))
+        probs = probs + jnp.flip(task.probabilities(mirrored), axes)
+    probs = probs / (1 + len(flips))
     return _resize(logits, size), _resize(probs, size)
 
 

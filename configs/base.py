@@ -96,7 +96,8 @@ def get_config() -> ConfigDict:
     evaluation.empty = (
         "one"  # what a metric gives for two empty masks: one | zero | nan
     )
-    evaluation.mirror = False  # average over mirror images at test time
+    # Average over mirror images at test time: of "horizontal", "vertical", both or none.
+    evaluation.mirror = ()
 
     config.parallel = ConfigDict({"mode": "pmap"})  # or mesh
 

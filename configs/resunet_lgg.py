@@ -30,18 +30,25 @@ def _ours(config: ConfigDict) -> None:
     config.data.tumour_share = 0.5
     config.schedule.rate = 2e-3
     config.schedule.warmup_steps = 100
+    config.optimizer.weight_decay = 0.01
     config.ema_decay = 0.999
-    config.evaluation.mirror = True
+    config.augment.rotation = 20.0
+    config.augment.shift = 0.06
+    config.augment.scale = 0.15
+    config.augment.shear = 5.0
+    config.augment.gamma = 0.15
+    config.augment.contrast = 0.2
+    config.augment.brightness = 0.2
+    config.augment.noise = 0.05
+    config.evaluation.mirror = ("horizontal",)
 
 
 def _cpu(config: ConfigDict) -> None:
     """At most 45 minutes on two cores."""
     _ours(config)
     config.data.size = (128, 128)
-    config.model.options = {"widths": (24, 48, 96, 192, 384)}
-    config.epochs = 45
-    config.evaluation.every_epochs = 3
-    config.evaluation.mirror = False
+    config.epochs = 64
+    config.evaluation.every_epochs = 4
 
 
 def _phantom(config: ConfigDict) -> None:
@@ -49,8 +56,8 @@ def _phantom(config: ConfigDict) -> None:
     _ours(config)
     config.data.name = "lgg_mri/phantom"
     config.data.size = (128, 128)
-    config.epochs = 12
-    config.evaluation.mirror = False
+    config.epochs = 20
+    config.evaluation.every_epochs = 2
 
 
 def _published(config: ConfigDict) -> None:

@@ -211,9 +211,9 @@ def test_every_cache_trains_the_same(finished, config, tmp_path, cache):
     _, _, record = fingerprint(tmp_path)
     _, _, expected = fingerprint(finished[0])
     for row, other in zip(scores_of(record), scores_of(expected), strict=True):
-        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=2e-3)
         assert row["validation_loss"] == pytest.approx(
-            other["validation_loss"], rel=1e-4
+            other["validation_loss"], rel=2e-3
         )
 
 

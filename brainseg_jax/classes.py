@@ -1,0 +1,50 @@
+"""What losses need to treat independent classes and exclusive classes alike."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, Shaped
+
+
+def one_hot(
+    target: Shaped[Array, "n *_"], logits: Float[Array, "n *space c"], exclusive: bool
+) -> Float[Array, "n *space c"]:
+    """The target as one map of 0 and 1 per class, in float32.
+
+    Exclusive classes come as integer labels [n, *space], independent ones as maps.
+    """
+    expected = logits.shape[:-1] if exclusive else logits.shape
+    if target.shape != expected:
+        kind = "exclusive" if exclusive else "independent"
+        raise ValueError(
+            f"The target of {kind} classes has shape {target.shape}, but logits "
+            f"{logits.shape} need {expected}."
+        )
+    if not exclusive:
+        return target.astype(jnp.float32)
+    if not jnp.issubdtype(target.dtype, jnp.integer):
+        raise ValueError(
+            f"Exclusive classes need integer labels, but the target is {target.dtype}."
+        )
+    return jax.nn.one_hot(target, logits.shape[-1], dtype=jnp.float32)
+
+
+def space_mean(values: Num[Array, "n *space c"]) -> Float[Array, "n c"]:
+    """Mean over all positions; without any (classification), the values themselves."""
+    return values.mean(axis=tuple(range(1, values.ndim - 1)))
+
+
+def class_mean(
+    values: Float[Array, "n c"], class_weights: tuple[float, ...] | None
+) -> Float[Array, " n"]:
+    """Weighted mean over classes: weights are divided by their sum, so 0 stays 0."""
+    if class_weights is None:
+        return values.mean(axis=1)
+    total = math.fsum(class_weights)
+    if len(class_weights) != values.shape[1] or min(class_weights) < 0 or total == 0:
+        raise ValueError(
+            f"class_weights={tuple(class_weights)} must hold {values.shape[1]} "
+            "numbers, none negative and not all zero: one per class."
+        )
+    return values @ jnp.asarray([weight / total for weight in class_weights])
