@@ -122,14 +122,17 @@ def _quiet_logs() -> None:
     handler.setFormatter(
         stdlib_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     )
-    handler.addFilter(
-        lambda record: (
-            record.levelno >= stdlib_logging.WARNING
-            or _HERE in pathlib.Path(record.pathname).parents
-            and "site-packages" not in record.pathname
-        )
-    )
+    handler.addFilter(_is_ours_or_a_warning)
     logging.set_verbosity(logging.INFO)
+
+
+def _is_ours_or_a_warning(record: stdlib_logging.LogRecord) -> bool:
+    path = pathlib.Path(record.pathname)
+    if "site-packages" not in path.parts and _HERE in path.parents:
+        return True
+    # Orbax warns of every checkpoint whose epoch was not evaluated.
+    wanted = "tracked_metric" not in record.getMessage()
+    return wanted and record.levelno >= stdlib_logging.WARNING
 
 
 def _set_environment(*, deterministic: bool) -> None:

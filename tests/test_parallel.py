@@ -91,6 +91,8 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
         )
 
 
+# A bias before BatchNorm has no gradient, and Adam makes a full step of its rounding:
+# weights may differ where losses do not.
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_adam_losses_agree_on_any_number_of_devices(mode, count):
@@ -115,7 +117,13 @@ def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
         {name: whole[name] for name in ("image", "mask", "scaling")}
     )
     chosen = np.array([3, 1, 7, 5], np.int32)
-    gather = devices.eval_step(lambda variables, *batch: steps.assemble(*batch))
+
+    def gather(*arguments):
+        def step(variables, resident, batch):
+            return steps.assemble(resident, batch)
+
+        return devices.eval_step(step)(*arguments)
+
     by_index = gather({}, resident, devices.shard({"index": chosen}))
     by_value = gather(
         {},

@@ -1,0 +1,133 @@
+"""main.py as a person runs it: as a process."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.test_train import fingerprint, scores_of
+
+ROOT = pathlib.Path(__file__).parent.parent
+TINY = ROOT / "tests" / "tiny_config.py"
+
+
+def start(*arguments, **options):
+    # One device, as most have it; eight fake ones compile more slowly.
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(
+        [sys.executable, *options.get("python", ()), str(ROOT / "main.py"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=options.get("cwd", ROOT),
+    )
+
+
+def run(*arguments, **options):
+    """Exit status and everything that was printed."""
+    process = start(*arguments, **options)
+    out, errors = process.communicate(timeout=600)
+    return process.returncode, out + errors
+
+
+def test_help_imports_neither_jax_nor_matplotlib():
+    _, printed = run("--help", python=("-X", "importtime"))
+    imported = {line.rsplit("|")[-1].strip() for line in printed.splitlines()}
+    assert "ml_collections" in imported
+    assert not {"jax", "matplotlib", "tensorflow_datasets", "cv2"} & imported
+    assert "--workdir" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "needs --config"),
+        (["--config=configs/resunet_lgg.py", "--config.batch_sise=4"], "batch_sise"),
+        (["--config=configs/resunet_lgg.py:huge"], "cpu, phantom, published"),
+        (["--mode=evaluate"], "needs --workdir"),
+        (["--mode=predict", "--workdir=nowhere"], "--inputs"),
+        (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint"),
+        (
+            ["--config=configs/resunet_lgg.py", "--mode=prepare"],
+            "mateuszbuda/lgg-mri-segmentation",
+        ),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
+    configs = [a.replace("configs/", f"{ROOT}/configs/") for a in arguments]
+    status, printed = run(*configs, cwd=tmp_path)
+    assert status != 0
+    assert said in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def wait_for(path, seconds=300):
+    start_time = time.time()
+    while not any(path.parent.glob(path.name)):
+        assert time.time() - start_time < seconds, f"{path} never came"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_killed_runs_go_on_bit_for_bit(data_dir, tmp_path):
+    """SIGKILL at several points, then SIGTERM; weights equal an uninterrupted run's."""
+    common = [
+        f"--config={TINY}",
+        f"--config.data.data_dir={data_dir}",
+        "--config.epochs=3",
+        "--config.checkpoint.every_steps=2",
+    ]
+    status, printed = run(*common, f"--workdir={tmp_path / 'whole'}")
+    assert status == 0, printed
+
+    workdir = tmp_path / "killed"
+    command = [*common, f"--workdir={workdir}"]
+    # While writing the first checkpoint, after it, and after the second epoch.
+    for sign, delay in (("*.orbax*", 0.0), ("2", 0.05), ("6", 0.0)):
+        process = start(*command)
+        wait_for(workdir / "checkpoints" / sign)
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+    process = start(*command)
+    process.stderr.readline()  # the data are being opened: it listens to signals
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=300)
+    assert process.returncode in (0, 143)
+    status, printed = run(*command)
+    assert status == 0, printed
+
+    expected, step, record = fingerprint(tmp_path / "whole")
+    found, found_step, found_record = fingerprint(workdir)
+    assert (found, found_step) == (expected, step)
+    assert scores_of(found_record) == scores_of(record)
+
+
+@pytest.mark.slow
+def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    status, printed = run(
+        f"--config={TINY}", f"--config.data.data_dir={data_dir}", workdir
+    )
+    assert status == 0, printed
+    assert "PHANTOM" in printed and "mean Dice over" in printed
+    status, printed = run("--mode=evaluate", workdir, "--split=fold_3")
+    assert status == 0, printed
+    raw = next(path for path in (data_dir / "raw").rglob("TCGA_*") if path.is_dir())
+    outputs = tmp_path / "masks"
+    status, printed = run(
+        "--mode=predict", workdir, f"--inputs={raw}", f"--outputs={outputs}"
+    )
+    assert status == 0, printed
+    assert len(list(outputs.glob("*_mask.png"))) == 5
+    status, printed = run(
+        "--mode=benchmark", f"--config={TINY}", f"--config.data.data_dir={data_dir}"
+    )
+    assert status == 0, printed
+    assert "real over constant" in printed
