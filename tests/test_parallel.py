@@ -124,9 +124,10 @@ def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
 
         return devices.eval_step(step)(*arguments)
 
-    by_index = gather({}, resident, devices.shard({"index": chosen}))
+    variables = devices.replicate({"params": jnp.zeros(1)})
+    by_index = gather(variables, resident, devices.shard({"index": chosen}))
     by_value = gather(
-        {},
+        variables,
         {},
         devices.shard({n: whole[n][chosen] for n in ("image", "mask", "scaling")}),
     )
