@@ -1,0 +1,1 @@
+"""Losses, one file each: `loss(logits, target, ...)` gives one value per example."""

@@ -1,0 +1,27 @@
+"""Tversky loss: Dice with separate prices for false positives and misses."""
+
+from jaxtyping import Array, Float, Shaped
+
+from brainseg_jax import classes, overlap
+
+
+def loss(
+    logits: Float[Array, "n *space c"],
+    target: Shaped[Array, "n *_"],
+    *,
+    exclusive: bool,
+    class_weights: tuple[float, ...] | None = None,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    smooth: float = 1e-6,
+) -> Float[Array, " n"]:
+    """Alpha weighs false positives, beta misses; 0.5 and 0.5 are Dice, 1 and 1 are IoU.
+
+    Smooth counts as that many hits. On an example without the class the loss is near 1,
+    and flat, until the predicted area comes down to about smooth: at 1e-6, the reference's
+    value for whole batches, examples with empty masks teach nothing. A smooth of 1 or
+    more, or cross_entropy beside it, makes them count.
+    """
+    counts = overlap.soft_counts(logits, target, exclusive=exclusive)
+    error = overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)
+    return classes.class_mean(error, class_weights)

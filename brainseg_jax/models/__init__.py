@@ -1,0 +1,8 @@
+"""One file per architecture: the file's name is the model's name in a config.
+
+Each exports `Model(outputs, **options)`, a linen module whose fields are the defaults,
+called as `model(image, train=False, keys=None)`; it returns float32 logits,
+[n, *space, outputs] for masks and [n, outputs] for classes. Batch normalisation spans
+the devices of `axis_name` in training. `keys` [n], one per example, draw the dropout.
+`layers.py` holds what the architectures share and is no model itself.
+"""
