@@ -1,0 +1,163 @@
+"""Image and mask move together, each example by its own key alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from brainseg_jax import augment
+from configs import base
+
+OFF = {name: 0.0 for name in base.get_config().augment}
+ALL = {
+    **OFF,
+    "probability": 1.0,
+    "flip_horizontal": 0.5,
+    "flip_vertical": 0.5,
+    "rotation": 30.0,
+    "shift": 0.1,
+    "scale": 0.2,
+    "shear": 10.0,
+    "gamma": 0.3,
+    "contrast": 0.2,
+    "brightness": 0.2,
+    "noise": 0.1,
+}
+
+
+def make_batch(count=8, shape=(20, 26)):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(count, *shape, 3)).astype(np.float32)
+    mask = rng.choice([0, 1, 4], (count, *shape, 1)).astype(np.uint8)
+    return {"image": jnp.asarray(image), "mask": jnp.asarray(mask)}
+
+
+def keys(count=8, seed=0):
+    return jax.random.split(jax.random.key(seed), count)
+
+
+def affine(matrix, shift=(0.0, 0.0)):
+    return jnp.concatenate(
+        [jnp.array(matrix, float), jnp.array(shift)[:, None]], axis=1
+    )
+
+
+def test_options_of_zero_change_nothing():
+    batch = make_batch()
+    for options in (OFF, {**ALL, "probability": 0.0}):
+        after = augment.augment(keys(), batch, options)
+        assert after["image"] is batch["image"] and after["mask"] is batch["mask"]
+
+
+@pytest.mark.parametrize("name, axis", [("flip_vertical", 1), ("flip_horizontal", 2)])
+def test_a_certain_flip_is_numpys(name, axis):
+    batch = make_batch()
+    after = augment.augment(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
+    for part in ("image", "mask"):
+        np.testing.assert_allclose(after[part], np.flip(batch[part], axis), atol=1e-6)
+
+
+def test_a_quarter_turn_is_numpys():
+    image = make_batch(1, (16, 16))["image"][0]
+    turned = augment.sample_linear(image, affine([[0, -1], [1, 0]]))
+    # Output row r, column c comes from row -c, column r: clockwise.
+    np.testing.assert_allclose(turned, np.rot90(image, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sampling_equals_scipy(seed):
+    batch = make_batch(1, (24, 31))
+    image, mask = batch["image"][0], batch["mask"][0]
+    options = {**ALL, "shift": 0.05}
+    move = augment.random_affine(jax.random.key(seed), (24, 31), options)
+    matrix, shift = np.asarray(move[:, :2], float), np.asarray(move[:, 2], float)
+    middle = (np.array([24, 31]) - 1) / 2
+    offset = middle + shift - matrix @ middle
+    scipy_affine = functools.partial(
+        scipy.ndimage.affine_transform, matrix=matrix, offset=offset
+    )
+    for channel in range(3):
+        expected = scipy_affine(image[..., channel], order=1, mode="nearest")
+        found = augment.sample_linear(image, move)[..., channel]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    expected = scipy_affine(mask[..., 0], order=0, mode="grid-constant", cval=0)
+    found = np.asarray(augment.sample_nearest(mask, move)[..., 0])
+    # Rounding may fall the other way at the middle between two pixels or at the edge.
+    assert (found != expected).mean() < 0.02
+
+
+def test_a_mask_keeps_its_labels_and_its_place():
+    # A disc, bright in the image where it is in the mask.
+    row, column = np.mgrid[:40, :40]
+    disc = ((row - 14) ** 2 + (column - 22) ** 2 < 64)[None, ..., None]
+    disc = np.repeat(disc, 8, axis=0)
+    batch = {
+        "image": jnp.asarray(disc, jnp.float32),
+        "mask": jnp.asarray(disc * 4, jnp.uint8),
+    }
+    spatial = {**ALL, "gamma": 0.0, "contrast": 0.0, "brightness": 0.0, "noise": 0.0}
+    after = augment.augment(keys(), batch, spatial)
+    assert set(np.unique(after["mask"])) == {0, 4}
+    bright = np.asarray(after["image"]) > 0.5
+    disagreement = (bright != (np.asarray(after["mask"]) == 4)).mean((1, 2, 3))
+    assert disagreement.max() < 0.01
+    assert (np.asarray(after["mask"]) != np.asarray(batch["mask"])).any((1, 2, 3)).all()
+
+
+def test_an_example_depends_on_its_key_and_itself_alone():
+    batch, all_keys = make_batch(), keys()
+    run = jax.jit(functools.partial(augment.augment, options=ALL))
+    whole = run(all_keys, batch)
+    for place in (0, 5):
+        part = slice(place, place + 1)
+        alone = run(all_keys[part], {name: x[part] for name, x in batch.items()})
+        np.testing.assert_array_equal(alone["mask"], whole["mask"][part])
+        np.testing.assert_allclose(alone["image"], whole["image"][part], atol=2e-6)
+
+
+def test_equal_examples_with_other_keys_differ():
+    batch = make_batch(1)
+    twice = {name: jnp.repeat(x, 2, axis=0) for name, x in batch.items()}
+    after = augment.augment(keys(2), twice, ALL)
+    assert not np.allclose(after["image"][0], after["image"][1])
+
+
+def test_a_batch_without_masks_keeps_its_other_entries():
+    batch = {"image": make_batch()["image"], "label": jnp.arange(8)}
+    after = augment.augment(keys(), batch, ALL)
+    assert after.keys() == batch.keys()
+    np.testing.assert_array_equal(after["label"], batch["label"])
+
+
+def test_changes_cover_their_range_and_keep_to_it():
+    options = {**OFF, "probability": 1.0, "rotation": 30.0, "scale": 0.2}
+    draw = jax.vmap(lambda key: augment.random_affine(key, (64, 64), options))
+    matrices = np.asarray(draw(keys(2000))[..., :2], float)
+    zoom = 1 / np.sqrt(np.linalg.det(matrices))
+    angle = np.rad2deg(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]))
+    for values, low, high in ((zoom, 0.8, 1.2), (angle, -30, 30)):
+        assert values.min() >= low - 1e-3 and values.max() <= high + 1e-3
+        assert values.min() < low + 0.02 * (high - low)
+        assert values.max() > high - 0.02 * (high - low)
+
+
+def test_probability_is_the_share_that_changes():
+    batch = {"image": jnp.repeat(make_batch(1, (8, 8))["image"], 1000, axis=0)}
+    options = {**OFF, "probability": 0.3, "brightness": 0.5}
+    after = augment.augment(keys(1000), batch, options)
+    share = (np.asarray(after["image"]) != np.asarray(batch["image"])).any((1, 2, 3))
+    # Five standard deviations of a binomial: sqrt(0.3 * 0.7 / 1000) is 0.0145.
+    assert share.mean() == pytest.approx(0.3, abs=0.075)
+
+
+def test_gamma_keeps_the_range_and_the_order():
+    image = make_batch(1)["image"]
+    options = {**OFF, "probability": 1.0, "gamma": 1.0}
+    after = np.asarray(augment.augment(keys(1), {"image": image}, options)["image"])
+    assert after.min() == pytest.approx(float(image.min()), abs=1e-5)
+    assert after.max() == pytest.approx(float(image.max()), abs=1e-5)
+    order = np.argsort(np.asarray(image).ravel())
+    assert (np.diff(after.ravel()[order]) >= 0).all()

@@ -1,0 +1,117 @@
+"""Every experiment loads, resolves and fits its model, at full size, without compiling."""
+
+import functools
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import configs
+from brainseg_jax import augment, data, experiment, normalise, optim, steps, tasks
+from brainseg_jax.state import create_state
+from configs import base
+
+EXPERIMENTS = [
+    (module.name, argument)
+    for module in pkgutil.iter_modules(configs.__path__)
+    if module.name != "base"
+    for argument in importlib.import_module(f"configs.{module.name}").VARIANTS
+]
+
+
+def load(name, argument):
+    return importlib.import_module(f"configs.{name}").get_config(argument)
+
+
+def build(config):
+    """Everything a config names: model, loss, optimiser and a full training step."""
+    task = tasks.segmentation({"tumour": 255}, threshold=config.evaluation.threshold)
+    model = experiment.make_model(
+        config.model.name,
+        config.model.options.to_dict(),
+        outputs=task.outputs,
+        dtype=config.compute_dtype,
+    )
+    names = ("name", "rate", "warmup_steps", "final", "step_epochs", "factor")
+    schedule = optim.make_schedule(
+        **{name: config.schedule[name] for name in names},
+        steps_per_epoch=100.0,
+        total_steps=1000,
+    )
+    optimizer = optim.make_optimizer(schedule, **config.optimizer.to_dict())
+    step = functools.partial(
+        steps.train_step,
+        model=model,
+        optimizer=optimizer,
+        loss=experiment.make_loss(config.losses.to_dict(), task),
+        augment=functools.partial(augment.augment, options=config.augment.to_dict()),
+        mean=lambda tree: tree,
+        average_decay=config.ema_decay,
+    )
+    return model, optimizer, step
+
+
+@pytest.mark.parametrize("name, argument", EXPERIMENTS)
+def test_an_experiment_takes_a_step_of_its_full_size(name, argument):
+    config = load(name, argument)
+    model, optimizer, step = build(config)
+    size, n = tuple(config.data.size), config.batch_size
+    state = jax.eval_shape(
+        lambda rng: create_state(
+            model, optimizer, rng, (1, *size, 3), average=config.ema_decay > 0
+        ),
+        jax.random.key(0),
+    )
+    batch = {
+        "image": jax.ShapeDtypeStruct((n, *size, 3), jnp.uint8),
+        "mask": jax.ShapeDtypeStruct((n, *size, 1), jnp.uint8),
+        "scaling": jax.ShapeDtypeStruct((n, 4, 3), jnp.float32),
+        "place": jax.ShapeDtypeStruct((n,), jnp.int32),
+    }
+    after, scalars = jax.eval_shape(step, state, {}, batch, jax.random.key(0))
+    assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(
+        lambda leaf: leaf.dtype, state
+    )
+    assert scalars["loss"].shape == ()
+
+
+@pytest.mark.parametrize("name, argument", EXPERIMENTS)
+def test_an_experiment_says_only_what_base_knows(name, argument):
+    config = load(name, argument)
+    assert config.is_locked
+    normalise.scaling(
+        np.ones((1, 3, 256), int), ["volume"], **config.data.normalisation.to_dict()
+    )
+    steps.mirror_axes(config.evaluation.mirror)
+    assert set(config.keys()) == set(base.get_config().keys())
+    assert set(config.augment.keys()) == set(base.get_config().augment.keys())
+    with pytest.raises(AttributeError):
+        config.augment.rotatoin = 3
+
+
+@pytest.mark.parametrize("name, argument", EXPERIMENTS)
+def test_an_experiments_docstring_says_how_to_run_it(name, argument):
+    module = importlib.import_module(f"configs.{name}")
+    command = f"--config=configs/{name}.py" + (f":{argument}" if argument else " ")
+    assert command in module.__doc__
+
+
+def test_an_unknown_variant_lists_what_there_is():
+    with pytest.raises(ValueError, match="published"):
+        load("resunet_lgg", "huge")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, argument", EXPERIMENTS)
+def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_path):
+    train = importlib.import_module("brainseg_jax.train")
+    config = base.shrink(load(name, argument))
+    config.data.data_dir, config.data.name = str(data_dir), "lgg_mri/phantom"
+    if config.data.only_tumour:
+        config.batch_size = 8
+    summary = train.train(config, str(tmp_path))
+    assert 0 <= summary["patient_dice"] <= 1
+    assert data.read_info(config.data.name, data_dir).synthetic
