@@ -38,7 +38,7 @@ def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
 
 
 def random_affine(
-    key: Key[Array, ""], shape: tuple[int, int], options: Options
+    key: Key[Array, ""], shape: tuple[int, ...], options: Options
 ) -> Float[Array, "2 3"]:
     """Where each output pixel comes from, in pixels around the image's middle."""
     on, *keys = jax.random.split(key, 9)
@@ -131,7 +131,7 @@ def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
 
 
 def _sources(
-    shape: tuple[int, int], affine: Float[Array, "2 3"]
+    shape: tuple[int, ...], affine: Float[Array, "2 3"]
 ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
     """Row and column that each output pixel comes from, pixels in reading order."""
     middle = (jnp.array(shape, jnp.float32) - 1) / 2

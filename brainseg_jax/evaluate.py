@@ -22,6 +22,7 @@ from brainseg_jax import (
     scores,
     steps,
 )
+from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.metrics import Counts
 
 Row = dict[str, Any]
@@ -94,6 +95,7 @@ def report(
     *,
     note: str,
     title: str,
+    stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary."""
     config = restored.record["config"]
@@ -109,8 +111,14 @@ def report(
     batches = data.evaluation_batches(source, batch_size, resident=False)
     total = -(-len(source) // batch_size)
     shown = track(batches, "evaluating", total=total, transient=True)
-    scored = score(step, variables, {}, shown, devices)
-    assert scored is not None  # nothing can interrupt it without `stop`
+    stopped = (lambda: stop.signal is not None) if stop else (lambda: False)
+    scored = score(step, variables, {}, shown, devices, stopped)
+    if scored is None:
+        raise Interrupted(
+            "Stopped while scoring the test split; training is finished and saved, and "
+            "the same command scores again.",
+            stop.status if stop else 1,
+        )
 
     empty = options["empty"]
     summary = summarise(scored, source, restored.task.classes, empty)

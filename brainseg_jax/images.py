@@ -52,9 +52,9 @@ def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
         series.setdefault(_series(path), []).append(path)
     volumes = {}
     for folder, series in folders.items():
-        for beginning, files in series.items():
+        for beginning, members in series.items():
             own = len(series) > 1 and beginning
-            volumes[str(folder / f"{beginning}*") if own else str(folder)] = files
+            volumes[str(folder / f"{beginning}*") if own else str(folder)] = members
     return volumes
 
 

@@ -12,14 +12,12 @@ denominator is 0 there are two cases:
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
-AnyArray = jax.Array | np.ndarray
+AnyArray = Any  # of jax or of numpy; a union would have to be told apart everywhere
 
 EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
 

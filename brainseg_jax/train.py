@@ -60,7 +60,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
             run = prepare(config, folder)
             state, record = start(run, saved, record)
             _train_epochs(run, saved, stop, state, record)
-    return _test(config, folder)
+        return _test(config, folder, stop)
 
 
 def start(
@@ -79,7 +79,12 @@ def start(
     if record is not None and saved.latest is not None:
         state = saved.restore_state(saved.latest, checkpoints.abstract(fresh))
         logging.info("going on from step %d, epoch %d", state.step, record["epoch"])
-        return state, {**record, "config": run.config.to_dict()}
+        record |= {
+            "config": run.config.to_dict(),
+            "environment": run_folder.environment(),
+        }
+        _describe(run, record)
+        return state, record
     if run.config.init_from:
         fresh = run.devices.replicate(resume.transfer(fresh, run.config.init_from))
     logging.info(
@@ -92,10 +97,7 @@ def start(
         run.total_steps,
     )
     record = _new_record(run, fresh)
-    files.write_json(
-        run.folder / "config.json",
-        {key: value for key, value in record.items() if key not in _MOVING},
-    )
+    _describe(run, record)
     return fresh, record
 
 
@@ -245,6 +247,7 @@ def _close_epoch(
             state = _lower_rate(run, state, record, score)
     record["epoch"] = row["epoch"]
     record["sums"] = {}
+    record["scores"] = {k: v for k, v in row.items() if k.startswith("validation_")}
     spent = {f"seconds_{name}": round(t, 3) for name, t in clock.parts.items()}
     record["history"].append({**row, "seconds": round(clock.seconds, 3), **spent})
     with clock.part("checkpoint"):
@@ -347,6 +350,7 @@ def _new_record(run: Run, state: TrainState) -> Record:
         "environment": run_folder.environment(),
         "epoch": 0,
         "sums": {},
+        "scores": {},
         "history": [],
         "best_score": None,
         "best_epoch": None,
@@ -355,7 +359,15 @@ def _new_record(run: Run, state: TrainState) -> Record:
     }
 
 
-def _test(config: ConfigDict, folder: pathlib.Path) -> dict[str, float]:
+def _describe(run: Run, record: Record) -> None:
+    """Writes what a reader needs to understand the run without the code."""
+    still = {key: value for key, value in record.items() if key not in _MOVING}
+    files.write_json(run.folder / "config.json", still)
+
+
+def _test(
+    config: ConfigDict, folder: pathlib.Path, stop: StopRequest
+) -> dict[str, float]:
     """Scores the best weights on the test split, once training is over."""
     restored = experiment.restore(folder)
     split = config.data.test
@@ -379,9 +391,19 @@ def _test(config: ConfigDict, folder: pathlib.Path) -> dict[str, float]:
         evaluate.report_folder(folder, split),
         note=source.info.note(config.data.train, split),
         title=f"{config.model.name} on {source.info.name} {split}",
+        stop=stop,
     )
 
 
 _MOVING = frozenset(
-    ("epoch", "sums", "history", "best_score", "best_epoch", "waited", "plateau")
+    (
+        "epoch",
+        "sums",
+        "scores",
+        "history",
+        "best_score",
+        "best_epoch",
+        "waited",
+        "plateau",
+    )
 )
