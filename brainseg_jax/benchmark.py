@@ -22,7 +22,7 @@ from brainseg_jax import data, runs
 from brainseg_jax.state import TrainState, create_state
 
 ROUNDS = 3
-STEPS = 30  # at most, in a round; an epoch where it is shorter
+SECONDS = 10.0  # about as long as a round takes, an epoch at the most
 
 
 def benchmark(config: ConfigDict) -> dict[str, float]:
@@ -40,7 +40,7 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     )
     _print_data(run, figures)
-    if importlib.util.find_spec("torch") and config.model.name in ("resunet",):
+    if importlib.util.find_spec("torch") and config.model.name == "resunet":
         figures |= _compare_torch(run)
     else:
         logging.info("PyTorch is not installed here: nothing to compare the step with.")
@@ -49,9 +49,10 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
 
 def _compare_data(run: runs.Run, state: TrainState) -> dict[str, float]:
     """Times rounds of both in turn, so that a busy machine slows both down."""
-    steps = min(STEPS, run.order.epoch_end(1))
     first = run.devices.shard(next(_batches(run, 0, 1)))
     state, _ = _time_steps(run, state, itertools.repeat(first, 2))  # compiles
+    state, (once, _) = _time_steps(run, state, itertools.repeat(first, 3))
+    steps = max(5, min(run.order.epoch_end(1), round(3 * SECONDS / once)))
     rounds = []
     for turn in range(ROUNDS):
         real = map(run.devices.shard, _batches(run, turn * steps, (turn + 1) * steps))

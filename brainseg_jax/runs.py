@@ -98,7 +98,14 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         total_steps=order.epoch_end(config.epochs),
     )
     optimizer = optim.make_optimizer(schedule, **config.optimizer.to_dict())
-    resident = config.data.cache == "device" and _fits(training, validation, devices)
+    residents: list[dict[str, Any]] = [{}, {}]
+    if config.data.cache == "device" and _fits(training, validation, devices):
+        residents = [devices.replicate(s.resident) for s in (training, validation)]
+        jax.block_until_ready(residents)
+        # The host's copies have served; on a CPU they would double the memory.
+        training, validation = (
+            dataclasses.replace(source, arrays={}) for source in (training, validation)
+        )
     losses = config.losses.to_dict()
     loss = experiment.make_loss(losses, task)
     return Run(
@@ -113,8 +120,8 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         loss=loss,
         optimizer=optimizer,
         schedule=schedule,
-        resident=devices.replicate(training.resident) if resident else {},
-        validation_resident=devices.replicate(validation.resident) if resident else {},
+        resident=residents[0],
+        validation_resident=residents[1],
         train_step=devices.train_step(
             functools.partial(
                 steps.train_step,
