@@ -98,4 +98,4 @@ def test_keras_adam_equals_keras(keras, eps):
         theirs.apply([jnp.asarray(grads)], [variable])
         updates, state = ours.update(jnp.asarray(grads), state, params)
         params = optax.apply_updates(params, updates)
-    np.testing.assert_allclose(params, np.asarray(variable), rtol=1e-5)
+    np.testing.assert_allclose(params, variable.value, rtol=1e-5)

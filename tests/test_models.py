@@ -1,0 +1,154 @@
+"""What every model keeps to, whichever file of brainseg_jax/models it lives in."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brainseg_jax import models, registry
+
+
+class Contract(NamedTuple):
+    """What to expect of one model; `parameters` counts batch statistics too."""
+
+    outputs: int
+    shape: tuple[int, ...]  # of an image that it can take, as small as will do
+    logits: tuple[int, ...]
+    parameters: int  # at three input channels, as published
+    refused: tuple[int, ...]  # a shape that it cannot take
+    multiple: int  # of which the refusal speaks
+
+
+CONTRACTS = {
+    "resunet": Contract(
+        1, (4, 32, 48, 3), (4, 32, 48, 1), 1_210_513, (1, 40, 48, 3), 16
+    )
+}
+
+
+def make_model(name, **options):
+    module = registry.find(models, name)
+    return module.Model(CONTRACTS[name].outputs, **options)
+
+
+def noise(shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def keys(count):
+    return jax.random.split(jax.random.key(1), count)
+
+
+@pytest.fixture(params=registry.names(models))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def variables():
+    """Initial values of each model, made once."""
+    return {
+        name: jax.jit(make_model(name).init)(jax.random.key(0), jnp.zeros(c.shape))
+        for name, c in CONTRACTS.items()
+    }
+
+
+def train(model, variables, image, keys):
+    return model.apply(variables, image, train=True, keys=keys, mutable=["batch_stats"])
+
+
+def assert_near(tree, expected, atol):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=atol), tree, expected
+    )
+
+
+def test_every_model_is_in_the_table():
+    assert registry.names(models) == sorted(CONTRACTS)
+
+
+def test_logits_have_their_shape_and_parameters_their_number(name):
+    contract = CONTRACTS[name]
+    logits, variables = jax.eval_shape(
+        make_model(name).init_with_output, jax.random.key(0), noise(contract.shape)
+    )
+    assert (logits.shape, logits.dtype) == (contract.logits, jnp.float32)
+    assert sum(x.size for x in jax.tree.leaves(variables)) == contract.parameters
+
+
+def test_batch_statistics_move_in_training_alone(name, variables):
+    model, contract = make_model(name), CONTRACTS[name]
+    before = variables[name].get("batch_stats", {})
+    image = noise(contract.shape)
+    _, trained = jax.jit(train, static_argnums=0)(
+        model, variables[name], image, keys(contract.shape[0])
+    )
+    moved = jax.tree.map(
+        lambda a, b: bool((a != b).any()), before, trained.get("batch_stats", {})
+    )
+    assert all(jax.tree.leaves(moved))
+    _, evaluated = model.apply(variables[name], image, mutable=["batch_stats"])
+    assert_near(evaluated.get("batch_stats", {}), before, atol=0)
+
+
+def test_jit_changes_nothing(name, variables):
+    model, contract = make_model(name), CONTRACTS[name]
+    arguments = (variables[name], noise(contract.shape), keys(contract.shape[0]))
+    compiled = jax.jit(train, static_argnums=0)(model, *arguments)
+    assert_near(compiled, train(model, *arguments), atol=1e-3)
+
+
+def test_an_image_does_not_change_its_neighbours_logits(name, variables):
+    apply = jax.jit(make_model(name).apply)
+    image = noise(CONTRACTS[name].shape)
+    assert_near(
+        apply(variables[name], image)[:1], apply(variables[name], image[:1]), 1e-4
+    )
+
+
+def test_bfloat16_touches_neither_logits_nor_parameters(name):
+    contract = CONTRACTS[name]
+    model = make_model(name, dtype=jnp.bfloat16)
+    image = noise(contract.shape)
+    start = jax.jit(model.init)(jax.random.key(0), image)
+    logits, trained = jax.jit(train, static_argnums=0)(
+        model, start, image, keys(contract.shape[0])
+    )
+    kept = {leaf.dtype for leaf in jax.tree.leaves((logits, start, trained))}
+    assert kept == {jnp.dtype("float32")}
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((logits, trained)))
+
+
+def test_a_size_it_cannot_take_is_refused_with_the_multiple(name):
+    contract = CONTRACTS[name]
+    with pytest.raises(
+        ValueError, match=f"must be multiples of {contract.multiple}; got"
+    ):
+        make_model(name).init(jax.random.key(0), jnp.zeros(contract.refused))
+
+
+def test_outside_training_the_axis_name_is_ignored(name, variables):
+    image = noise(CONTRACTS[name].shape)
+    model = make_model(name, axis_name="devices")
+    assert_near(jax.jit(model.init)(jax.random.key(0), image), variables[name], atol=0)
+    jax.jit(model.apply)(variables[name], image)  # raises where a collective is met
+
+
+def test_two_halves_of_a_batch_train_as_one(name, variables):
+    contract = CONTRACTS[name]
+    image, key = noise(contract.shape), keys(contract.shape[0])
+    whole = jax.jit(train, static_argnums=0)(
+        make_model(name), variables[name], image, key
+    )
+    logits, updated = jax.jit(
+        jax.vmap(
+            lambda image, key: train(
+                make_model(name, axis_name="devices"), variables[name], image, key
+            ),
+            axis_name="devices",
+            out_axes=(0, None),
+        )
+    )(image.reshape(2, -1, *image.shape[1:]), key.reshape(2, -1))
+    assert_near((logits.reshape(contract.logits), updated), whole, atol=1e-3)

@@ -1,0 +1,151 @@
+"""The ResUNet against the published one, built here of Keras layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brainseg_jax.models import resunet
+
+SIZE = 64
+KERAS_NAMES = {
+    **{"kernel": "kernel", "bias": "bias", "gamma": "scale", "beta": "bias"},
+    **{"moving_mean": "mean", "moving_variance": "var"},
+}
+
+
+def keras_resunet(keras):
+    """The published net up to its logits; a layer's name says where ours has it."""
+    layers = keras.layers
+
+    def conv(image, features, size, name, activation=None, init="he_normal"):
+        return layers.Conv2D(
+            features,
+            size,
+            padding="same",
+            activation=activation,
+            kernel_initializer=init,
+            name=name,
+        )(image)
+
+    def norm(image, name):
+        return layers.BatchNormalization(name=f"{name}_norm")(image)
+
+    def block(image, features, name):
+        main = norm(conv(image, features, 1, f"{name}.main_1x1"), f"{name}.main_1x1")
+        main = conv(layers.ReLU()(main), features, 3, f"{name}.main_3x3")
+        main = norm(main, f"{name}.main_3x3")
+        short = norm(conv(image, features, 1, f"{name}.short_1x1"), f"{name}.short_1x1")
+        return layers.ReLU()(layers.Add()([main, short]))
+
+    image = inputs = layers.Input((SIZE, SIZE, 3))
+    for name in ("encoder_1.first_3x3", "encoder_1.second_3x3"):
+        image = norm(conv(image, 16, 3, name, activation="relu"), name)
+    skips = [image]
+    for level, features in ((2, 32), (3, 64), (4, 128)):
+        image = block(layers.MaxPool2D()(image), features, f"encoder_{level}")
+        skips.append(image)
+    image = block(layers.MaxPool2D()(image), 256, "bottleneck")
+    for level, features in ((4, 128), (3, 64), (2, 32), (1, 16)):
+        image = layers.Concatenate()([layers.UpSampling2D()(image), skips.pop()])
+        image = block(image, features, f"decoder_{level}")
+    return keras.Model(inputs, conv(image, 1, 1, "output", init="glorot_uniform"))
+
+
+def ours(variables, values=None):
+    """Keras variables (or other values of theirs) as our tree; no shape is changed."""
+    tree = {"params": {}, "batch_stats": {}}
+    for variable, value in zip(variables, values or variables, strict=True):
+        *path, last = variable.path.replace(".", "/").split("/")
+        branch = tree["batch_stats" if "moving" in last else "params"]
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[KERAS_NAMES[last]] = np.asarray(value)
+    return tree
+
+
+@pytest.fixture
+def reference(keras):
+    """The published net with nothing at its initial value."""
+    net = keras_resunet(keras)
+    random = np.random.default_rng(0)
+    for variable in net.variables:
+        last = variable.path.rpartition("/")[2]
+        if last in ("gamma", "moving_variance"):
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+        elif last != "kernel":
+            variable.assign(random.normal(0, 0.1, variable.shape))
+    return net
+
+
+def noise(count):
+    shape = (count, SIZE, SIZE, 3)
+    return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
+
+
+def relative(tree, expected):
+    """Largest difference of each leaf as a share of the expected leaf's norm."""
+    return jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max() / jnp.linalg.norm(b)), tree, expected
+    )
+
+
+def test_the_trees_are_the_same(reference):
+    variables = jax.eval_shape(resunet.Model(1).init, jax.random.key(0), noise(1))
+    shapes = jax.tree.map(jnp.shape, ours(reference.variables))
+    assert shapes == jax.tree.map(jnp.shape, variables)
+    assert reference.count_params() == 1_210_513
+    assert sum(x.size for x in jax.tree.leaves(variables["params"])) == 1_206_129
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_logits_are_those_of_keras(reference, count):
+    logits = resunet.Model(1).apply(ours(reference.variables), noise(count))
+    expected = np.asarray(reference(noise(count), training=False))
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_a_training_step_sees_what_keras_sees(reference):
+    """Logits, new batch statistics and the gradient of every parameter."""
+    image, variables = noise(3), ours(reference.variables)
+
+    def keras_loss(trainable):
+        logits, state = reference.stateless_call(trainable, fixed, image, training=True)
+        return jnp.sin(logits).mean(), (logits, state)
+
+    def our_loss(params):
+        logits, updated = resunet.Model(1).apply(
+            {**variables, "params": params}, image, train=True, mutable=["batch_stats"]
+        )
+        return jnp.sin(logits).mean(), (logits, updated["batch_stats"])
+
+    trainable = [variable.value for variable in reference.trainable_variables]
+    fixed = [variable.value for variable in reference.non_trainable_variables]
+    expected, (keras_logits, state) = jax.jit(jax.grad(keras_loss, has_aux=True))(
+        trainable
+    )
+    gradient, (logits, statistics) = jax.jit(jax.grad(our_loss, has_aux=True))(
+        variables["params"]
+    )
+    np.testing.assert_allclose(logits, keras_logits, atol=1e-3)
+    keras_statistics = ours(reference.non_trainable_variables, state)["batch_stats"]
+    assert max(jax.tree.leaves(relative(statistics, keras_statistics))) < 1e-5
+    expected = ours(reference.trainable_variables, expected)["params"]
+    print(relative(gradient, expected))
+
+
+def test_kernels_start_he_normal_and_the_last_glorot_uniform(keras):
+    variables = resunet.Model(1).init(jax.random.key(0), noise(1))
+    for name, layer in ((n, net) for n, net in variables["params"].items()):
+        print(name, layer)
+
+
+@pytest.mark.parametrize("widths", [(4,), (4, 8), (4, 6, 8, 10, 12, 14)])
+def test_any_number_of_widths_makes_a_net(widths):
+    shape = (1, 32, 64, 2)
+    model = resunet.Model(3, widths=widths)
+    logits, _ = jax.eval_shape(
+        model.init_with_output, jax.random.key(0), jnp.zeros(shape)
+    )
+    assert logits.shape == (1, 32, 64, 3)
