@@ -66,7 +66,7 @@ def ours(variables, values=None):
 
 @pytest.fixture
 def reference(keras):
-    """The published net with nothing at its initial value."""
+    """The published net, no value of which is where it starts."""
     net = keras_resunet(keras)
     random = np.random.default_rng(0)
     for variable in net.variables:
@@ -75,7 +75,10 @@ def reference(keras):
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
         elif last == "moving_variance":  # large enough to keep the logits near one
             variable.assign(random.uniform(1, 3, variable.shape))
-        elif last != "kernel":
+        elif last == "kernel":
+            deviation = np.sqrt(2 / np.prod(variable.shape[:3]))
+            variable.assign(random.normal(0, deviation, variable.shape))
+        else:
             variable.assign(random.normal(0, 0.1, variable.shape))
     return net
 
@@ -101,8 +104,9 @@ def test_the_trees_are_the_same(reference):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_logits_are_those_of_keras(reference, count):
-    logits = resunet.Model(1).apply(ours(reference.variables), noise(count))
-    expected = np.asarray(reference(noise(count), training=False))
+    apply = jax.jit(resunet.Model(1).apply)
+    logits = apply(ours(reference.variables), noise(count))
+    expected = jax.jit(lambda image: reference(image, training=False))(noise(count))
     assert 0.1 < expected.std() < 10
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
@@ -151,8 +155,8 @@ def test_kernels_start_he_normal(initial):
     for path, kernel in jax.tree_util.tree_leaves_with_path(initial):
         if kernel.ndim < 4 or path[0].key == "output":
             continue
-        # Standard deviation sqrt(2 / fan in) of a normal cut at two of its own, which
-        # was 1 / 0.8796 times wider before the cut.
+        # A normal cut at two of its deviations, which takes them to 0.8796 of what
+        # they were and to sqrt(2 / fan in).
         deviation = np.sqrt(2 / np.prod(kernel.shape[:3]))
         assert kernel.std() == pytest.approx(deviation, rel=0.1)
         assert 1.5 * deviation < jnp.abs(kernel).max() <= 2 / 0.8796 * deviation
