@@ -24,7 +24,8 @@ Record = dict[str, Any]
 class Checkpoints:
     """The checkpoints of one run; a context manager, so that a save in flight finishes."""
 
-    def __init__(self, workdir: str | pathlib.Path):
+    def __init__(self, workdir: str | pathlib.Path, *, read_only: bool = False):
+        """`read_only` leaves everything as it is, also what a trainer is writing."""
         best = policies.BestN(
             get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
         )
@@ -35,7 +36,10 @@ class Checkpoints:
             # Without these two, metrics are not written and the best is the latest.
             best_fn=_score,
             best_mode="max",
-            cleanup_tmp_directories=True,
+            # A reader would delete the checkpoint that is just being written.
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+            create=not read_only,
         )
         folder = (pathlib.Path(workdir) / FOLDER).absolute()
         self._manager = ocp.CheckpointManager(

@@ -83,7 +83,7 @@ def restore(workdir: str | pathlib.Path) -> Restored:
     """The best model of a run, from its checkpoints alone."""
     if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
         raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
-    with checkpoints.Checkpoints(workdir) as saved:
+    with checkpoints.Checkpoints(workdir, read_only=True) as saved:
         if (step := saved.best) is None:
             raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
         record = saved.record(step)

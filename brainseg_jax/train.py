@@ -60,6 +60,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
             run = prepare(config, folder)
             state, record = start(run, saved, record)
             _train_epochs(run, saved, stop, state, record)
+            saved.wait()
         return _test(config, folder, stop)
 
 

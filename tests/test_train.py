@@ -28,7 +28,7 @@ from tests import tiny_config
 
 def fingerprint(workdir):
     """Hash of the last checkpoint's weights and statistics, and its step."""
-    with checkpoints.Checkpoints(workdir) as saved:
+    with checkpoints.Checkpoints(workdir, read_only=True) as saved:
         step = saved.latest
         record = saved.record(step)
     digest = hashlib.sha256()
@@ -193,6 +193,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
     config.optimizer.clip = 0.0
     with pytest.raises(FloatingPointError, match=r"At step \d+ .* Examples .*PHANTOM"):
         train.train(config, str(tmp_path))
+
+
+def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
+    unfinished = finished[0] / checkpoints.FOLDER / "7.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    experiment.restore(finished[0])
+    assert unfinished.exists()
+    unfinished.rmdir()
 
 
 def test_a_second_writer_is_refused(config, tmp_path):
