@@ -15,8 +15,8 @@ def make_counts(rows):
     return metrics.Counts(*np.array(rows).T[..., None])
 
 
-# Two patients of two and three slices of 100 pixels.
-PATIENTS = ["ann", "bob", "ann", "bob", "bob"]
+# Two patients of two and four slices of 100 pixels.
+PATIENTS = ["ann", "bob", "ann", "bob", "bob", "bob"]
 SLICES = make_counts(
     [
         (10, 5, 5, 80),  # Dice 20/30, IoU 10/20
@@ -24,15 +24,16 @@ SLICES = make_counts(
         (30, 5, 5, 60),  # Dice 60/70, IoU 30/40
         (0, 4, 0, 96),  # an invented tumour
         (0, 0, 6, 94),  # a missed one
+        (0, 0, 2, 98),  # another
     ]
 )
-# ann: tp 40, fp 10, fn 10, tn 140; bob: tp 0, fp 4, fn 6, tn 290
+# ann: tp 40, fp 10, fn 10, tn 140; bob: tp 0, fp 4, fn 8, tn 388
 
 
 def test_a_patients_volume_is_the_sum_of_its_slices():
     names, volumes = scores.by_group(SLICES, PATIENTS)
     assert names == ["ann", "bob"]
-    assert np.stack(volumes)[..., 0].T.tolist() == [[40, 10, 10, 140], [0, 4, 6, 290]]
+    assert np.stack(volumes)[..., 0].T.tolist() == [[40, 10, 10, 140], [0, 4, 8, 388]]
 
 
 def test_sums_over_groups_do_not_overflow():
@@ -53,7 +54,7 @@ def test_groups_keep_the_total(part, groups):
 
 
 def test_groups_that_do_not_match_the_slices_are_refused():
-    with pytest.raises(ValueError, match="5 slices, but 4 names"):
+    with pytest.raises(ValueError, match="6 slices, but 4 names"):
         scores.by_group(SLICES, PATIENTS[:4])
 
 
@@ -67,14 +68,14 @@ def test_summary_of_one_class_worked_out_by_hand():
         "patient_dice_high": 0.8,
         "patient_iou": (40 / 60 + 0) / 2,
         "patient_precision": (40 / 50 + 0 / 4) / 2,
-        "patient_recall": (40 / 50 + 0 / 6) / 2,
-        "patient_specificity": (140 / 150 + 290 / 294) / 2,
-        "patient_accuracy": (180 / 200 + 290 / 300) / 2,
-        "slice_dice": (2 / 3 + 1 + 6 / 7 + 0 + 0) / 5,
-        "slice_dice_tumour": (2 / 3 + 6 / 7 + 0) / 3,
-        "slice_iou": (1 / 2 + 1 + 3 / 4 + 0 + 0) / 5,
-        "slice_detection_accuracy": 3 / 5,
-        "slice_detection_sensitivity": 2 / 3,
+        "patient_recall": (40 / 50 + 0 / 8) / 2,
+        "patient_specificity": (140 / 150 + 388 / 392) / 2,
+        "patient_accuracy": (180 / 200 + 388 / 400) / 2,
+        "slice_dice": (2 / 3 + 1 + 6 / 7) / 6,
+        "slice_dice_tumour": (2 / 3 + 6 / 7) / 4,
+        "slice_iou": (1 / 2 + 1 + 3 / 4) / 6,
+        "slice_detection_accuracy": 3 / 6,
+        "slice_detection_sensitivity": 2 / 4,
         "slice_detection_specificity": 1 / 2,
     }
     assert found == pytest.approx(expected, rel=1e-12)
@@ -84,15 +85,15 @@ def test_summary_of_one_class_worked_out_by_hand():
 @pytest.mark.parametrize(
     "policy, slice_dice",
     [
-        ("one", (2 / 3 + 1 + 6 / 7) / 5),
-        ("zero", (2 / 3 + 6 / 7) / 5),
-        ("nan", (2 / 3 + 6 / 7) / 4),  # the empty slice is not counted
+        ("one", (2 / 3 + 1 + 6 / 7) / 6),
+        ("zero", (2 / 3 + 6 / 7) / 6),
+        ("nan", (2 / 3 + 6 / 7) / 5),  # the empty slice is not counted
     ],
 )
 def test_the_empty_policy_reaches_the_means(policy, slice_dice):
     found = scores.summarise(SLICES, PATIENTS, classes=["tumour"], empty=policy)
     assert found["slice_dice"] == pytest.approx(slice_dice)
-    assert found["slice_dice_tumour"] == pytest.approx((2 / 3 + 6 / 7) / 3)
+    assert found["slice_dice_tumour"] == pytest.approx((2 / 3 + 6 / 7) / 4)
 
 
 def test_several_classes_come_by_name_and_as_their_mean():
