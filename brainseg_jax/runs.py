@@ -152,7 +152,7 @@ def _fits(
         return True
     logging.warning(
         "config.data.cache=device needs %d bytes on each device, more than half of the "
-        "%d that are free; using host instead.",
+        "%d that are free; using host.",
         needed,
         free,
     )

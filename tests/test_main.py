@@ -111,11 +111,11 @@ def test_killed_runs_go_on_bit_for_bit(data_dir, tmp_path):
 
 @pytest.mark.slow
 def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
-    workdir = f"--workdir={tmp_path / 'run'}"
     status, printed = run(
-        f"--config={TINY}", f"--config.data.data_dir={data_dir}", workdir
+        f"--config={TINY}", f"--config.data.data_dir={data_dir}", cwd=tmp_path
     )
     assert status == 0, printed
+    workdir = f"--workdir={tmp_path / 'runs' / 'tiny_config'}"
     assert "PHANTOM" in printed and "mean Dice over" in printed
     status, printed = run("--mode=evaluate", workdir, "--split=fold_3")
     assert status == 0, printed

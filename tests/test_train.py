@@ -17,6 +17,7 @@ from brainseg_jax import (
     checkpoints,
     evaluate,
     experiment,
+    parallel,
     predict,
     run_folder,
     runs,
@@ -186,6 +187,34 @@ def test_predicted_masks_are_those_that_were_scored(finished, data_dir, tmp_path
         assert row["pixels"] == expected
         assert row["normalised_by"] == "5 slices"
     assert len(list((tmp_path / "out").glob("*_overlay.png"))) == 5
+
+
+def test_a_lone_slice_says_that_it_is_alone(finished, data_dir, tmp_path, caplog):
+    picture = next((data_dir / "raw").rglob("*_3.tif"))
+    rows = predict.predict(str(finished[0]), [str(picture)], str(tmp_path / "out"))
+    assert [row["normalised_by"] for row in rows] == ["lone slice"]
+    assert "a lone slice" in caplog.text
+
+
+def test_predicting_into_the_inputs_is_refused_once_it_would_read_them(
+    finished, data_dir, tmp_path
+):
+    picture = next((data_dir / "raw").rglob("*_3.tif"))
+    inside = tmp_path / "masks"
+    for path in (tmp_path / "a_1.tif", inside / "a_1_overlay.tif"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture.read_bytes())
+    with pytest.raises(ValueError, match="outside of the inputs"):
+        predict.predict(str(finished[0]), [str(tmp_path)], str(inside))
+
+
+def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(
+    config, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(parallel.Devices, "free_bytes", lambda self: 1000)
+    run = runs.prepare(config, tmp_path)
+    assert not run.resident and not run.validation_resident
+    assert "of the 1000 that are free; using host" in " ".join(caplog.text.split())
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
