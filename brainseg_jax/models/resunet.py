@@ -56,7 +56,7 @@ class Stem(nn.Module):
     """Two convolutions, each normalised after its activation, as published."""
 
     features: int
-    norm: Callable[..., nn.Module]
+    norm: Callable[..., nn.BatchNorm]
 
     @nn.compact
     def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n h w f"]:
@@ -73,7 +73,7 @@ class ResBlock(nn.Module):
     """
 
     features: int
-    norm: Callable[..., nn.Module]
+    norm: Callable[..., nn.BatchNorm]
 
     @nn.compact
     def __call__(
