@@ -27,9 +27,10 @@ def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> 
 def batch_norm(
     train: bool, dtype: DTypeLike, axis_name: str | None
 ) -> Callable[..., nn.BatchNorm]:
-    """Batch normalisation as in Keras, but for `name`: that of `axis_name`'s devices.
+    """Keras's batch normalisation, only its name left open; call the result with one.
 
-    Parameters, statistics and the sums behind them are float32, the output is `dtype`.
+    In training it spans the devices of `axis_name`. Parameters, statistics and the
+    sums behind them are float32, the output is `dtype`.
     """
     return functools.partial(
         nn.BatchNorm,
