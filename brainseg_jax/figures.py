@@ -259,7 +259,8 @@ def _log_axis(axes: Axes) -> None:
     if not positive.size:
         return
     line.set_ydata(np.where(rates > 0, rates, np.nan))
-    low, high = positive.min() / 1.5, positive.max() * 1.5
+    # A cosine ends a billion times lower than it began; four decades show its shape.
+    low, high = max(positive.min(), positive.max() / 1e4) / 1.5, positive.max() * 1.5
     axes.set_yscale("log", nonpositive="mask")
     axes.set_ylim(low, high)
     # Within one decade the powers of ten alone would leave the axis without a number.

@@ -8,48 +8,41 @@ def get_config() -> ConfigDict:
     config.seed = 0  # weights, data order, augmentation and dropout all come from it
     config.batch_size = 16  # examples per step over all devices together
     config.epochs = 100
-    config.deterministic = (
-        False  # bit-identical runs on a GPU too, at some cost in speed
-    )
+    # bit-identical runs on a GPU too, at some cost in speed
+    config.deterministic = False
 
     data = config.data = ConfigDict()
-    data.name = (
-        "lgg_mri/kaggle"  # <data set>/<variant>, a folder of data_dir once prepared
-    )
+    # <data set>/<variant>, a folder of data_dir once prepared
+    data.name = "lgg_mri/kaggle"
     data.data_dir = "data"  # where prepared data sets lie
-    data.raw_dir = (
-        ""  # the publisher's folder, its parent or the zip; needed to prepare only
-    )
+    # the publisher's folder, its parent or the zip; needed to prepare only
+    data.raw_dir = ""
     data.train = "fold_0+fold_1+fold_2"
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     # unit | image_standard | volume_percentile, with its options: brainseg_jax/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
-    data.cache = (
-        "device"  # device | host | none: where the training split lies, decoded
-    )
-    data.skip_bad_files = (
-        False  # while preparing: skip unreadable raw files and list them
-    )
+    # device | host | none: where the training split lies, decoded
+    data.cache = "device"
+    # while preparing: skip unreadable raw files and list them
+    data.skip_bad_files = False
     data.only_tumour = False  # train on the slices with tumour alone
     data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
 
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
-    config.compute_dtype = (
-        "float32"  # or bfloat16: activations only, weights stay float32
-    )
+    # or bfloat16: activations only, weights stay float32
+    config.compute_dtype = "float32"
     config.init_from = ""  # a workdir whose best weights to start from
 
     # Weighted sum of losses: <module of brainseg_jax/losses> = dict(weight=..., options).
     config.losses = ConfigDict({"focal_tversky": {"weight": 1.0}})
 
     optimizer = config.optimizer = ConfigDict()
-    optimizer.name = (
-        "adamw"  # adam | adamw | keras_adam (eps outside the bias correction)
-    )
+    # adam | adamw | keras_adam (eps outside the bias correction)
+    optimizer.name = "adamw"
     optimizer.b1 = 0.9
     optimizer.b2 = 0.999
     optimizer.eps = 1e-8
@@ -63,7 +56,7 @@ def get_config() -> ConfigDict:
     schedule.final = 0.0  # cosine: last rate as a share of the first
     schedule.step_epochs = 30  # step: epochs between drops
     schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
-    schedule.patience = 5  # plateau: epochs without improvement before a drop
+    schedule.patience = 5  # plateau: evaluations without a better one before a drop
     schedule.minimum = 0.0  # plateau: the rate never falls below this
 
     config.ema_decay = 0.0  # moving average of the weights, used for evaluation; 0: off
@@ -85,17 +78,14 @@ def get_config() -> ConfigDict:
     evaluation = config.evaluation = ConfigDict()
     evaluation.every_epochs = 1
     evaluation.batch_size = 16
-    evaluation.metric = (
-        "patient_dice"  # watched by plateau, early stopping and best: see README
-    )
+    # watched by plateau, early stopping and best: see README
+    evaluation.metric = "patient_dice"
     evaluation.mode = "max"  # or min
-    evaluation.patience = (
-        0  # epochs without improvement before training stops; 0: never
-    )
+    # epochs without improvement before training stops; 0: never
+    evaluation.patience = 0
     evaluation.threshold = 0.5
-    evaluation.empty = (
-        "one"  # what a metric gives for two empty masks: one | zero | nan
-    )
+    # what a metric gives for two empty masks: one | zero | nan
+    evaluation.empty = "one"
     # Average over mirror images at test time: of "horizontal", "vertical", both or none.
     evaluation.mirror = ()
 
@@ -116,6 +106,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
         config.data.size = (32, 32)
         config.batch_size = 8
         config.evaluation.batch_size = 8
+        config.evaluation.every_epochs = 1
         config.epochs = 2
         config.schedule.warmup_steps = 0
         config.model.options = {"widths": (4, 6, 8)}

@@ -117,6 +117,7 @@ def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
     assert status == 0, printed
     workdir = f"--workdir={tmp_path / 'runs' / 'tiny_config'}"
     assert "PHANTOM" in printed and "mean Dice over" in printed
+    assert "read only" not in printed and "tracked_metric" not in printed
     status, printed = run("--mode=evaluate", workdir, "--split=fold_3")
     assert status == 0, printed
     raw = next(path for path in (data_dir / "raw").rglob("TCGA_*") if path.is_dir())
