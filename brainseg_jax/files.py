@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    text = json.dumps(value, indent=2, default=_plain) + "\n"
+    """Strict JSON: what is not a number is null."""
+    text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
     return write_atomically(path, text.encode())
 
 
@@ -39,5 +41,13 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays, and other sequences, as JSON has them."""
-    return value.tolist() if hasattr(value, "tolist") else list(value)
+    """A value as JSON has it: no tuples, no NumPy, no nan."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, str) or value is None:
+        return value
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, Sequence):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -312,7 +312,7 @@ def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> N
     """A line for the reader, the same numbers for TensorBoard."""
     row = record["history"][-1]
     for name, value in row.items():
-        if name not in ("epoch", "step"):
+        if name not in ("epoch", "step") and math.isfinite(value):
             logs.add_scalar(name.replace("_", "/", 1), value, row["step"])
     scored = ""
     if "validation_loss" in row:

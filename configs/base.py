@@ -8,14 +8,14 @@ def get_config() -> ConfigDict:
     config.seed = 0  # weights, data order, augmentation and dropout all come from it
     config.batch_size = 16  # examples per step over all devices together
     config.epochs = 100
-    # bit-identical runs on a GPU too, at some cost in speed
+    # Bit-identical runs on a GPU too, at some cost in speed
     config.deterministic = False
 
     data = config.data = ConfigDict()
     # <data set>/<variant>, a folder of data_dir once prepared
     data.name = "lgg_mri/kaggle"
     data.data_dir = "data"  # where prepared data sets lie
-    # the publisher's folder, its parent or the zip; needed to prepare only
+    # The publisher's folder, its parent or the zip; needed to prepare only
     data.raw_dir = ""
     data.train = "fold_0+fold_1+fold_2"
     data.validation = "fold_3"
@@ -23,9 +23,9 @@ def get_config() -> ConfigDict:
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     # unit | image_standard | volume_percentile, with its options: brainseg_jax/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
-    # device | host | none: where the training split lies, decoded
+    # One of device | host | none: where the training split lies, decoded
     data.cache = "device"
-    # while preparing: skip unreadable raw files and list them
+    # While preparing: skip unreadable raw files and list them
     data.skip_bad_files = False
     data.only_tumour = False  # train on the slices with tumour alone
     data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
-    # or bfloat16: activations only, weights stay float32
+    # Or bfloat16: activations only, weights stay float32
     config.compute_dtype = "float32"
     config.init_from = ""  # a workdir whose best weights to start from
 
@@ -78,13 +78,13 @@ def get_config() -> ConfigDict:
     evaluation = config.evaluation = ConfigDict()
     evaluation.every_epochs = 1
     evaluation.batch_size = 16
-    # watched by plateau, early stopping and best: see README
+    # A score of summary.json, or loss; plateau, early stopping and best go by it.
     evaluation.metric = "patient_dice"
     evaluation.mode = "max"  # or min
-    # epochs without improvement before training stops; 0: never
+    # Evaluations without a better one before training ends; 0: never.
     evaluation.patience = 0
     evaluation.threshold = 0.5
-    # what a metric gives for two empty masks: one | zero | nan
+    # What a metric gives for two empty masks: one | zero | nan
     evaluation.empty = "one"
     # Average over mirror images at test time: of "horizontal", "vertical", both or none.
     evaluation.mirror = ()
