@@ -48,6 +48,9 @@ def main(argv: list[str]) -> None:
     _set_environment(deterministic=bool(FLAGS.config and FLAGS.config.deterministic))
     try:
         _dispatch(FLAGS.mode)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
     except interrupt.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(stopped.status)
@@ -72,6 +75,8 @@ def _dispatch(mode: str) -> None:
         importlib.import_module("brainseg_jax.train").train(config, _workdir())
     if mode == "benchmark":
         importlib.import_module("brainseg_jax.benchmark").benchmark(config)
+    if mode in ("evaluate", "predict"):
+        _refuse_overrides()
     if mode == "evaluate":
         importlib.import_module("brainseg_jax.evaluate").evaluate(
             _workdir(),
@@ -90,7 +95,7 @@ def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a mistyped key of a config is a sentence, not a traceback."""
     try:
         return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         given = [argument for argument in argv if argument.startswith("--config")]
         sys.exit(
             f"Not understood among {' '.join(given)}: {error}. "
@@ -106,6 +111,15 @@ def _config():
             + "."
         )
     return FLAGS.config
+
+
+def _refuse_overrides() -> None:
+    """Here --config only names the workdir: what counts is in the checkpoint."""
+    if given := [argument for argument in sys.argv if argument.startswith("--config.")]:
+        raise ValueError(
+            f"--mode={FLAGS.mode} goes by the checkpoint's own config; leave out "
+            f"{' '.join(given)}."
+        )
 
 
 def _workdir() -> str:

@@ -44,7 +44,7 @@ def random_affine(
 ) -> Float[Array, "2 3"]:
     """Where each output pixel comes from, in pixels around the image's middle."""
     on, *keys = jax.random.split(key, 9)
-    change = [_symmetric(k, 1.0) for k in keys[:6]]
+    change = [_symmetric(k, 1.0) for k in keys[:5]]
     angle = jnp.deg2rad(options["rotation"]) * change[0]
     shear = jnp.tan(jnp.deg2rad(options["shear"]) * change[1])
     zoom = 1 / (1 + options["scale"] * change[2])

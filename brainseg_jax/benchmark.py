@@ -43,7 +43,7 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
     if importlib.util.find_spec("torch") and config.model.name == "resunet":
         figures |= _compare_torch(run)
     else:
-        logging.info("PyTorch is not installed here: nothing to compare the step with.")
+        logging.info("No PyTorch, or no net of its kind, to compare the step with.")
     return figures
 
 

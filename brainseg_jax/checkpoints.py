@@ -1,7 +1,9 @@
 """Orbax checkpoints: the last and the best of a run; the only file that imports orbax.
 
-Each holds three things: "variables" (what the model is applied with), "training" (what
-only going on needs) and "record" (JSON: config, data set, folds, history, scores).
+Numbered in the order of saving: a step may be saved twice, before its evaluation and
+after, and neither may be lost for the other. Each holds three things: "variables" (what
+the model is applied with), "training" (what only going on needs) and "record" (JSON:
+config, data set, folds, history, scores).
 """
 
 import pathlib
@@ -55,27 +57,23 @@ class Checkpoints:
 
     @property
     def latest(self) -> int | None:
+        """Number of the last checkpoint."""
         return self._manager.latest_step()
 
     @property
     def best(self) -> int | None:
-        """The step with the highest score; the latest where none has one."""
+        """Number of the one with the highest score; the latest where none has one."""
         best = self._manager.best_step() if self.latest is not None else None
         return self.latest if best is None else best
 
     def save(self, state: TrainState, record: Record, score: float | None) -> None:
-        """Writes in the background; `score` (higher is better) where it was evaluated."""
-        step = int(state.step)
-        if step in self._manager.all_steps():
-            # Saved while its evaluation was interrupted; now it has a score.
-            self._manager.wait_until_finished()
-            self._manager.delete(step)
+        """Writes in the background; `score` (higher is better) where it is the best yet."""
         self._manager.save(
-            step,
+            (self.latest or 0) + 1,
             args=ocp.args.Composite(
                 variables=ocp.args.StandardSave(_variables(state)),
                 training=ocp.args.StandardSave(_training(state)),
-                record=ocp.args.JsonSave(record),
+                record=ocp.args.JsonSave({**record, "step": int(state.step)}),
             ),
             metrics=None if score is None else {SCORE: score},
         )
@@ -83,17 +81,17 @@ class Checkpoints:
     def wait(self) -> None:
         self._manager.wait_until_finished()
 
-    def record(self, step: int | None) -> Record:
-        """What the checkpoint of a step says beside its weights."""
+    def record(self, number: int | None) -> Record:
+        """What a checkpoint says beside its weights."""
         restored = self._manager.restore(
-            step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
+            number, args=ocp.args.Composite(record=ocp.args.JsonRestore())
         )
         return restored["record"]
 
-    def restore_state(self, step: int, abstract: TrainState) -> TrainState:
-        """The state at `step`, with the shapes and shardings of `abstract`."""
+    def restore_state(self, number: int, abstract: TrainState) -> TrainState:
+        """A checkpoint's state, with the shapes and shardings of `abstract`."""
         restored = self._manager.restore(
-            step,
+            number,
             args=ocp.args.Composite(
                 variables=ocp.args.StandardRestore(_variables(abstract)),
                 training=ocp.args.StandardRestore(_training(abstract)),
@@ -101,10 +99,10 @@ class Checkpoints:
         )
         return TrainState(**restored["variables"], **restored["training"])
 
-    def restore_variables(self, step: int, abstract: TrainState) -> TrainState:
-        """`abstract` with the variables of `step` filled in."""
+    def restore_variables(self, number: int, abstract: TrainState) -> TrainState:
+        """`abstract` with a checkpoint's variables filled in."""
         restored = self._manager.restore(
-            step,
+            number,
             args=ocp.args.Composite(
                 variables=ocp.args.StandardRestore(_variables(abstract))
             ),

@@ -275,7 +275,8 @@ def _builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilde
         raise FileNotFoundError(
             f"{name} is not prepared in {folder}. Prepare it with "
             "`python main.py --mode=prepare --config=...`, or name the folder that holds "
-            "prepared data sets with --config.data.data_dir=..."
+            "prepared data sets with --config.data.data_dir=... (--data_dir=... in "
+            "--mode=evaluate)."
         )
     newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
     return tfds.builder_from_directory(newest)

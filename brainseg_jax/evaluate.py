@@ -1,8 +1,8 @@
 """Scores a model on a split: per slice, per patient, in tables and pictures."""
 
+import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,75 +17,90 @@ from brainseg_jax import (
     experiment,
     figures,
     files,
-    metrics,
     parallel,
     scores,
+    scoring,
     steps,
 )
 from brainseg_jax.interrupt import Interrupted, StopRequest
-from brainseg_jax.metrics import Counts
 
 Row = dict[str, Any]
 
 
-class Scored(NamedTuple):
-    """Loss and counts of every slice of a split, in the split's order."""
-
-    loss: np.ndarray  # [n]
-    counts: Counts  # each [n, c]
-
-
 def evaluate(
-    workdir: str,
+    workdir: str | pathlib.Path,
     split: str = "",
     *,
     data_name: str = "",
     data_dir: str = "",
     allow_contaminated: bool = False,
+    stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores the best checkpoint of `workdir`; empty arguments mean its own config's."""
     restored = experiment.restore(workdir)
-    config = restored.record["config"]
+    record = restored.record
+    options = record["config"]["data"]
     source = data.load(
-        data_name or config["data"]["name"],
-        split := split or config["data"]["test"],
-        data_dir or config["data"]["data_dir"],
-        size=tuple(config["data"]["size"]),
-        normalisation=config["data"]["normalisation"],
+        data_name or options["name"],
+        split := split or options["test"],
+        data_dir or options["data_dir"],
+        size=tuple(options["size"]),
+        normalisation=options["normalisation"],
         keep=False,
         stored_masks=True,
+        only_tumour=options["only_tumour"],
     )
-    contaminated = refuse_contaminated(
-        source, restored.record["trained_patients"], allowed=allow_contaminated
-    )
-    notes = [source.info.note(split)]
-    if contaminated:
-        notes.append(f"CONTAMINATED: {contaminated} patients were trained on")
-    return report(
-        restored,
-        source,
-        report_folder(workdir, split),
-        note="; ".join(filter(None, notes)),
-        title=f"{config['model']['name']} on {source.info.name} {split}",
-    )
-
-
-def report_folder(workdir: str | pathlib.Path, split: str) -> pathlib.Path:
-    return pathlib.Path(workdir) / "evaluation" / split.replace("+", "_")
-
-
-def refuse_contaminated(
-    source: data.Source, trained: Sequence[str], *, allowed: bool
-) -> int:
-    """How many of the split's patients were trained on; an error unless allowed."""
-    shared = sorted(set(source.patients) & set(trained))
-    if shared and not allowed:
+    _check_kind(source.info, record["data"])
+    shared = sorted(set(source.patients) & set(record["trained_patients"]))
+    if shared and not allow_contaminated:
         raise ValueError(
-            f"{len(shared)} of {len(set(source.patients))} patients of this split were "
+            f"{len(shared)} of {len(set(source.patients))} patients of {split} were "
             f"trained on ({', '.join(shared[:3])}...): its scores would say nothing of "
             "new patients. Choose another --split, or add --allow_contaminated."
         )
-    return len(shared)
+    notes = [source.info.note(options["train"], split)]
+    if shared:
+        notes.append(f"CONTAMINATED: {len(shared)} patients were trained on")
+    if options["only_tumour"]:
+        notes.append("only slices with tumour")
+    return report(
+        restored,
+        source,
+        report_folder(workdir, record, source.info.name, split),
+        note="; ".join(filter(None, notes)),
+        title=f"{record['config']['model']['name']} on {source.info.name} {split}",
+        stop=stop,
+    )
+
+
+def report_folder(
+    workdir: str | pathlib.Path, record: Row, data_name: str, split: str
+) -> pathlib.Path:
+    """Where a split's report lies; another data set's has its name before it."""
+    own = data_name == record["config"]["data"]["name"]
+    parts = [] if own else [data_name.replace("/", "_")]
+    name = "_".join([*parts, split.replace("+", "_")])
+    return pathlib.Path(workdir) / "evaluation" / name
+
+
+def is_reported(workdir: str | pathlib.Path, record: Row) -> bool:
+    """Whether the test split was scored with this very checkpoint."""
+    options = record["config"]["data"]
+    folder = report_folder(workdir, record, options["name"], options["test"])
+    path = folder / "summary.json"
+    return path.exists() and (
+        json.loads(path.read_text())["checkpoint_step"] == record["step"]
+    )
+
+
+def _check_kind(info: data.Info, trained: Row) -> None:
+    """A model can only be scored on channels and classes that it was trained with."""
+    for what, own in (("channels", list(info.channels)), ("classes", info.classes)):
+        if own != trained[what]:
+            raise ValueError(
+                f"{info.name} has the {what} {own}, the model was trained with "
+                f"{trained[what]} of {trained['name']}; it cannot be scored there."
+            )
 
 
 def report(
@@ -103,16 +118,16 @@ def report(
     devices = parallel.local_devices(config["parallel"]["mode"])
     variables = devices.replicate(restored.variables)
     step = devices.eval_step(
-        make_eval_step(
+        scoring.make_eval_step(
             restored.model, restored.task, config["losses"], options["mirror"]
         )
     )
-    batch_size = fitting(options["batch_size"], devices)
+    batch_size = scoring.fitting(options["batch_size"], devices)
     batches = data.evaluation_batches(source, batch_size, resident=False)
     total = -(-len(source) // batch_size)
     shown = track(batches, "evaluating", total=total, transient=True)
     stopped = (lambda: stop.signal is not None) if stop else (lambda: False)
-    scored = score(step, variables, {}, shown, devices, stopped)
+    scored = scoring.score(step, variables, {}, shown, devices, stopped)
     if scored is None:
         raise Interrupted(
             "Stopped while scoring the test split; training is finished and saved, and "
@@ -120,133 +135,35 @@ def report(
             stop.status if stop else 1,
         )
 
-    empty = options["empty"]
-    summary = summarise(scored, source, restored.task.classes, empty)
-    slice_rows = slice_table(scored, source, restored.task.classes, empty)
-    patient_rows = patient_table(scored, source, restored.task.classes, empty)
-    files.write_csv(folder / "metrics.csv", slice_rows)
-    files.write_csv(folder / "patients.csv", patient_rows)
+    describe = (source, restored.task.classes, options["empty"])
+    summary = scoring.summarise(scored, *describe)
+    patients = scoring.patient_table(scored, *describe)
+    slices = scoring.slice_table(scored, *describe)
+    for name, rows in (("metrics.csv", slices), ("patients.csv", patients)):
+        files.write_csv(folder / name, [{**row, "note": note} for row in rows])
+    draw(restored, source, scored, patients, folder, note=note, title=title)
     about = {
         "note": note,
         "data": f"{source.info.name} {source.info.version}",
-        "patients": len(patient_rows),
+        "patients": len(set(source.patients)),
         "slices": len(source),
         "checkpoint_step": restored.step,
         "threshold": options["threshold"],
-        "empty_masks": empty,
+        "empty_masks": options["empty"],
         "mirrored": options["mirror"],
+        "tversky": scoring.TVERSKY,
     }
+    # Last: with it the report is complete.
     files.write_json(folder / "summary.json", {**about, **summary})
-    draw(restored, source, scored, patient_rows, folder, note=note, title=title)
     print_summary(summary, about, title)
     Console().print(f"Tables and pictures: {folder}")
     return summary
 
 
-def make_eval_step(model, task, losses: dict, mirror: Sequence[str]) -> Callable:
-    """eval_step with everything but (variables, resident, batch) bound."""
-    loss = experiment.make_loss(losses, task)
-
-    def step(variables, resident, batch):
-        return steps.eval_step(
-            variables, resident, batch, model=model, task=task, loss=loss, mirror=mirror
-        )
-
-    return step
-
-
-def fitting(batch_size: int, devices: parallel.Devices) -> int:
-    """The batch size, rounded up to a multiple of the devices."""
-    count = len(devices.devices)
-    return -(-batch_size // count) * count
-
-
-def score(
-    step: Callable,
-    variables: Any,
-    resident: Any,
-    batches: Any,
-    devices: parallel.Devices,
-    stop: Callable[[], bool] = lambda: False,
-) -> Scored | None:
-    """Runs over all batches, one fetch behind; None if `stop` asked to."""
-    fetched, valid, waiting = [], [], None
-    for batch in batches:
-        if stop():
-            return None
-        valid.append(batch.pop("valid"))
-        result = step(variables, resident, devices.shard(batch))
-        if waiting is not None:
-            fetched.append(devices.gather(waiting))
-        waiting = result
-    fetched.append(devices.gather(waiting))
-    keep = np.concatenate(valid)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[keep], *fetched)
-    return Scored(joined["loss"], joined["counts"])
-
-
-def summarise(
-    scored: Scored, source: data.Source, classes: Sequence[str], empty: str
-) -> dict[str, float]:
-    summary = scores.summarise(
-        scored.counts, source.patients, classes=classes, empty=empty
-    )
-    return {"loss": float(scored.loss.mean(dtype=float)), **summary}
-
-
-def slice_table(
-    scored: Scored, source: data.Source, classes: Sequence[str], empty: str
-) -> list[Row]:
-    """A row per slice and class: where it comes from, counts and ratios."""
-    loss = [{"loss": float(value)} for value in scored.loss]
-    rows = [
-        {"key": key, "patient": patient, "slice": number}
-        for key, patient, number in zip(
-            source.keys, source.patients, source.slices, strict=True
-        )
-    ]
-    rows = [{**row, **value} for row, value in zip(rows, loss, strict=True)]
-    return _with_counts(rows, scored.counts, classes, empty)
-
-
-def patient_table(
-    scored: Scored, source: data.Source, classes: Sequence[str], empty: str
-) -> list[Row]:
-    """A row per patient and class, over the whole volume."""
-    names, volumes = scores.by_group(scored.counts, source.patients)
-    rows = [
-        {"patient": name, "slices": source.patients.count(str(name))} for name in names
-    ]
-    return _with_counts(rows, volumes, classes, empty)
-
-
-def _with_counts(
-    rows: list[Row], counts: Counts, classes: Sequence[str], empty: str
-) -> list[Row]:
-    ratios = {
-        "dice": metrics.dice(counts, empty=empty),
-        "iou": metrics.iou(counts, empty=empty),
-        "tversky": metrics.tversky(counts, alpha=0.3, beta=0.7, empty=empty),
-        "precision": metrics.precision(counts, empty=empty),
-        "recall": metrics.recall(counts, empty=empty),
-        "specificity": metrics.specificity(counts, empty=empty),
-    }
-    return [
-        {
-            **row,
-            "class": name,
-            **{key: int(part[i, c]) for key, part in counts._asdict().items()},
-            **{key: round(float(part[i, c]), 6) for key, part in ratios.items()},
-        }
-        for i, row in enumerate(rows)
-        for c, name in enumerate(classes)
-    ]
-
-
 def draw(
     restored: experiment.Restored,
     source: data.Source,
-    scored: Scored,
+    scored: scoring.Scored,
     patient_rows: list[Row],
     folder: pathlib.Path,
     *,
@@ -256,6 +173,9 @@ def draw(
     """Curves, bars, and the best, median and worst patients in five panels."""
     first = [row for row in patient_rows if row["class"] == restored.task.classes[0]]
     dice = np.array([row["dice"] for row in first])
+    if np.isnan(dice).all():
+        logging.warning("No patient has a score under this policy: nothing to draw.")
+        return
     figures.patient_bars(
         [row["patient"] for row in first],
         dice,
@@ -282,7 +202,7 @@ def draw(
 def _panels(
     restored: experiment.Restored,
     source: data.Source,
-    scored: Scored,
+    scored: scoring.Scored,
     patient_rows: list[Row],
 ) -> list[figures.Slice]:
     """Of each of the three patients the slice with the most tumour, found or there."""

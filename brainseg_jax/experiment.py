@@ -19,7 +19,10 @@ class Restored(NamedTuple):
     task: tasks.Task
     variables: dict[str, Any]
     record: dict[str, Any]
-    step: int
+
+    @property
+    def step(self) -> int:
+        return self.record["step"]
 
 
 def make_model(
@@ -84,9 +87,9 @@ def restore(workdir: str | pathlib.Path) -> Restored:
     if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
         raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
     with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-        if (step := saved.best) is None:
+        if (best := saved.best) is None:
             raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
-        record = saved.record(step)
+        record = saved.record(best)
         # The best checkpoint's own history ends where it was best.
         record["history"] = saved.record(saved.latest)["history"]
         config, data = record["config"], record["data"]
@@ -101,9 +104,9 @@ def restore(workdir: str | pathlib.Path) -> Restored:
         )
         shape = (1, *config["data"]["size"], len(data["channels"]))
         restored = saved.restore_variables(
-            step, _abstract(model, shape, average=config["ema_decay"] > 0)
+            best, _abstract(model, shape, average=config["ema_decay"] > 0)
         )
-    return Restored(model, task, restored.evaluated, record, step)
+    return Restored(model, task, restored.evaluated, record)
 
 
 _NO_CHECKPOINT = (

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from brainseg_jax import files, images
+from brainseg_jax.scores import bootstrap_interval
 
-PHANTOM = "PHANTOM (synthetic data)"  # the note for every picture of phantom data
 TRUTH = (255, 0, 0)
 PREDICTION = (0, 255, 0)
 HEADINGS = (
@@ -177,7 +177,7 @@ def patient_bars(
     order = np.argsort(-scores, kind="stable")  # NaN comes last
     known = scores[np.isfinite(scores)]
     if interval is None and len(known) > 1:
-        interval = _mean_interval(known)
+        interval = bootstrap_interval(known)
     blocks = np.array_split(order, -(-len(order) // 40))
     rows = max(3, *map(len, blocks))  # room for the names of the axes
     body = 0.85 + max(0.165 * rows, 0.24 * min(rows, 12))
@@ -298,13 +298,6 @@ def _tint(
     """A full outline says exactly where; the faint filling leaves the anatomy visible."""
     filled = images.overlay(mri, mask, colour, opacity=0.3)
     return images.overlay(filled, mask, colour, outline=True)
-
-
-def _mean_interval(scores: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """95 % of the means of patients drawn again with replacement, the same each time."""
-    draws = np.random.default_rng(0).choice(scores, (10_000, len(scores)))
-    low, high = np.percentile(draws.mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _draw_bars(

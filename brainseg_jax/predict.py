@@ -26,15 +26,20 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
         raise ValueError(
             "--mode=predict needs --inputs=<files or folders> and --outputs=."
         )
-    found = images.find_images(inputs)
-    if inside := [path for path in found if pathlib.Path(outputs) in path.parents]:
+    folder = pathlib.Path(outputs).resolve()
+    if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
         raise ValueError(
-            f"{inside[0]} lies in --outputs={outputs}: earlier overlays would be read as "
-            "images. Write to a folder outside of the inputs."
+            f"--outputs={outputs} lies in the inputs: its overlays would be read as "
+            "images the next time. Write to a folder outside of the inputs."
         )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--outputs={outputs} is a file; name a folder.")
+    found = images.find_images(inputs)
     restored = experiment.restore(workdir)
     volumes = images.group_volumes(found)
     names = _output_names(found)
+    for path in found:  # before the first mask is written
+        images.read_image(path, len(restored.record["data"]["channels"]))
     step = jax.jit(
         functools.partial(
             steps.predict_step,
@@ -93,6 +98,7 @@ def _predict_volume(
                 "pixels": int((mask > 0).sum()),
                 "share": round(float((mask > 0).mean()), 6),
                 "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
+                "note": restored.record["note"],
             }
         )
     return rows

@@ -39,15 +39,32 @@ def check(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
         )
 
 
-def transfer(fresh: TrainState, workdir: str | pathlib.Path) -> TrainState:
-    """`fresh` with the weights of another run; a head of another size stays fresh."""
+def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuses to go on with other patients, folds or slices under the same name."""
+    saved = record["data"]
+    changed = [key for key in data if data[key] != saved.get(key)]
+    if changed:
+        raise ValueError(
+            f"The data set is not the one this run began with: {', '.join(changed)} "
+            "differ. Give the --config.data.data_dir it began with, or another --workdir."
+        )
+
+
+def transfer(
+    fresh: TrainState, workdir: str | pathlib.Path
+) -> tuple[TrainState, list[str]]:
+    """`fresh` with another run's weights, and the patients those have seen.
+
+    A head of another size stays fresh.
+    """
     restored = experiment.restore(workdir)
     taken: dict[str, Any] = {}
     for name in ("params", "batch_stats"):
         own, other = getattr(fresh, name), restored.variables.get(name, {})
         taken[name] = _merge(own, other, workdir)
     average = jax.tree.map(jax.numpy.copy, taken["params"]) if fresh.average else {}
-    return fresh.replace(**taken, average=average)
+    state = fresh.replace(**taken, average=average)
+    return state, restored.record["trained_patients"]
 
 
 def _merge(own: Any, other: Any, workdir: str | pathlib.Path) -> Any:

@@ -11,7 +11,16 @@ from absl import logging
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from brainseg_jax import augment, data, evaluate, experiment, optim, parallel, steps
+from brainseg_jax import (
+    augment,
+    checks,
+    data,
+    experiment,
+    optim,
+    parallel,
+    scoring,
+    steps,
+)
 from brainseg_jax.order import Order
 from brainseg_jax.tasks import Task
 
@@ -49,12 +58,8 @@ class Run:
 
 def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Opens the data and builds everything that a config names."""
+    checks.check(config)
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
-    if config.data.cache not in ("device", "host", "none"):
-        raise ValueError(
-            f"config.data.cache is {config.data.cache!r}; "
-            "it can be device, host or none."
-        )
     load = functools.partial(
         data.load,
         config.data.name,
@@ -136,7 +141,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
             )
         ),
         eval_step=devices.eval_step(
-            evaluate.make_eval_step(model, task, losses, evaluation.mirror)
+            scoring.make_eval_step(model, task, losses, evaluation.mirror)
         ),
         rng=jax.random.key(config.seed),
     )
@@ -166,11 +171,11 @@ def _check_patients(
     splits = (config.data.train, config.data.validation, config.data.test)
     if any(split in training.info.leaky for split in splits):
         return
-    shared = set(training.patients) & set(validation.patients)
-    tested = set(config.data.test.split("+")) & set(config.data.train.split("+"))
-    if shared or tested:
+    folds = [fold for split in splits for fold in split.split("+")]
+    if len(set(folds)) < len(folds) or set(training.patients) & set(
+        validation.patients
+    ):
         raise ValueError(
-            f"config.data.train={splits[0]} shares patients with "
-            f"config.data.validation={splits[1]} or config.data.test={splits[2]}; "
-            "name different folds."
+            f"config.data.train={splits[0]}, validation={splits[1]} and "
+            f"test={splits[2]} share patients; name different folds."
         )

@@ -4,6 +4,7 @@ Order of an epoch: steps, evaluation, plateau and early stopping, history, check
 checkpoint may also lie within an epoch, or between its steps and its evaluation.
 """
 
+import hashlib
 import math
 import pathlib
 from typing import Any
@@ -18,11 +19,11 @@ from brainseg_jax import (
     checkpoints,
     data,
     evaluate,
-    experiment,
     files,
     optim,
     resume,
     run_folder,
+    scoring,
 )
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.progress import Clock, TrainingBar
@@ -48,8 +49,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
         if record is not None:
             resume.check(config.to_dict(), record["config"])
         if record is not None and _finished(record, config):
-            report = evaluate.report_folder(folder, config.data.test)
-            if (report / "summary.json").exists():
+            if evaluate.is_reported(folder, saved.record(saved.best)):
                 logging.info(
                     "%s has finished its %d epochs; more --config.epochs extend it.",
                     folder,
@@ -61,7 +61,14 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
             state, record = start(run, saved, record)
             _train_epochs(run, saved, stop, state, record)
             saved.wait()
-        return _test(config, folder, stop)
+        info = data.read_info(config.data.name, config.data.data_dir)
+        return evaluate.evaluate(
+            folder,
+            data_dir=config.data.data_dir,
+            # The config names it: its leak is what it wants to show.
+            allow_contaminated=config.data.test in info.leaky,
+            stop=stop,
+        )
 
 
 def start(
@@ -78,6 +85,7 @@ def start(
     )
     fresh = run.devices.replicate(fresh)
     if record is not None and saved.latest is not None:
+        resume.check_data(_data_of(run), record)
         state = saved.restore_state(saved.latest, checkpoints.abstract(fresh))
         logging.info("going on from step %d, epoch %d", state.step, record["epoch"])
         record |= {
@@ -86,8 +94,11 @@ def start(
         }
         _describe(run, record)
         return state, record
+    earlier: list[str] = []
     if run.config.init_from:
-        fresh = run.devices.replicate(resume.transfer(fresh, run.config.init_from))
+        fresh, earlier = resume.transfer(fresh, run.config.init_from)
+        fresh = run.devices.replicate(fresh)
+        _refuse_known_patients(run, earlier)
     logging.info(
         "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",
         run.config.model.name,
@@ -97,7 +108,7 @@ def start(
         run.devices.mode,
         run.total_steps,
     )
-    record = _new_record(run, fresh)
+    record = _new_record(run, fresh, earlier)
     _describe(run, record)
     return fresh, record
 
@@ -182,8 +193,9 @@ def _collect(
             keys = [run.training.keys[i] for i in run.order.indices(step)]
             raise FloatingPointError(
                 f"At step {step} the loss is {float(values['loss'])} and the gradient's "
-                f"norm {float(values['gradient_norm'])}. Last good checkpoint: step "
-                f"{saved.latest}. Examples of the batch: {', '.join(keys)}. A lower "
+                f"norm {float(values['gradient_norm'])}. Last good checkpoint: "
+                f"{saved.latest or 'none yet'}, epochs done: {record['epoch']}. "
+                f"Examples of the batch: {', '.join(keys)}. A lower "
                 "config.schedule.rate or config.optimizer.clip=1 may help."
             )
         sums["steps"] = sums.get("steps", 0) + 1
@@ -206,13 +218,13 @@ def _evaluate_epoch(
     if epoch % run.config.evaluation.every_epochs and epoch < run.config.epochs:
         return row
     with clock.part("evaluation"):
-        scored = evaluate.score(
+        scored = scoring.score(
             run.eval_step,
             state.evaluated,
             run.validation_resident,
             data.evaluation_batches(
                 run.validation,
-                evaluate.fitting(run.config.evaluation.batch_size, run.devices),
+                scoring.fitting(run.config.evaluation.batch_size, run.devices),
                 resident=bool(run.validation_resident),
             ),
             run.devices,
@@ -220,7 +232,7 @@ def _evaluate_epoch(
         )
         if scored is None:
             return None
-        summary = evaluate.summarise(
+        summary = scoring.summarise(
             scored, run.validation, run.task.classes, run.config.evaluation.empty
         )
     row |= {f"validation_{name}": value for name, value in summary.items()}
@@ -238,7 +250,7 @@ def _close_epoch(
     clock: Clock,
 ) -> TrainState:
     """Counts the epoch, moves plateau and patience on, writes history and checkpoint."""
-    score = _score(row, run.config)
+    score, better = _score(row, run.config), False
     if score is not None:
         better = record["best_score"] is None or score > record["best_score"]
         record["waited"] = 0 if better else record["waited"] + 1
@@ -250,9 +262,10 @@ def _close_epoch(
     record["sums"] = {}
     record["scores"] = {k: v for k, v in row.items() if k.startswith("validation_")}
     spent = {f"seconds_{name}": round(t, 3) for name, t in clock.parts.items()}
-    record["history"].append({**row, "seconds": round(clock.seconds, 3), **spent})
+    row = {**row, "seconds": round(clock.seconds, 3), **spent, "note": run.note}
+    record["history"].append(row)
     with clock.part("checkpoint"):
-        saved.save(state, record, score)
+        saved.save(state, record, score if better else None)
     files.write_csv(run.folder / "history.csv", record["history"])
     return state
 
@@ -261,16 +274,8 @@ def _score(row: dict[str, Any], config: ConfigDict) -> float | None:
     """The watched metric, higher is better; None where the epoch was not evaluated."""
     if "validation_loss" not in row:
         return None
-    name = f"validation_{config.evaluation.metric}"
-    if name not in row:
-        known = [
-            key.removeprefix("validation_") for key in row if key.startswith("val")
-        ]
-        raise ValueError(
-            f"config.evaluation.metric is {config.evaluation.metric!r}; "
-            f"it can be {', '.join(known)}."
-        )
-    value = row[name] if config.evaluation.mode == "max" else -row[name]
+    value = row[f"validation_{config.evaluation.metric}"]
+    value = value if config.evaluation.mode == "max" else -value
     return value if math.isfinite(value) else None
 
 
@@ -312,7 +317,7 @@ def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> N
     """A line for the reader, the same numbers for TensorBoard."""
     row = record["history"][-1]
     for name, value in row.items():
-        if name not in ("epoch", "step") and math.isfinite(value):
+        if name not in ("epoch", "step", "note") and math.isfinite(value):
             logs.add_scalar(name.replace("_", "/", 1), value, row["step"])
     scored = ""
     if "validation_loss" in row:
@@ -331,21 +336,44 @@ def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> N
     )
 
 
-def _new_record(run: Run, state: TrainState) -> Record:
-    """What a checkpoint says beside its weights; `_MOVING` is what changes later."""
+def _data_of(run: Run) -> Record:
+    """The data set a run is trained on, down to the examples."""
     info = run.training.info
+    keys = "\n".join(run.training.keys)
+    return {
+        "name": info.name,
+        "version": info.version,
+        "classes": info.classes,
+        "channels": list(info.channels),
+        "folds": info.folds,
+        "synthetic": info.synthetic,
+        "training_keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
+    }
+
+
+def _refuse_known_patients(run: Run, earlier: list[str]) -> None:
+    """Weights that have seen a patient cannot be validated or tested on them."""
+    options = run.config.data
+    scored = {
+        patient
+        for patient, fold in run.training.info.folds.items()
+        if f"fold_{fold}" in f"{options.validation}+{options.test}".split("+")
+    }
+    if known := sorted(scored & set(earlier)):
+        raise ValueError(
+            f"config.init_from={run.config.init_from} was trained on {len(known)} "
+            f"patients of the validation or test split ({', '.join(known[:3])}...); "
+            "name folds that it has not seen."
+        )
+
+
+def _new_record(run: Run, state: TrainState, earlier: list[str]) -> Record:
+    """What a checkpoint says beside its weights; `_MOVING` is what changes later."""
     return {
         "config": run.config.to_dict(),
-        "data": {
-            "name": info.name,
-            "version": info.version,
-            "classes": info.classes,
-            "channels": list(info.channels),
-            "folds": info.folds,
-            "synthetic": info.synthetic,
-        },
+        "data": _data_of(run),
         "note": run.note,
-        "trained_patients": sorted(set(run.training.patients)),
+        "trained_patients": sorted({*run.training.patients, *earlier}),
         "parameters": count(state.params),
         "batch_statistics": count(state.batch_stats),
         "environment": run_folder.environment(),
@@ -364,36 +392,6 @@ def _describe(run: Run, record: Record) -> None:
     """Writes what a reader needs to understand the run without the code."""
     still = {key: value for key, value in record.items() if key not in _MOVING}
     files.write_json(run.folder / "config.json", still)
-
-
-def _test(
-    config: ConfigDict, folder: pathlib.Path, stop: StopRequest
-) -> dict[str, float]:
-    """Scores the best weights on the test split, once training is over."""
-    restored = experiment.restore(folder)
-    split = config.data.test
-    source = data.load(
-        config.data.name,
-        split,
-        config.data.data_dir,
-        size=tuple(config.data.size),
-        normalisation=config.data.normalisation.to_dict(),
-        keep=False,
-        stored_masks=True,
-        only_tumour=config.data.only_tumour,
-    )
-    leaky = split in source.info.leaky
-    evaluate.refuse_contaminated(
-        source, restored.record["trained_patients"], allowed=leaky
-    )
-    return evaluate.report(
-        restored,
-        source,
-        evaluate.report_folder(folder, split),
-        note=source.info.note(config.data.train, split),
-        title=f"{config.model.name} on {source.info.name} {split}",
-        stop=stop,
-    )
 
 
 _MOVING = frozenset(

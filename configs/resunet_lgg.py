@@ -56,7 +56,7 @@ def _phantom(config: ConfigDict) -> None:
     _ours(config)
     config.data.name = "lgg_mri/phantom"
     config.data.size = (128, 128)
-    config.epochs = 20
+    config.epochs = 28
     config.evaluation.every_epochs = 2
 
 

@@ -172,6 +172,11 @@ def summary(folder: pathlib.Path) -> str:
             for name, split in info.splits.items()
         ),
     ]
+    if len(info.splits) < 5:
+        lines.append(
+            "  Fewer folds than usual, for want of patients: name those there are with "
+            "--config.data.train, .validation and .test."
+        )
     if skipped := metadata["skipped"]:
         lines.append(f"  {len(skipped)} bad files skipped, such as:")
         lines += [f"    {bad['file']}: {bad['reason']}" for bad in skipped[:3]]

@@ -15,8 +15,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax
 import pytest
 
-from configs import base, resunet_lgg
 from datasets import phantom, prepare
+from tests import tiny_config
 
 CACHE = pathlib.Path(tempfile.gettempdir()) / "brainseg_jax_test_cache"
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -38,7 +38,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture
 def config(data_dir):
     """The phantom experiment, cut down to seconds: two epochs of three steps."""
-    config = base.shrink(resunet_lgg.get_config("phantom"))
+    config = tiny_config.get_config()
     config.data.data_dir = str(data_dir)
     return config
 

@@ -72,7 +72,7 @@ def drawn(monkeypatch) -> list[Figure]:
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 def test_a_note_is_in_the_title_and_in_the_file(tmp_path, draw, drawn):
-    path = draw(tmp_path / "a.png", title="Fold 4", note=figures.PHANTOM)
+    path = draw(tmp_path / "a.png", title="Fold 4", note="PHANTOM (synthetic data)")
     assert drawn[0].get_suptitle() == "Fold 4\nPHANTOM (synthetic data)"
     with Image.open(path) as picture:
         assert picture.text["Title"] == drawn[0].get_suptitle()

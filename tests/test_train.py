@@ -24,23 +24,24 @@ from brainseg_jax import (
     train,
 )
 from brainseg_jax.interrupt import Interrupted
+from datasets import phantom, prepare
 from tests import tiny_config
 
 
 def fingerprint(workdir):
-    """Hash of the last checkpoint's weights and statistics, and its step."""
+    """Hash of the last checkpoint's weights and statistics, its step and its record."""
     with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-        step = saved.latest
-        record = saved.record(step)
+        number = saved.latest
+        record = saved.record(number)
     digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(_variables(workdir, step)):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(_variables(workdir, number)):
         digest.update(jax.tree_util.keystr(path).encode() + leaf.tobytes())
-    return digest.hexdigest(), step, record
+    return digest.hexdigest(), record["step"], record
 
 
-def _variables(workdir, step):
+def _variables(workdir, number):
     """A checkpoint's arrays as they are stored, whatever the model."""
-    folder = pathlib.Path(workdir) / checkpoints.FOLDER / str(step) / "variables"
+    folder = pathlib.Path(workdir) / checkpoints.FOLDER / str(number) / "variables"
     reader = ocp.PyTreeCheckpointer()
     as_numpy = jax.tree.map(
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
@@ -196,16 +197,26 @@ def test_a_lone_slice_says_that_it_is_alone(finished, data_dir, tmp_path, caplog
     assert "a lone slice" in caplog.text
 
 
-def test_predicting_into_the_inputs_is_refused_once_it_would_read_them(
-    finished, data_dir, tmp_path
+def test_predicting_into_the_inputs_is_refused(
+    finished, data_dir, tmp_path, monkeypatch
 ):
     picture = next((data_dir / "raw").rglob("*_3.tif"))
-    inside = tmp_path / "masks"
-    for path in (tmp_path / "a_1.tif", inside / "a_1_overlay.tif"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(picture.read_bytes())
+    (tmp_path / "a_1.tif").write_bytes(picture.read_bytes())
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="outside of the inputs"):
-        predict.predict(str(finished[0]), [str(tmp_path)], str(inside))
+        predict.predict(str(finished[0]), [str(tmp_path)], "masks")
+    assert not (tmp_path / "masks").exists()
+
+
+def test_one_bad_picture_leaves_nothing_half_done(finished, data_dir, tmp_path):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    good = next((data_dir / "raw").rglob("*_3.tif")).read_bytes()
+    (pictures / "a_1.tif").write_bytes(good)
+    (pictures / "a_2.tif").write_bytes(good[:1000])
+    with pytest.raises(ValueError, match=r"a_2\.tif"):
+        predict.predict(str(finished[0]), [str(pictures)], str(tmp_path / "out"))
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(
@@ -222,6 +233,72 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
     config.optimizer.clip = 0.0
     with pytest.raises(FloatingPointError, match=r"At step \d+ .* Examples .*PHANTOM"):
         train.train(config, str(tmp_path))
+
+
+def dies(*arguments, **options):
+    raise SystemExit("the process ends here")
+
+
+def test_a_checkpoint_is_never_given_up_before_the_next_is_written(
+    config, tmp_path, monkeypatch
+):
+    config.epochs = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "prepare", stopping(1, part="eval_step"))
+        with pytest.raises(Interrupted):
+            train.train(config, str(tmp_path))
+    before = fingerprint(tmp_path)
+    with monkeypatch.context() as patch:
+        # Where the state is about to be written again, now with its score.
+        patch.setattr(ocp.CheckpointManager, "save", dies)
+        with pytest.raises(SystemExit):
+            train.train(config, str(tmp_path))
+    assert fingerprint(tmp_path)[:2] == before[:2]
+
+
+def test_an_extended_run_is_scored_again(config, tmp_path, monkeypatch):
+    config.epochs = 1
+    train.train(config, str(tmp_path))
+    report = tmp_path / "evaluation" / "fold_4" / "summary.json"
+    old = json.loads(report.read_text())
+    report.write_text(json.dumps({**old, "checkpoint_step": -1}))
+    assert train.train(config, str(tmp_path)) is not None
+    assert json.loads(report.read_text())["checkpoint_step"] == old["checkpoint_step"]
+    assert train.train(config, str(tmp_path)) is None
+
+
+def test_going_on_with_other_data_is_refused(config, tmp_path):
+    config.epochs = 1
+    train.train(config, str(tmp_path / "run"))
+    other = phantom.write_lgg(tmp_path / "raw", patients=8, slices=4)
+    prepare.prepare("lgg_mri/phantom", tmp_path / "data", other)
+    config.data.data_dir, config.epochs = str(tmp_path / "data"), 2
+    with pytest.raises(ValueError, match=r"not the one this run began with.*keys"):
+        train.train(config, str(tmp_path / "run"))
+
+
+def test_weights_that_have_seen_the_test_patients_are_refused(
+    finished, config, tmp_path
+):
+    config.init_from = str(finished[0])
+    config.data.train, config.data.validation = "fold_3+fold_4", "fold_1"
+    config.data.test = "fold_0"
+    with pytest.raises(ValueError, match="was trained on .* name folds"):
+        train.train(config, str(tmp_path))
+
+
+def test_validating_and_testing_on_one_fold_is_refused(config, tmp_path):
+    config.data.test = "fold_3"
+    with pytest.raises(ValueError, match="share patients"):
+        train.train(config, str(tmp_path))
+
+
+def test_of_equal_epochs_the_first_is_best_everywhere(config, tmp_path):
+    config.evaluation.threshold = 1.0  # nothing is ever predicted
+    train.train(config, str(tmp_path))
+    _, _, record = fingerprint(tmp_path)
+    assert record["best_epoch"] == 1
+    assert experiment.restore(tmp_path).step == record["history"][0]["step"]
 
 
 def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
@@ -274,8 +351,8 @@ def test_another_architecture_is_not_taken_for_a_new_head(finished, config, tmp_
 
 
 def test_splits_that_share_patients_are_refused(config, tmp_path):
-    config.data.train = "fold_0+fold_3"
-    with pytest.raises(ValueError, match=r"shares patients with"):
+    config.data.train = "fold_0+fold_1"
+    with pytest.raises(ValueError, match="share patients"):
         train.train(config, str(tmp_path))
 
 

@@ -4,4 +4,7 @@ from configs import base, resunet_lgg
 
 
 def get_config(variant: str = "phantom"):
-    return base.shrink(resunet_lgg.get_config(variant))
+    config = base.shrink(resunet_lgg.get_config(variant))
+    # Two patients, so that an evaluation has a second batch to be stopped before.
+    config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
+    return config

@@ -1,0 +1,67 @@
+"""Refuses settings that cannot work, before data are read or a step is compiled."""
+
+import math
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from brainseg_jax import metrics, scores, steps
+from brainseg_jax.metrics import Counts
+
+DTYPES = ("float32", "bfloat16")
+
+
+def check(config: ConfigDict) -> None:
+    """Raises ValueError with the key, its value and what it can be."""
+    evaluation, data = config.evaluation, config.data
+    one_of = {
+        "data.cache": (data.cache, ("device", "host", "none")),
+        "compute_dtype": (config.compute_dtype, DTYPES),
+        "evaluation.mode": (evaluation.mode, ("max", "min")),
+        "evaluation.empty": (evaluation.empty, tuple(metrics.EMPTY)),
+        "evaluation.metric": (evaluation.metric, score_names()),
+    }
+    for key, (value, known) in one_of.items():
+        if value not in known:
+            raise ValueError(
+                f"config.{key} is {value!r}; it can be {', '.join(known)}."
+            )
+    at_least_one = {
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "evaluation.batch_size": evaluation.batch_size,
+        "evaluation.every_epochs": evaluation.every_epochs,
+        "logging.every_steps": config.logging.every_steps,
+        "schedule.step_epochs": config.schedule.step_epochs,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"config.{key} is {value}; it has to be 1 or more.")
+    shares = {
+        "data.tumour_share": data.tumour_share,
+        "evaluation.threshold": evaluation.threshold,
+        "ema_decay": config.ema_decay,
+        "augment.probability": config.augment.probability,
+    }
+    for key, value in shares.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"config.{key} is {value}; it has to lie between 0 and 1.")
+    if not config.schedule.rate > 0 or not math.isfinite(config.schedule.rate):
+        raise ValueError(
+            f"config.schedule.rate is {config.schedule.rate}; it has to be above 0."
+        )
+    if evaluation.metric == "loss" and evaluation.mode == "max":
+        raise ValueError(
+            "config.evaluation.metric=loss gets better as it falls; "
+            "set config.evaluation.mode=min."
+        )
+    for name, term in config.losses.items():
+        if "weight" not in term:
+            raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
+    steps.mirror_axes(evaluation.mirror)
+
+
+def score_names() -> tuple[str, ...]:
+    """What a model can be watched by: the loss, and every score of a one-class data set."""
+    one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
+    return ("loss", *scores.summarise(one, ["patient"], classes=["class"], resamples=1))

@@ -1,0 +1,43 @@
+"""What cannot work is refused before it costs anything."""
+
+import pytest
+
+from brainseg_jax import checks
+from configs import base
+
+
+@pytest.mark.parametrize(
+    "key, value, said",
+    [
+        ("evaluation.mode", "maximise", "max, min"),
+        ("evaluation.metric", "accuracy", "patient_dice"),
+        ("evaluation.empty", "skip", "one, zero, nan"),
+        ("evaluation.mirror", ("left",), "vertical, horizontal"),
+        ("evaluation.every_epochs", 0, "1 or more"),
+        ("evaluation.threshold", 5.0, "between 0 and 1"),
+        ("evaluation.metric", "loss", "mode=min"),
+        ("batch_size", 0, "1 or more"),
+        ("epochs", 0, "1 or more"),
+        ("data.tumour_share", 50.0, "between 0 and 1"),
+        ("data.cache", "disk", "device, host, none"),
+        ("compute_dtype", "bf16", "float32, bfloat16"),
+        ("schedule.rate", 0.0, "above 0"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(key, value, said):
+    config = base.get_config()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=said):
+        checks.check(config)
+
+
+def test_a_loss_without_weight_is_refused():
+    config = base.get_config()
+    with config.unlocked():
+        config.losses = {"dice": {"smooth": 1.0}}
+    with pytest.raises(ValueError, match=r"losses\.dice has no weight"):
+        checks.check(config)
+
+
+def test_the_defaults_are_fine():
+    checks.check(base.get_config())
