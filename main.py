@@ -45,8 +45,8 @@ def main(argv: list[str]) -> None:
     if FLAGS.mode in ("train", "evaluate", "benchmark"):
         _use_huge_pages()
     _quiet_logs()
-    _set_environment(deterministic=bool(FLAGS.config and FLAGS.config.deterministic))
     try:
+        _set_environment(bool(FLAGS.config and FLAGS.config.deterministic))
         _dispatch(FLAGS.mode)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -92,9 +92,12 @@ def _dispatch(mode: str) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parses the flags; a mistyped key of a config is a sentence, not a traceback."""
+    """Parses the flags; a mistyped name or key is a sentence, not a traceback."""
     try:
-        return app.parse_flags_with_usage(argv)
+        return FLAGS(argv)
+    except flags.Error as error:  # what a config raised comes with its traceback
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        sys.exit(f"{lines[-1]} (--help lists the flags)")
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         given = [argument for argument in argv if argument.startswith("--config")]
         sys.exit(
@@ -164,7 +167,7 @@ def _is_ours_or_a_warning(record: stdlib_logging.LogRecord) -> bool:
     )
 
 
-def _set_environment(*, deterministic: bool) -> None:
+def _set_environment(deterministic: bool) -> None:
     """What has to be set before jax starts."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "brainseg_jax"))

@@ -49,6 +49,9 @@ def test_help_imports_neither_jax_nor_matplotlib():
         ([], "needs --config"),
         (["--config=configs/resunet_lgg.py", "--config.batch_sise=4"], "batch_sise"),
         (["--config=configs/resunet_lgg.py:huge"], "cpu, phantom, published"),
+        (["--config=configs/nope.py"], "nope.py"),
+        (["--mode=fly"], "benchmark"),
+        (["--worckdir=a"], "worckdir"),
         (["--mode=evaluate"], "needs --workdir"),
         (["--mode=predict", "--workdir=nowhere"], "--inputs"),
         (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint"),
@@ -71,6 +74,7 @@ def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
     status, printed = run(*configs, cwd=tmp_path)
     assert status != 0
     assert said in printed
+    assert "Traceback" not in printed
     assert not (tmp_path / "runs").exists()
 
 
