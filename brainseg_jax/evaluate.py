@@ -61,6 +61,8 @@ def evaluate(
     notes = [source.info.note(options["train"], split)]
     if shared:
         notes.append(f"CONTAMINATED: {len(shared)} patients were trained on")
+    if set(split.split("+")) & set(options["validation"].split("+")):
+        notes.append("VALIDATION: the epoch was chosen on these patients")
     if options["only_tumour"]:
         notes.append("only slices with tumour")
     return report(

@@ -4,7 +4,6 @@ Order of an epoch: steps, evaluation, plateau and early stopping, history, check
 checkpoint may also lie within an epoch, or between its steps and its evaluation.
 """
 
-import hashlib
 import math
 import pathlib
 from typing import Any
@@ -21,16 +20,16 @@ from brainseg_jax import (
     evaluate,
     files,
     optim,
+    records,
     resume,
     run_folder,
     scoring,
 )
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.progress import Clock, TrainingBar
+from brainseg_jax.records import Record
 from brainseg_jax.runs import Run, prepare
 from brainseg_jax.state import TrainState, count, create_state
-
-Record = dict[str, Any]
 
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
@@ -85,20 +84,20 @@ def start(
     )
     fresh = run.devices.replicate(fresh)
     if record is not None and saved.latest is not None:
-        resume.check_data(_data_of(run), record)
+        resume.check_data(records.data_of(run), record)
         state = saved.restore_state(saved.latest, checkpoints.abstract(fresh))
         logging.info("going on from step %d, epoch %d", state.step, record["epoch"])
         record |= {
             "config": run.config.to_dict(),
             "environment": run_folder.environment(),
         }
-        _describe(run, record)
+        records.describe(run, record)
         return state, record
     earlier: list[str] = []
     if run.config.init_from:
         fresh, earlier = resume.transfer(fresh, run.config.init_from)
         fresh = run.devices.replicate(fresh)
-        _refuse_known_patients(run, earlier)
+        records.refuse_known_patients(run, earlier)
     logging.info(
         "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",
         run.config.model.name,
@@ -108,8 +107,8 @@ def start(
         run.devices.mode,
         run.total_steps,
     )
-    record = _new_record(run, fresh, earlier)
-    _describe(run, record)
+    record = records.new_record(run, fresh, earlier)
+    records.describe(run, record)
     return fresh, record
 
 
@@ -334,75 +333,3 @@ def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> N
         scored,
         clock.line(),
     )
-
-
-def _data_of(run: Run) -> Record:
-    """The data set a run is trained on, down to the examples."""
-    info = run.training.info
-    keys = "\n".join(run.training.keys)
-    return {
-        "name": info.name,
-        "version": info.version,
-        "classes": info.classes,
-        "channels": list(info.channels),
-        "folds": info.folds,
-        "synthetic": info.synthetic,
-        "training_keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
-    }
-
-
-def _refuse_known_patients(run: Run, earlier: list[str]) -> None:
-    """Weights that have seen a patient cannot be validated or tested on them."""
-    options = run.config.data
-    scored = {
-        patient
-        for patient, fold in run.training.info.folds.items()
-        if f"fold_{fold}" in f"{options.validation}+{options.test}".split("+")
-    }
-    if known := sorted(scored & set(earlier)):
-        raise ValueError(
-            f"config.init_from={run.config.init_from} was trained on {len(known)} "
-            f"patients of the validation or test split ({', '.join(known[:3])}...); "
-            "name folds that it has not seen."
-        )
-
-
-def _new_record(run: Run, state: TrainState, earlier: list[str]) -> Record:
-    """What a checkpoint says beside its weights; `_MOVING` is what changes later."""
-    return {
-        "config": run.config.to_dict(),
-        "data": _data_of(run),
-        "note": run.note,
-        "trained_patients": sorted({*run.training.patients, *earlier}),
-        "parameters": count(state.params),
-        "batch_statistics": count(state.batch_stats),
-        "environment": run_folder.environment(),
-        "epoch": 0,
-        "sums": {},
-        "scores": {},
-        "history": [],
-        "best_score": None,
-        "best_epoch": None,
-        "waited": 0,
-        "plateau": list(optim.Plateau()),
-    }
-
-
-def _describe(run: Run, record: Record) -> None:
-    """Writes what a reader needs to understand the run without the code."""
-    still = {key: value for key, value in record.items() if key not in _MOVING}
-    files.write_json(run.folder / "config.json", still)
-
-
-_MOVING = frozenset(
-    (
-        "epoch",
-        "sums",
-        "scores",
-        "history",
-        "best_score",
-        "best_epoch",
-        "waited",
-        "plateau",
-    )
-)
