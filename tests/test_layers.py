@@ -109,14 +109,22 @@ def test_a_kernel_starts_he_normal():
     assert not params["bias"].any()
 
 
+class Normalised(nn.Module):
+    style: layers.Style
+
+    @nn.compact
+    def __call__(self, image):
+        return self.style.normalise(image, "norm")
+
+
 def test_batch_norm_keeps_a_hundredth_of_each_batch():
     image = jnp.array([1.0, 3, 5, 7]).reshape(2, 1, 2, 1)  # mean 4, variance 5
-    norm = layers.batch_norm(train=True, dtype=jnp.float32, axis_name=None)()
+    norm = Normalised(layers.Style(train=True))
     variables = norm.init(jax.random.key(0), image)
     normal, updated = norm.apply(variables, image, mutable=["batch_stats"])
     # From mean 0 and variance 1: 0.01 * 4, and 0.99 * 1 + 0.01 * 5.
-    assert updated["batch_stats"]["mean"] == pytest.approx(0.04)
-    assert updated["batch_stats"]["var"] == pytest.approx(1.04)
+    assert updated["batch_stats"]["norm"]["mean"] == pytest.approx(0.04)
+    assert updated["batch_stats"]["norm"]["var"] == pytest.approx(1.04)
     expected = (np.array([1, 3, 5, 7]) - 4) / np.sqrt(5 + 1e-3)
     np.testing.assert_allclose(normal.ravel(), expected, rtol=1e-5)
 
@@ -124,12 +132,12 @@ def test_batch_norm_keeps_a_hundredth_of_each_batch():
 def test_batch_norm_sums_in_float32():
     # A bfloat16 sum of ones stops at 256; the mean of 4096 of them must still be 1.
     image = jnp.ones((1, 64, 64, 1), jnp.bfloat16)
-    norm = layers.batch_norm(train=True, dtype=jnp.bfloat16, axis_name=None)()
+    norm = Normalised(layers.Style(train=True, dtype=jnp.bfloat16))
     normal, variables = norm.init_with_output(jax.random.key(0), image)
     _, updated = norm.apply(variables, image, mutable=["batch_stats"])
     assert normal.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(updated)} == {jnp.dtype("float32")}
-    assert updated["batch_stats"]["mean"] == pytest.approx(0.01)
+    assert updated["batch_stats"]["norm"]["mean"] == pytest.approx(0.01)
 
 
 KEYS = jax.random.split(jax.random.key(0), 4)

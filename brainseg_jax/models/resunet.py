@@ -1,7 +1,5 @@
 """ResUNet: a small U-Net of residual blocks with nearest-neighbour upsampling."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -19,6 +17,7 @@ class Model(nn.Module):
 
     outputs: int
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    remat: bool = False  # compute each stage again in the backward pass: less memory
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
@@ -31,38 +30,42 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n h w outputs"]:
         layers.check_size(image, len(self.widths) - 1, "ResUNet")
-        norm = layers.batch_norm(train, self.dtype, self.axis_name)
+        style = layers.Style(
+            kernel_init="he_normal",
+            train=train,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+        )
+        stem, block = (layers.staged(kind, self.remat) for kind in (Stem, ResBlock))
         image = image.astype(self.dtype)
 
         skips = []
         for level, features in enumerate(self.widths[:-1], start=1):
-            encoder = Stem if level == 1 else ResBlock
-            image = encoder(features, norm, name=f"encoder_{level}")(image)
+            encoder = stem if level == 1 else block
+            image = encoder(features, style, name=f"encoder_{level}")(image)
             skips.append(image)
             image = layers.max_pool(image)
 
-        image = ResBlock(self.widths[-1], norm, name="bottleneck")(image)
+        image = block(self.widths[-1], style, name="bottleneck")(image)
 
         for level in range(len(skips), 0, -1):
-            decoder = ResBlock(self.widths[level - 1], norm, name=f"decoder_{level}")
+            decoder = block(self.widths[level - 1], style, name=f"decoder_{level}")
             image = decoder(image, skips.pop())
 
-        glorot = nn.initializers.glorot_uniform()
-        output = layers.Kernel1x1(self.outputs, glorot, name="output")(image)
-        return layers.conv1x1(image.astype(jnp.float32), *output)
+        return layers.output(image, self.outputs)
 
 
 class Stem(nn.Module):
     """Two convolutions, each normalised after its activation, as published."""
 
     features: int
-    norm: Callable[..., nn.BatchNorm]
+    style: layers.Style
 
     @nn.compact
     def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n h w f"]:
         for name in ("first_3x3", "second_3x3"):
-            image = nn.relu(_conv3x3(self.features, image.dtype, name)(image))
-            image = self.norm(name=f"{name}_norm")(image)
+            image = nn.relu(self.style.conv(self.features, name=name)(image))
+            image = self.style.normalise(image, f"{name}_norm")
         return image
 
 
@@ -73,7 +76,7 @@ class ResBlock(nn.Module):
     """
 
     features: int
-    norm: Callable[..., nn.BatchNorm]
+    style: layers.Style
 
     @nn.compact
     def __call__(
@@ -93,12 +96,7 @@ class ResBlock(nn.Module):
             branches = layers.conv1x1_of_upsampled(image, skip, kernel, bias)
         main, short = jnp.split(branches, 2, axis=-1)
 
-        main = nn.relu(self.norm(name="main_1x1_norm")(main))
-        main = _conv3x3(self.features, image.dtype, "main_3x3")(main)
-        main = self.norm(name="main_3x3_norm")(main)
-        return nn.relu(main + self.norm(name="short_1x1_norm")(short))
-
-
-def _conv3x3(features: int, dtype: DTypeLike, name: str) -> nn.Conv:
-    he = nn.initializers.he_normal()
-    return nn.Conv(features, (3, 3), dtype=dtype, kernel_init=he, name=name)
+        main = nn.relu(self.style.normalise(main, "main_1x1_norm"))
+        main = self.style.conv(self.features, name="main_3x3")(main)
+        main = self.style.normalise(main, "main_3x3_norm")
+        return nn.relu(main + self.style.normalise(short, "short_1x1_norm"))
