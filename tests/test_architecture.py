@@ -10,7 +10,7 @@ LEVELS = (
     ("registry", "parallel", "interrupt", "progress", "files"),
     (
         *("models", "losses", "metrics", "scores", "overlap", "classes", "normalise"),
-        *("augment", "optim", "order", "pretrained"),
+        *("augment", "freeze", "optim", "order", "pretrained"),
     ),
     ("state", "tasks"),
     ("steps",),
