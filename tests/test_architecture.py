@@ -20,7 +20,7 @@ LEVELS = (
     ),
     (
         *("train", "evaluate", "predict", "benchmark", "benchmark_torch"),
-        *("checks", "runs", "records", "resume", "scoring"),
+        *("models_table", "checks", "runs", "records", "resume", "scoring"),
     ),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}
