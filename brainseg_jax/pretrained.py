@@ -179,9 +179,8 @@ def _fit(
     values = tensor.values
     if values.ndim == len(shape):
         values = values.transpose(order).astype(np.float32)
-        channels = (*values.shape, *shape)[2::4]  # of a kernel: there, and here
-        if place in FIRST_KERNELS and channels[0] == 3 != channels[1]:
-            values = widen(values, channels[1])
+        if place in FIRST_KERNELS and values.shape[2] == 3 != shape[2]:
+            values = widen(values, shape[2])
         if place.layer == "normalization" and values.shape == (3,) != shape:
             values = np.full(shape, values.mean())
     if values.shape != shape:
