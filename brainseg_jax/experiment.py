@@ -47,7 +47,11 @@ def make_model(
 def make_loss(
     weighted: Mapping[str, Mapping[str, Any]], task: tasks.Task
 ) -> Callable[[Array, dict[str, Array]], tuple[Array, dict[str, Array]]]:
-    """Sum of losses by weight; gives it and each term, per example."""
+    """Sum of losses by weight; gives it and each term, per example.
+
+    Of several heads (deep supervision), finest first, each counts half of the one before,
+    all together one; the terms are the finest head's.
+    """
     terms = []
     for name, settings in weighted.items():
         options = {
@@ -64,16 +68,39 @@ def make_loss(
             "e.g. config.losses.dice = dict(weight=1.0)."
         )
 
-    def loss(logits: Array, batch: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def of_one(logits: Array, batch: dict[str, Array]) -> dict[str, Array]:
         target = task.target(batch)
-        values = {
+        return {
             name: function(logits, target, exclusive=task.exclusive, **options)
             for name, _, options, function in terms
         }
-        total = sum(weight * values[name] for name, weight, _, _ in terms)
-        return total, values if len(values) > 1 else {}
+
+    def loss(
+        logits: Array | tuple[Array, ...], batch: dict[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        heads = logits if isinstance(logits, tuple) else (logits,)
+        values = [of_one(head, _resized(batch, head)) for head in heads]
+        total = sum(
+            weight * share * of_head[name]
+            for share, of_head in zip(_shares(len(heads)), values, strict=True)
+            for name, weight, _, _ in terms
+        )
+        return total, values[0] if len(values[0]) > 1 else {}
 
     return loss
+
+
+def _shares(heads: int) -> list[float]:
+    """Each head counts half of the one before; together they count as one."""
+    return [2.0 ** (heads - 1 - k) / (2**heads - 1) for k in range(heads)]
+
+
+def _resized(batch: dict[str, Array], logits: Array) -> dict[str, Array]:
+    """The batch with its mask at the size of some logits, by nearest neighbours."""
+    if logits.ndim < 3 or batch["mask"].shape[1:-1] == logits.shape[1:-1]:
+        return batch
+    shape = (*logits.shape[:-1], 1)
+    return {**batch, "mask": jax.image.resize(batch["mask"], shape, "nearest")}
 
 
 def make_task(kind: str, classes: Mapping[str, int], threshold: float) -> tasks.Task:

@@ -100,6 +100,13 @@ def get_config() -> ConfigDict:
     return config.lock()
 
 
+# Options that make a model small; the others get `widths` of three levels.
+SMALL = {
+    "encoder_unet": {"stages": 2, "widths": (4, 8)},
+    "unet": {"widths": (4, 6, 8), "dropout": (0.0,)},
+}
+
+
 def shrink(config: ConfigDict) -> ConfigDict:
     """The same experiment, small enough for a test: seconds instead of hours."""
     with config.unlocked():
@@ -109,5 +116,6 @@ def shrink(config: ConfigDict) -> ConfigDict:
         config.evaluation.every_epochs = 1
         config.epochs = 2
         config.schedule.warmup_steps = 0
-        config.model.options = {"widths": (4, 6, 8)}
+        small = SMALL.get(config.model.name, {"widths": (4, 6, 8)})
+        config.model.options = {**config.model.options.to_dict(), **small}
     return config

@@ -17,7 +17,7 @@ from configs import base
 EXPERIMENTS = [
     (module.name, argument)
     for module in pkgutil.iter_modules(configs.__path__)
-    if module.name != "base"
+    if module.name not in ("base", "recipes")
     for argument in importlib.import_module(f"configs.{module.name}").VARIANTS
 ]
 

@@ -19,18 +19,35 @@ class Contract(NamedTuple):
     parameters: int  # at three input channels, as published
     refused: tuple[int, ...]  # a shape that it cannot take
     multiple: int  # of which the refusal speaks
+    options: dict = {}  # that make it small enough to run here
 
 
+SMALL = {"widths": (4, 6, 8)}
 CONTRACTS = {
+    "attention_unet": Contract(
+        1, (4, 16, 32, 1), (4, 16, 32, 1), 1_999_757, (1, 24, 48, 1), 16, SMALL
+    ),
     "resunet": Contract(
         1, (4, 32, 48, 3), (4, 32, 48, 1), 1_210_513, (1, 40, 48, 3), 16
-    )
+    ),
+    "unet": Contract(
+        1, (4, 16, 32, 3), (4, 16, 32, 1), 31_055_297, (1, 24, 48, 3), 16, SMALL
+    ),
+    "unet_plus_plus": Contract(
+        1, (4, 16, 32, 1), (4, 16, 32, 1), 2_555_041, (1, 24, 48, 1), 16, SMALL
+    ),
 }
 
 
 def make_model(name, **options):
+    """A small one; see published_model for the size that is in a paper."""
     module = registry.find(models, name)
-    return module.Model(CONTRACTS[name].outputs, **options)
+    contract = CONTRACTS[name]
+    return module.Model(contract.outputs, **contract.options, **options)
+
+
+def published_model(name):
+    return registry.find(models, name).Model(CONTRACTS[name].outputs)
 
 
 def noise(shape):
@@ -72,7 +89,7 @@ def test_every_model_is_in_the_table():
 def test_logits_have_their_shape_and_parameters_their_number(name):
     contract = CONTRACTS[name]
     logits, variables = jax.eval_shape(
-        make_model(name).init_with_output, jax.random.key(0), noise(contract.shape)
+        published_model(name).init_with_output, jax.random.key(0), noise(contract.shape)
     )
     assert (logits.shape, logits.dtype) == (contract.logits, jnp.float32)
     assert sum(x.size for x in jax.tree.leaves(variables)) == contract.parameters
@@ -126,7 +143,27 @@ def test_a_size_it_cannot_take_is_refused_with_the_multiple(name):
     with pytest.raises(
         ValueError, match=f"must be multiples of {contract.multiple}; got"
     ):
-        make_model(name).init(jax.random.key(0), jnp.zeros(contract.refused))
+        published_model(name).init(jax.random.key(0), jnp.zeros(contract.refused))
+
+
+def test_computing_stages_again_changes_neither_names_nor_results(name, variables):
+    contract = CONTRACTS[name]
+    image, key = noise(contract.shape), keys(contract.shape[0])
+
+    def gradient(model):
+        def loss(params):
+            logits, updated = train(
+                model, {**variables[name], "params": params}, image, key
+            )
+            return (jnp.sin(logits) ** 2).mean(), updated
+
+        return jax.jit(jax.grad(loss, has_aux=True))(variables[name]["params"])
+
+    again = make_model(name, remat=True)
+    shapes = jax.eval_shape(again.init, jax.random.key(0), image)
+    assert jax.tree.structure(shapes) == jax.tree.structure(variables[name])
+    assert "remat" in str(jax.make_jaxpr(again.apply)(variables[name], image))
+    assert_near(gradient(again), gradient(make_model(name)), atol=1e-4)
 
 
 def test_outside_training_the_axis_name_is_ignored(name, variables):

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from brainseg_jax.models import resunet
+from tests.keras_weights import ours, randomise
 
 SIZE = 64
-KERAS_NAMES = {
-    **{"kernel": "kernel", "bias": "bias", "gamma": "scale", "beta": "bias"},
-    **{"moving_mean": "mean", "moving_variance": "var"},
-}
 
 
 def keras_resunet(keras):
@@ -52,35 +49,10 @@ def keras_resunet(keras):
     return keras.Model(inputs, conv(image, 1, 1, "output", init="glorot_uniform"))
 
 
-def ours(variables, values=None):
-    """Keras variables (or other values of theirs) as our tree; no shape is changed."""
-    tree = {"params": {}, "batch_stats": {}}
-    for variable, value in zip(variables, values or variables, strict=True):
-        *path, last = variable.path.replace(".", "/").split("/")
-        branch = tree["batch_stats" if "moving" in last else "params"]
-        for part in path:
-            branch = branch.setdefault(part, {})
-        branch[KERAS_NAMES[last]] = np.asarray(value)
-    return tree
-
-
 @pytest.fixture
 def reference(keras):
     """The published net, no value of which is where it starts."""
-    net = keras_resunet(keras)
-    random = np.random.default_rng(0)
-    for variable in net.variables:
-        last = variable.path.rpartition("/")[2]
-        if last == "gamma":
-            variable.assign(random.uniform(0.5, 1.5, variable.shape))
-        elif last == "moving_variance":  # large enough to keep the logits near one
-            variable.assign(random.uniform(1, 3, variable.shape))
-        elif last == "kernel":
-            deviation = np.sqrt(2 / np.prod(variable.shape[:3]))
-            variable.assign(random.normal(0, deviation, variable.shape))
-        else:
-            variable.assign(random.normal(0, 0.1, variable.shape))
-    return net
+    return randomise(keras_resunet(keras))
 
 
 def noise(count):

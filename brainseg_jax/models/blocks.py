@@ -1,5 +1,6 @@
 """Blocks of several layers that more than one architecture is made of, in 2D and 3D."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -36,13 +37,16 @@ class ConvBlock(nn.Module):
 class Encoder(nn.Module):
     """Blocks with max pooling between them; gives the output of each, finest first.
 
-    `dropout[k]` is the rate within level k, (0,) none anywhere.
+    `dropout[k]` is the rate within level k, (0,) none anywhere. After each pooling may come
+    a batch normalisation of its own momentum and a dropout.
     """
 
     widths: Sequence[int]
     style: Style
     repeats: Sequence[int] = (2,)  # convolutions of each level, or one for all
     dropout: Sequence[float] = (0.0,)
+    pooled_momentum: float | None = None
+    pooled_dropout: float = 0.0
     remat: bool = False
 
     @nn.compact
@@ -53,7 +57,8 @@ class Encoder(nn.Module):
         count, taps = len(self.widths), []
         repeats, dropout = each(self.repeats, count), each(self.dropout, count)
         for level, features in enumerate(self.widths):
-            image = layers.max_pool(image) if level else image
+            if level:
+                image = self._pool(image, keys, f"pooled_{level}")
             image = block(
                 features, self.style, repeats[level], dropout[level],
                 name=f"level_{level + 1}",
@@ -61,33 +66,64 @@ class Encoder(nn.Module):
             taps.append(image)
         return taps
 
+    def _pool(self, image: Array, keys: Keys, name: str) -> Array:
+        image = layers.max_pool(image)
+        if self.pooled_momentum is not None:
+            momentum = self.pooled_momentum
+            style = dataclasses.replace(self.style, norm="batch", momentum=momentum)
+            image = style.normalise(image, f"{name}_norm")
+        return self.style.dropout(image, self.pooled_dropout, keys, f"encoder/{name}")
+
 
 class Up(nn.Module):
     """Doubles an image: "transposed" (2x2), "transposed_3" (3x3), "linear" or "nearest".
 
     After an interpolation comes a 3x3 convolution to `features`, normalised and activated;
-    a transposed convolution stands alone, unless `activated`.
+    a transposed convolution stands alone.
     """
 
     features: int
     style: Style
     how: str = "transposed"
-    activated: bool = False
 
     @nn.compact
     def __call__(self, image: Float[Array, "n *space c"]) -> Array:
         if self.how in ("transposed", "transposed_3"):
             size = 3 if self.how == "transposed_3" else 2
-            image = layers.ConvTranspose(
+            return layers.ConvTranspose(
                 self.features, size, dtype=self.style.dtype, name="transposed"
             )(image)
-            if not self.activated:
-                return image
-        else:
-            image = upsample(image, self.how)
-            image = self.style.conv(self.features, name="conv")(image)
+        image = upsample(image, self.how)
+        image = self.style.conv(self.features, name="conv")(image)
         image = self.style.normalise(image, "norm")
         return self.style.activate(image, "activation")
+
+
+class Decoder(nn.Module):
+    """Doubles an image, joins it with the skips of its new size, convolves twice.
+
+    `joined_dropout` comes right after the concatenation [image, *skips].
+    """
+
+    features: int
+    style: Style
+    how: str = "transposed"
+    dropout: float = 0.0
+    joined_dropout: float = 0.0
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n *half c"],
+        skips: Sequence[Array] = (),
+        keys: Keys = None,
+    ) -> Float[Array, "n *space f"]:
+        image = Up(self.features, self.style, self.how, name="up")(image)
+        image = jnp.concatenate([image, *skips], axis=-1)
+        place = "/".join((*self.path, "joined"))
+        image = self.style.dropout(image, self.joined_dropout, keys, place)
+        block = ConvBlock(self.features, self.style, dropout=self.dropout, name="block")
+        return block(image, keys)
 
 
 class AttentionGate(nn.Module):

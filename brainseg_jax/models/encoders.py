@@ -1,20 +1,63 @@
-"""Finds the classifiers whose features a segmentation net can be built on.
+"""What a decoder is built on: a plain encoder, or the features of a classifier.
 
-Such a file of this folder exports, beside `Model`, an `Encoder`: a linen module called
-`encoder(image)` on images of 0 to 1 that gives its taps, {Keras's layer name: features},
-finest first, each half the size of the one before. `stages` leaves out the deepest.
+A classifier's file in this folder exports, beside `Model`, an `Encoder`: a linen module
+called `encoder(image, keys)` on images of 0 to 1, that gives its taps, {Keras's layer name:
+features}, finest first, each half the size of the one before. `stages` leaves out the
+deepest.
 """
 
 import importlib
+from typing import Any
 
 import flax.linen as nn
+from jaxtyping import Array, Float
 
-ENCODERS = ("efficientnet_b0", "efficientnet_lite0", "resnet50", "vgg16")
+from brainseg_jax.models import blocks, layers
+
+# Each with the halvings before its finest tap.
+ENCODERS = {"efficientnet_b0": 1, "efficientnet_lite0": 1, "resnet50": 1, "vgg16": 0}
 
 
-def make_encoder(name: str, **options) -> nn.Module:
-    """The encoder called `name`, itself called "encoder" in the net that asks for it."""
+def encode(
+    model: Any,
+    image: Float[Array, "n *space c"],
+    style: layers.Style,
+    keys: blocks.Keys,
+    title: str,
+    stages: int = 5,
+) -> list[Array]:
+    """The taps of a model's encoder, finest first, from inside of its `__call__`.
+
+    The encoder is called "encoder" in the model's parameters whichever it is.
+    """
+    if model.encoder:
+        halvings = stages - 1 + _halvings(model.encoder)
+        layers.check_size(image, halvings, title)
+        encoder = make_encoder(model, style, stages)
+        return list(encoder(image, keys).values())
+    layers.check_size(image, len(model.widths) - 1, title)
+    plain = blocks.Encoder(model.widths, style, remat=model.remat, name="encoder")
+    return plain(image, keys)
+
+
+def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
+    module = importlib.import_module(f"brainseg_jax.models.{model.encoder}")
+    return module.Encoder(
+        preprocessing=model.preprocessing,
+        stages=stages,
+        remat=model.remat,
+        train=style.train,
+        dtype=style.dtype,
+        axis_name=style.axis_name,
+        name="encoder",
+        **({"variant": model.variant} if model.variant else {}),
+    )
+
+
+def _halvings(name: str) -> int:
     if name not in ENCODERS:
-        raise ValueError(f"No encoder {name!r}; there are: {', '.join(ENCODERS)}.")
-    module = importlib.import_module(f"brainseg_jax.models.{name}")
-    return module.Encoder(**options, name="encoder")
+        raise ValueError(
+            f"config.model.options.encoder is {name!r}; it can be "
+            f"{', '.join(ENCODERS)}."
+        )
+    return ENCODERS[name]

@@ -1,0 +1,74 @@
+"""U-Net++ (Zhou et al. 2018, arXiv 1807.10165): nested decoders with dense skips."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from brainseg_jax.models import blocks, encoders, layers
+
+
+class Model(nn.Module):
+    """2,555,041 parameters at one channel in and one out, statistics included.
+
+    node_i_j is X(i, j) of the paper counted from 1: row i from the finest, column j from
+    the encoder's; it joins what is below with all nodes before it in its row. (System 004's
+    net of this name has no skip at all.) With `deep_supervision` every node of the first
+    row has an output: in training all come as a tuple, the last column's first.
+    """
+
+    outputs: int
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    encoder: str = ""  # the name of one, else a plain one of `widths`
+    variant: str = ""  # of that encoder
+    preprocessing: str = "none"
+    norm: str = "batch"
+    activation: str = "relu"
+    kernel_init: str = "glorot_uniform"
+    bias: bool = False
+    upsampling: str = "linear"
+    deep_supervision: bool = False
+    remat: bool = False  # compute each stage again in the backward pass: less memory
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n *space c"],
+        *,
+        train: bool = False,
+        keys: Key[Array, " n"] | None = None,
+    ) -> (
+        Float[Array, "n *space outputs"] | tuple[Float[Array, "n *space outputs"], ...]
+    ):
+        style = layers.Style(
+            norm=self.norm,
+            activation=self.activation,
+            kernel_init=self.kernel_init,
+            bias=self.bias,
+            train=train,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+        )
+        column = encoders.encode(self, image, style, keys, "U-Net++")
+        full_size = column[0].shape[1:-1] == image.shape[1:-1]
+        node = layers.staged(blocks.Decoder, self.remat)
+        rows = [[tap] for tap in column]
+        for place in range(1, len(rows)):
+            for row in range(len(rows) - place):
+                features, name = self.widths[row], f"node_{row + 1}_{place + 1}"
+                below = rows[row + 1][-1]
+                made = node(features, style, self.upsampling, name=name)
+                rows[row].append(made(below, rows[row], keys))
+
+        first = rows[0][1:] if self.deep_supervision else rows[0][-1:]
+        if not full_size:
+            last = node(self.widths[0], style, self.upsampling, name="full_size")
+            first = [last(image, (), keys) for image in first]
+        *others, finest = first
+        logits = [layers.output(finest, self.outputs)]
+        for place in range(len(others), 0, -1):
+            head = layers.Conv(self.outputs, 1, name=f"output_{place + 1}")
+            logits.append(head(others[place - 1].astype(jnp.float32)))
+        return tuple(logits) if self.deep_supervision and train else logits[0]

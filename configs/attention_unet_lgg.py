@@ -1,0 +1,43 @@
+"""Attention U-Net (reference system 004) on the LGG data set.
+
+    python main.py --config=configs/attention_unet_lgg.py            our recipe
+    python main.py --config=configs/attention_unet_lgg.py:cpu        128x128 for two cores
+    python main.py --config=configs/attention_unet_lgg.py:phantom    built-in synthetic data
+    python main.py --config=configs/attention_unet_lgg.py:published  the reference's
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("attention_unet_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.segmentation(config)
+    config.model.name = "attention_unet"
+    config.model.options = {"widths": (32, 64, 128, 256, 512)}
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+    config.model.options.widths = (16, 32, 64, 128, 256)
+
+
+def _phantom(config: ConfigDict) -> None:
+    _cpu(config)
+    recipes.phantom(config)
+
+
+def _published(config: ConfigDict) -> None:
+    """System 004's net and recipe; its data were others."""
+    recipes.system_004(config)
+    config.model.name = "attention_unet"
+
+
+VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}

@@ -1,0 +1,118 @@
+"""Recipes that several experiments share; each changes a config in place."""
+
+from collections.abc import Callable, Mapping
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+Recipe = Callable[[ConfigDict], None]
+
+
+def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDict:
+    """The config of a variant; `name` is the experiment's, for the error's sake."""
+    if argument not in variants:
+        raise ValueError(
+            f"No variant {argument!r} of {name}; there are "
+            f"{', '.join(filter(None, variants))}, or none for our recipe."
+        )
+    config = base.get_config()
+    with config.unlocked():
+        variants[argument](config)
+    return config
+
+
+def segmentation(config: ConfigDict) -> None:
+    """Ours, for slices of MRI on patient folds."""
+    config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
+    config.data.tumour_share = 0.5
+    config.schedule.rate = 2e-3
+    config.schedule.warmup_steps = 100
+    config.optimizer.weight_decay = 0.01
+    config.ema_decay = 0.999
+    config.augment.rotation = 20.0
+    config.augment.shift = 0.06
+    config.augment.scale = 0.15
+    config.augment.shear = 5.0
+    config.augment.gamma = 0.15
+    config.augment.contrast = 0.2
+    config.augment.brightness = 0.2
+    config.augment.noise = 0.05
+    config.evaluation.mirror = ("horizontal",)
+
+
+def cpu(config: ConfigDict) -> None:
+    """Images of 128x128 for two cores."""
+    config.data.size = (128, 128)
+    config.epochs = 64
+    config.evaluation.every_epochs = 4
+
+
+def phantom(config: ConfigDict) -> None:
+    """Synthetic heads, minutes on two cores. Says nothing of real MRI."""
+    config.data.name = "lgg_mri/phantom"
+    config.data.size = (128, 128)
+    config.epochs = 28
+    config.evaluation.every_epochs = 2
+
+
+def leaky(config: ConfigDict) -> None:
+    """System 000's split, slices of a patient on both sides, without augmentation.
+
+    The scores of such a split say nothing of new patients.
+    """
+    config.data.train = "leaky_train"
+    config.data.validation = "leaky_validation"
+    config.data.test = "leaky_test"
+    config.augment.probability = 0.0
+
+
+def keras_adam(config: ConfigDict, rate: float) -> None:
+    """Keras's Adam as it comes, at a constant rate."""
+    config.optimizer.name = "keras_adam"
+    config.optimizer.eps = 1e-7
+    config.optimizer.clip = 0.0
+    config.schedule.name = "constant"
+    config.schedule.rate = rate
+
+
+def watch_loss(config: ConfigDict, patience: int) -> None:
+    """The best epoch by the validation loss; ends after `patience` without a better one."""
+    config.evaluation.metric = "loss"
+    config.evaluation.mode = "min"
+    config.evaluation.patience = patience
+
+
+def system_000(config: ConfigDict) -> None:
+    """Its three nets' recipe. Rotation and shear are degrees: next to none."""
+    leaky(config)
+    keras_adam(config, 1e-4)
+    watch_loss(config, 12)
+    config.data.normalisation = {"name": "unit"}
+    config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
+    config.optimizer.b2 = 0.9
+    config.schedule.name = "plateau"
+    config.schedule.factor = 0.1
+    config.schedule.patience = 5
+    config.schedule.minimum = 1e-11
+    config.augment.probability = 1.0
+    config.augment.flip_vertical = 0.5
+    config.augment.rotation = 0.1
+    config.augment.shear = 0.05
+    config.augment.contrast = config.augment.brightness = 0.0
+    config.augment.scale = 0.05
+
+
+def system_004(config: ConfigDict) -> None:
+    """Its three nets' recipe, which was for other data (Cheng's, not divided by patient).
+
+    It kept the last epoch's weights; here the best epoch's are kept and scored.
+    """
+    leaky(config)
+    keras_adam(config, 1e-3)
+    watch_loss(config, 5)
+    config.data.normalisation = {"name": "unit"}
+    config.data.size = (128, 128)
+    config.batch_size = 32
+    config.epochs = 50
+    config.losses = {"cross_entropy": {"weight": 1.0}}

@@ -1,0 +1,253 @@
+"""The U-Nets against the published ones, each built here of Keras layers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brainseg_jax.models import attention_unet, unet, unet_plus_plus
+from tests.keras_weights import ours, randomise
+
+WIDTHS = (16, 32, 64, 128, 256)
+
+
+class Drawing:
+    """Keras layers under our names."""
+
+    def __init__(self, keras, *, bias=True, norm=True):
+        self.keras, self.layers, self.bias, self.norm = keras, keras.layers, bias, norm
+
+    def conv(self, image, features, size, name, bias=True, activation=None):
+        return self.layers.Conv2D(
+            features,
+            size,
+            padding="same",
+            use_bias=bias,
+            activation=activation,
+            name=name,
+        )(image)
+
+    def normed(self, image, features, name, number=""):
+        """3x3 convolution, BatchNorm where there is any, ReLU."""
+        place = f"_{number}" if number else ""
+        image = self.conv(image, features, 3, f"{name}.conv{place}", self.bias)
+        if self.norm:
+            image = self.layers.BatchNormalization(name=f"{name}.norm{place}")(image)
+        return self.layers.ReLU()(image)
+
+    def pair(self, image, features, name, dropout=0.0):
+        image = self.normed(image, features, name, 1)
+        return self.normed(self.layers.Dropout(dropout)(image), features, name, 2)
+
+    def linear(self, image):
+        return self.layers.UpSampling2D(interpolation="bilinear")(image)
+
+    def transposed(self, image, features, name, size=2):
+        return self.layers.Conv2DTranspose(
+            features, size, strides=2, padding="same", name=f"{name}.transposed"
+        )(image)
+
+    def encode(self, image, widths, dropout=(0.0,) * 5):
+        skips = []
+        for level, features in enumerate(widths, start=1):
+            image = self.layers.MaxPool2D()(image) if level > 1 else image
+            name = f"encoder.level_{level}"
+            image = self.pair(image, features, name, dropout[level - 1])
+            skips.append(image)
+        return skips
+
+    def join(self, *images):
+        return self.layers.Concatenate()(list(images))
+
+    def start(self, channels):
+        return self.layers.Input((32, 48, channels))
+
+    def end(self, inputs, image, name="output"):
+        return self.keras.Model(inputs, self.conv(image, 1, 1, name))
+
+
+def vanilla(keras, widths=(64, 128, 256, 512, 1024), bias=True, norm=True, dropout=0):
+    """A1 (i) and A10, and the 2-D twin of A7: transposed convolutions of 2x2."""
+    draw, rates = Drawing(keras, bias=bias, norm=norm), dropout or (0.0,) * 5
+    inputs = draw.start(1 if dropout else 3)
+    *skips, image = draw.encode(inputs, widths, rates)
+    for level in (4, 3, 2, 1):
+        name, features = f"decoder_{level}", widths[level - 1]
+        image = draw.transposed(image, features, f"{name}.up")
+        image = draw.join(image, skips[level - 1])
+        image = draw.pair(image, features, f"{name}.block", rates[level - 1])
+    return draw.end(inputs, image)
+
+
+def system_004(keras):
+    draw = Drawing(keras, bias=False)
+    inputs = draw.start(1)
+    *skips, image = draw.encode(inputs, WIDTHS)
+    for level in (4, 3, 2, 1):
+        name, features = f"decoder_{level}", WIDTHS[level - 1]
+        image = draw.normed(draw.linear(image), features, f"{name}.up")
+        image = draw.join(image, skips[level - 1])
+        image = draw.pair(image, features, f"{name}.block")
+    return draw.end(inputs, image)
+
+
+def adityajn105(keras):
+    draw, layers = Drawing(keras, norm=False), keras.layers
+    image = inputs = draw.start(1)
+    skips = []
+    for level, features in enumerate((64, 128, 256, 512), start=1):
+        image = draw.pair(image, features, f"encoder.level_{level}")
+        skips.append(image)
+        name = f"encoder.pooled_{level}_norm"
+        image = layers.BatchNormalization(momentum=0.8, name=name)(
+            layers.MaxPool2D()(image)
+        )
+        image = layers.Dropout(0.1)(image)
+    image = draw.pair(image, 512, "encoder.level_5")
+    for level, features in ((4, 512), (3, 256), (2, 128), (1, 64)):
+        image = draw.transposed(image, features, f"decoder_{level}.up", size=3)
+        image = layers.Dropout(0.1)(draw.join(image, skips[level - 1]))
+        image = draw.pair(image, features, f"decoder_{level}.block")
+    return draw.end(inputs, image)
+
+
+def nested(keras):
+    """The true U-Net++ of A5's last row."""
+    draw = Drawing(keras, bias=False)
+    inputs = draw.start(1)
+    rows = [[tap] for tap in draw.encode(inputs, WIDTHS)]
+    for place in (2, 3, 4, 5):
+        for row in range(1, 7 - place):
+            name, features = f"node_{row}_{place}", WIDTHS[row - 1]
+            image = draw.linear(rows[row][place - 2])
+            image = draw.normed(image, features, f"{name}.up")
+            image = draw.join(image, *rows[row - 1])
+            rows[row - 1].append(draw.pair(image, features, f"{name}.block"))
+    return draw.end(inputs, rows[0][-1])
+
+
+def attention(keras):
+    draw, layers = Drawing(keras, bias=False), keras.layers
+    inputs = draw.start(1)
+    *skips, image = draw.encode(inputs, WIDTHS)
+    for level in (4, 3, 2, 1):
+        name, features, skip = f"decoder_{level}", WIDTHS[level - 1], skips[level - 1]
+        image = draw.linear(image)
+        theta = draw.conv(skip, features // 2, 1, f"{name}.gate.theta")
+        phi = draw.conv(image, features // 2, 1, f"{name}.gate.phi")
+        both = layers.ReLU()(layers.Add()([theta, phi]))
+        weights = draw.conv(both, 1, 1, f"{name}.gate.psi", activation="sigmoid")
+        image = draw.join(image, layers.Multiply()([skip, weights]))
+        image = draw.pair(image, features, f"{name}.block")
+    return draw.end(inputs, image)
+
+
+BUDA = (32, 64, 128, 256, 512)
+RATES = (0.1, 0.1, 0.2, 0.2, 0.3)
+# Name -> our net, Keras's, parameters in all and trainable.
+NETS = {
+    "system 000": (unet.Model(1), vanilla, 31_055_297, 31_043_521),
+    "system 004": (
+        unet.Model(1, widths=WIDTHS, bias=False, upsampling="linear"),
+        system_004,
+        2_163_553,
+        2_160_129,
+    ),
+    "system 004 with dropout": (
+        unet.Model(
+            1, widths=WIDTHS, norm="none", kernel_init="he_normal", dropout=RATES
+        ),
+        lambda keras: vanilla(keras, WIDTHS, norm=False, dropout=RATES),
+        1_940_817,
+        1_940_817,
+    ),
+    "adityajn105": (
+        unet.Model(
+            1,
+            widths=(64, 128, 256, 512, 512),
+            norm="none",
+            kernel_init="he_normal",
+            upsampling="transposed_3",
+            pooled_momentum=0.8,
+            joined_dropout=0.1,
+        ),
+        adityajn105,
+        22_718_529,
+        22_716_609,
+    ),
+    "Buda": (
+        unet.Model(1, widths=BUDA, bias=False),
+        lambda keras: vanilla(keras, BUDA, bias=False),
+        7_768_929,
+        7_763_041,
+    ),
+    "U-Net++": (unet_plus_plus.Model(1), nested, 2_555_041, 2_550_561),
+    "Attention U-Net": (attention_unet.Model(1), attention, 1_999_757, 1_996_813),
+}
+
+
+def noise(shape):
+    return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_is_the_published_one(keras, name):
+    model, draw, parameters, trainable = NETS[name]
+    net = randomise(draw(keras))
+    image = noise((2, *net.input_shape[1:]))
+    variables = ours(net.weights)
+    expected_shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(
+        lambda leaf: leaf.shape, expected_shapes
+    )
+    assert net.count_params() == parameters
+    assert sum(x.size for x in jax.tree.leaves(variables["params"])) == trainable
+    logits = jax.jit(model.apply)(variables, image)
+    expected = jax.jit(lambda image: net(image, training=False))(image)
+    assert 0.01 < expected.std() < 100
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * expected.std())
+
+
+def test_dropout_lies_between_the_convolutions_at_the_published_rates():
+    model = unet.Model(
+        1, widths=(8, 8, 8, 8, 8), norm="none", bias=False, dropout=RATES
+    )
+    image = noise((2, 64, 64, 1))
+    variables = model.init(jax.random.key(0), image)
+    seen = {}
+
+    def watch(convolve, arguments, options, context):
+        result = convolve(*arguments, **options)
+        seen[context.module.path] = (arguments[0], result)
+        return result
+
+    with nn.intercept_methods(watch):
+        model.apply(
+            variables, image, train=True, keys=jax.random.split(jax.random.key(1))
+        )
+    blocks = {f"encoder/level_{k}": rate for k, rate in enumerate(RATES, start=1)}
+    blocks |= {f"decoder_{k}/block": rate for k, rate in enumerate(RATES[:4], start=1)}
+    for block, rate in blocks.items():
+        path = tuple(block.split("/"))
+        alive = nn.relu(seen[*path, "conv_1"][1])
+        kept = seen[*path, "conv_2"][0][alive > 0]
+        assert float((kept == 0).mean()) == pytest.approx(rate, abs=0.08), block
+
+
+def test_nested_heads_come_last_column_first():
+    model = unet_plus_plus.Model(2, widths=(4, 6, 8), deep_supervision=True)
+    image = noise((2, 16, 16, 3))
+    variables = model.init(jax.random.key(0), image)
+    (finest, second), _ = model.apply(
+        variables, image, train=True, mutable=["batch_stats"]
+    )
+    assert finest.shape == second.shape == (2, 16, 16, 2)
+    # The second head hangs on node_1_2 alone: without its kernel it gives its bias.
+    params = jax.tree.map(jnp.copy, variables["params"])
+    params["output_2"]["kernel"] *= 0
+    changed, _ = model.apply(
+        {**variables, "params": params}, image, train=True, mutable=["batch_stats"]
+    )
+    assert (changed[0] == finest).all() and not changed[1].any()
+    assert model.apply(variables, image).shape == (2, 16, 16, 2)
