@@ -10,7 +10,8 @@ LEVELS = (
     ("registry", "parallel", "interrupt", "progress", "files"),
     (
         *("models", "losses", "metrics", "scores", "overlap", "classes", "normalise"),
-        *("augment", "freeze", "optim", "order", "pretrained"),
+        *("augment", "freeze", "optim", "order", "pretrained", "published"),
+        *("torch_files", "weight_files", "weight_names"),
     ),
     ("state", "tasks"),
     ("steps",),
