@@ -110,23 +110,24 @@ def test_imagenet_weights_give_the_features_of_keras(
 
 @pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.filterwarnings("ignore:.*HDF5 file")
-def test_a_whole_saved_classifier_gives_its_features(keras, tmp_path):
+def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):
     base = keras.applications.EfficientNetB0(
         weights=None, include_top=False, input_shape=(*SIZE, 3), pooling="avg"
     )
     head = keras.layers.Dense(2)(keras.layers.Dropout(0.5)(base.output))
     net = keras_weights.randomise(keras.Model(base.input, head))
-    net.get_layer(index=2).weights[1].assign(
-        [0.5, 0.6, 0.7]
-    )  # no constants of ImageNet
-    net.save(tmp_path / "a.h5")
-    options = pretrained.describe("efficientnet_b0", tmp_path / "a.h5")
+    variance = [0.5, 0.6, 0.7]  # no constants of ImageNet
+    net.get_layer(index=2).weights[1].assign(variance)
+    path = tmp_path / "a.h5"
+    net.save(path)
+    options = pretrained.describe("efficientnet_b0", path)
     assert options == {"preprocessing": "none"}
-    encoder = build("efficientnet_b0", **options)
-    variables = pretrained.load("efficientnet_b0", tmp_path / "a.h5", shapes(encoder))
-    image = seeded.image(2, *SIZE)
-    taps = jax.jit(encoder.apply)(variables, image)
-    assert_near(taps["top_activation"].mean((1, 2)), jax.jit(base)(255 * image))
+    tree = shapes(build("efficientnet_b0", **options))
+    found = pretrained.load("efficientnet_b0", path, tree)
+    np.testing.assert_allclose(found["batch_stats"]["normalization"]["var"], variance)
+    np.testing.assert_array_equal(
+        found["params"]["top_conv"]["kernel"], net.get_layer("top_conv").kernel
+    )
 
 
 def write_torchvision(path, name="resnet50", prefix=""):
@@ -139,10 +140,10 @@ def write_torchvision(path, name="resnet50", prefix=""):
     for path_, leaf in jax.tree_util.tree_leaves_with_path(tree):
         _, *modules, last = (key.key for key in path_)
         tensor = f"{theirs['_'.join(modules)]}.{leaves[last]}"
-        shape = np.transpose(
-            np.empty(leaf.shape, bool), (3, 2, 0, 1)[: leaf.ndim]
-        ).shape
-        tensors[prefix + tensor] = seeded.weight(tensor, shape)
+        shape = leaf.shape
+        if len(shape) == 4:
+            shape = (shape[3], shape[2], *shape[:2])
+        tensors[prefix + tensor] = seeded.weight(tensor, shape, variance=2)
     tensors[prefix + "bn1.num_batches_tracked"] = np.array(7)
     return weight_writers.write_safetensors(path, tensors)
 
@@ -153,10 +154,10 @@ def test_weights_of_torchvision_give_its_features(tmp_path):
     assert options == {"variant": "torchvision", "preprocessing": "torch"}
     encoder = resnet50.Encoder(**options)
     variables = pretrained.load("resnet50", path, shapes(encoder))
-    taps = jax.jit(encoder.apply)(variables, seeded.image(1, *SIZE))
+    taps = jax.jit(encoder.apply)(variables, seeded.image(1, 75, 64))
     expected = np.load(FIXTURES / "torchvision_resnet50.npz")
     for name, tap in taps.items():
-        assert_near(seeded.sample(tap, name), expected[f"64x96/{name}"])
+        assert_near(seeded.sample(tap, name), expected[name])
 
 
 @pytest.mark.skipif(
@@ -171,7 +172,7 @@ def test_imagenet_weights_of_lite0_give_the_features_of_its_package():
     taps = jax.jit(encoder.apply)(variables, seeded.image(1, *SIZE))
     expected = np.load(FIXTURES / "efficientnet_lite0.npz")
     for name, tap in taps.items():
-        assert_near(seeded.sample(tap, name), expected[f"trained/64x96/{name}"])
+        assert_near(seeded.sample(tap, name), expected[f"trained/{name}"])
 
 
 def test_vgg16_of_torchvision_has_every_layer_in_its_place():
@@ -183,6 +184,14 @@ def test_vgg16_of_torchvision_has_every_layer_in_its_place():
     assert pretrained.OPTIONS["vgg16", "pytorch"] == {"preprocessing": "torch"}
     found = weight_names.place("vgg16", "pytorch", "features.28.bias")
     assert found == ("block5_conv3", "bias")
+
+
+@pytest.mark.parametrize("name", ["depthwise_kernel", "kernel"])
+def test_depthwise_kernels_of_both_kerases_have_their_input_before_the_output(name):
+    tensor = f"block1a_dwconv/block1a_dwconv/{name}"
+    found = weight_names.place("efficientnet_b0", "keras", tensor)
+    assert found == ("block1a_dwconv", "kernel")
+    assert weight_names.order("keras", found.layer, 4) == (0, 1, 3, 2)
 
 
 def test_names_of_the_first_keras_are_known(tmp_path):
