@@ -11,7 +11,10 @@ from brainseg_jax import models, registry
 
 
 class Contract(NamedTuple):
-    """What to expect of one model; `parameters` counts batch statistics too."""
+    """What to expect of one model; `parameters` counts batch statistics too.
+
+    `options` make it small for the tests that run it; what is counted has none.
+    """
 
     outputs: int
     shape: tuple[int, ...]  # of an image that it can take, as small as will do
@@ -19,18 +22,37 @@ class Contract(NamedTuple):
     parameters: int  # at three input channels, as published
     refused: tuple[int, ...]  # a shape that it cannot take
     multiple: int  # of which the refusal speaks
+    options: dict = {}
 
 
+VOLUME, CLASSES = (4, 16, 16, 32, 3), (4, 16, 16, 32, 4)
+FIVE_WIDTHS, FOUR_WIDTHS = {"widths": (4, 4, 8, 8, 8)}, {"widths": (4, 6, 8, 8)}
 CONTRACTS = {
+    "attention_unet3d": Contract(
+        4, VOLUME, CLASSES, 5_750_326, (1, 8, 44, 48, 3), 8, FOUR_WIDTHS
+    ),
+    "fcn3d": Contract(
+        4, VOLUME, CLASSES, 2_942_644, (1, 8, 40, 48, 3), 16, FIVE_WIDTHS
+    ),
     "resunet": Contract(
         1, (4, 32, 48, 3), (4, 32, 48, 1), 1_210_513, (1, 40, 48, 3), 16
-    )
+    ),
+    "segnet3d": Contract(
+        4, VOLUME, CLASSES, 2_876_004, (1, 8, 40, 48, 3), 16, FOUR_WIDTHS
+    ),
+    "unet3d": Contract(
+        4, VOLUME, CLASSES, 5_645_828, (1, 8, 40, 48, 3), 16, FIVE_WIDTHS
+    ),
+    "vnet3d": Contract(
+        4, VOLUME, CLASSES, 65_179_380, (1, 8, 40, 48, 3), 16, FIVE_WIDTHS
+    ),
 }
 
 
 def make_model(name, **options):
     module = registry.find(models, name)
-    return module.Model(CONTRACTS[name].outputs, **options)
+    contract = CONTRACTS[name]
+    return module.Model(contract.outputs, **{**contract.options, **options})
 
 
 def noise(shape):
@@ -71,8 +93,9 @@ def test_every_model_is_in_the_table():
 
 def test_logits_have_their_shape_and_parameters_their_number(name):
     contract = CONTRACTS[name]
+    published = registry.find(models, name).Model(contract.outputs)
     logits, variables = jax.eval_shape(
-        make_model(name).init_with_output, jax.random.key(0), noise(contract.shape)
+        published.init_with_output, jax.random.key(0), noise(contract.shape)
     )
     assert (logits.shape, logits.dtype) == (contract.logits, jnp.float32)
     assert sum(x.size for x in jax.tree.leaves(variables)) == contract.parameters
