@@ -3,7 +3,8 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
-    python main.py --mode=models        all models and experiments with their sizes
+    python main.py --mode=models            all models and experiments with their sizes
+    python main.py --mode=benchmark         the speed of every 2D model
 
 Any key of a config can be set on the command line: --config.batch_size=8.
 """
@@ -37,6 +38,9 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them.")
 flags.DEFINE_string("outputs", "", "predict: folder for masks and overlays.")
+flags.DEFINE_integer(
+    "batch", 0, "benchmark without --config: images at a time; 0: 2 on a CPU, else 16."
+)
 flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
 
 
@@ -64,6 +68,11 @@ def main(argv: list[str]) -> None:
 
 def _dispatch(mode: str) -> None:
     """Imports the module of the mode, and nothing of the others."""
+    if mode == "benchmark" and FLAGS.config is None:
+        importlib.import_module("brainseg_jax.benchmark_models").benchmark_models(
+            batch=FLAGS.batch
+        )
+        return
     if mode in ("train", "prepare", "benchmark"):
         config = _config()
         importlib.import_module("datasets.prepare").prepare(

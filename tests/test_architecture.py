@@ -20,7 +20,14 @@ LEVELS = (
         *("inference", "localize"),
     ),
     (
-        *("train", "evaluate", "predict", "benchmark", "benchmark_torch"),
+        *(
+            "train",
+            "evaluate",
+            "predict",
+            "benchmark",
+            "benchmark_torch",
+            "benchmark_models",
+        ),
         *("models_table", "checks", "runs", "records", "resume", "scoring"),
     ),
 )

