@@ -261,3 +261,15 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
     (tmp_path / "a.npz").touch()
     with pytest.raises(ValueError, match=r"a\.npz .* \.h5, .*\.safetensors"):
         weight_files.read(tmp_path / "a.npz")
+
+
+def test_compressed_and_big_endian_files_are_refused(tmp_path):
+    """PyTorch writes neither here; a few compressed bytes can fill the memory."""
+    path = tmp_path / "a.pth"
+    records = {"a/data.pkl": pickle.dumps({}, 2), "a/byteorder": b"big"}
+    for kind, reason in ((zipfile.ZIP_DEFLATED, "compressed"), (0, "big-endian")):
+        with zipfile.ZipFile(path, "w", kind) as archive:
+            for name, content in records.items():
+                archive.writestr(name, content)
+        with pytest.raises(ValueError, match=reason):
+            weight_files.read(path)
