@@ -182,6 +182,13 @@ def test_a_size_it_cannot_take_is_refused_with_what_it_can(name):
         published_model(name).init(jax.random.key(0), jnp.zeros(contract.refused))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith("efficientnet"))
+        for name in registry.names(models)
+    ],
+)
 def test_computing_stages_again_changes_neither_names_nor_results(name, variables):
     contract = CONTRACTS[name]
     image, key = noise(contract.shape), keys(contract.shape[0])
