@@ -10,7 +10,7 @@ LEVELS = (
     ("registry", "parallel", "interrupt", "progress", "files"),
     (
         *("models", "losses", "metrics", "scores", "overlap", "classes", "normalise"),
-        *("augment", "optim", "order", "pretrained", "published"),
+        *("augment", "freeze", "optim", "order", "pretrained", "published"),
         *("torch_files", "weight_files", "weight_names"),
     ),
     ("state", "tasks"),
@@ -21,7 +21,7 @@ LEVELS = (
     ),
     (
         *("train", "evaluate", "predict", "benchmark", "benchmark_torch"),
-        *("checks", "runs", "records", "resume", "scoring"),
+        *("models_table", "checks", "runs", "records", "resume", "scoring"),
     ),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}
