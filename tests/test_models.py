@@ -19,6 +19,7 @@ class Contract(NamedTuple):
     refused: tuple[int, ...]  # a shape that it cannot take
     multiple: int  # of which the refusal speaks
     options: dict = {}  # that make it small enough to run here
+    refusal: str = "must be multiples of"
 
 
 SMALL = {"widths": (4, 6, 8)}
@@ -41,10 +42,29 @@ CONTRACTS = {
         16,
         {"stages": 2, "widths": (4, 6)},
     ),
+    "cnn": Contract(1, (4, 20, 11, 3), (4, 1), (1, 7, 8, 3), 8, SMALL, "at least"),
+    "efficientnet_b0": Contract(
+        4, (4, 64, 48, 3), (4, 4), (1, 31, 48, 3), 32, {}, "at least"
+    ),
+    "efficientnet_lite0": Contract(
+        4, (4, 64, 48, 3), (4, 4), (1, 31, 48, 3), 32, {}, "at least"
+    ),
+    "resnet50": Contract(
+        2,
+        (4, 64, 48, 3),
+        (4, 2),
+        (1, 64, 127, 3),
+        128,
+        {"pool": "global", "hidden": (6, 5)},
+        "at least",
+    ),
     "resunet": Contract(1, (4, 32, 48, 3), (4, 32, 48, 1), (1, 40, 48, 3), 16),
     "unet": Contract(1, (4, 16, 32, 3), (4, 16, 32, 1), (1, 24, 48, 3), 16, SMALL),
     "unet_plus_plus": Contract(
         1, (4, 16, 32, 1), (4, 16, 32, 1), (1, 24, 48, 1), 16, SMALL
+    ),
+    "vgg16": Contract(
+        1, (4, 32, 40, 3), (4, 1), (1, 31, 48, 3), 32, {"hidden": (6,)}, "at least"
     ),
 }
 
@@ -136,8 +156,10 @@ def test_batch_statistics_move_in_training_alone(name, variables):
     _, trained = jax.jit(train, static_argnums=0)(
         model, variables[name], image, keys(contract.shape[0])
     )
-    moved = jax.tree.map(
-        lambda a, b: bool((a != b).any()), before, trained.get("batch_stats", {})
+    moved = jax.tree_util.tree_map_with_path(
+        lambda path, a, b: bool((a != b).any()) or "normalization" in str(path),
+        before,
+        trained.get("batch_stats", {}),
     )
     assert all(jax.tree.leaves(moved))
     _, evaluated = model.apply(variables[name], image, mutable=["batch_stats"])
@@ -172,14 +194,21 @@ def test_bfloat16_touches_neither_logits_nor_parameters(name):
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((logits, trained)))
 
 
-def test_a_size_it_cannot_take_is_refused_with_the_multiple(name):
+def test_a_size_it_cannot_take_is_refused_with_what_it_can(name):
     contract = CONTRACTS[name]
     with pytest.raises(
-        ValueError, match=f"must be multiples of {contract.multiple}; got"
+        ValueError, match=f"{contract.refusal} {contract.multiple}; got"
     ):
         published_model(name).init(first_key(), jnp.zeros(contract.refused))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith("efficientnet"))
+        for name in registry.names(models)
+    ],
+)
 def test_computing_stages_again_changes_neither_names_nor_results(name, variables):
     contract = CONTRACTS[name]
     image, key = noise(contract.shape), keys(contract.shape[0])
