@@ -9,18 +9,19 @@ ROOT = pathlib.Path(__file__).parent.parent
 LEVELS = (
     ("registry", "parallel", "interrupt", "progress", "files"),
     (
-        *("models", "losses", "metrics", "scores", "overlap", "classes", "normalise"),
+        *("models", "losses", "metrics", "scores", "class_scores", "overlap"),
+        *("classes", "normalise"),
         *("augment", "optim", "order", "pretrained"),
     ),
     ("state", "tasks"),
     ("steps",),
     (
         *("checkpoints", "data", "experiment", "figures", "images", "run_folder"),
-        *("inference", "localize"),
+        *("inference", "localize", "class_figures"),
     ),
     (
         *("train", "evaluate", "predict", "benchmark", "benchmark_torch"),
-        *("checks", "runs", "records", "resume", "scoring"),
+        *("checks", "runs", "records", "resume", "scoring", "reports"),
     ),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}
