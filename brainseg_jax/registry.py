@@ -6,7 +6,7 @@ import pkgutil
 from types import ModuleType
 
 # What the parts of a package are built from; never a part itself.
-SHARED = frozenset({"layers", "blocks", "encoders", "efficientnet"})
+SHARED = frozenset({"layers", "blocks", "encoders", "efficientnet", "preprocessing"})
 
 
 def names(package: ModuleType) -> list[str]:

@@ -27,6 +27,9 @@ INITIALISERS: dict[str, Initializer] = {
     "he_uniform": nn.initializers.he_uniform(),
     "glorot_normal": nn.initializers.glorot_normal(),
     "glorot_uniform": nn.initializers.glorot_uniform(),
+    "he_normal_out": nn.initializers.variance_scaling(
+        2.0, "fan_out", "truncated_normal"
+    ),
 }
 NORMS = ("batch", "instance", "group", "none")
 GROUPS = 8  # of group normalisation, or what divides the channels
@@ -68,6 +71,7 @@ class Style:
         size: int = 3,
         *,
         strides: int = 1,
+        padding: str | int = "SAME",
         bias: bool | None = None,
         name: str,
     ) -> "Conv":
@@ -75,6 +79,7 @@ class Style:
             features,
             size,
             strides,
+            padding,
             use_bias=self.bias if bias is None else bias,
             kernel_init=INITIALISERS[self.kernel_init],
             dtype=self.dtype,
@@ -124,6 +129,18 @@ def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> 
         raise ValueError(
             f"{model} halves its input {halvings} times, so {AXES[len(space)]} must be "
             f"multiples of {multiple}; got {' x '.join(map(str, space))}."
+        )
+
+
+def check_pooled(
+    image: Float[Array, "n *space c"], stride: int, pool: str | int, model: str
+) -> None:
+    """Refuses a size of which a classifier's stride and its head's window leave nothing."""
+    space, least = image.shape[1:-1], stride * (pool if isinstance(pool, int) else 1)
+    if any(size < least for size in space):
+        raise ValueError(
+            f"{model} needs {AXES[len(space)]} of at least {least}; "
+            f"got {' x '.join(map(str, space))}."
         )
 
 

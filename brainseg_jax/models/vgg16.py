@@ -1,0 +1,100 @@
+"""VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556): 13 convolutions, no norms."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from brainseg_jax.models import blocks, layers, preprocessing
+
+PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
+STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, features
+
+
+class Encoder(nn.Module):
+    """Taps block1_conv2 to block5_conv3, at strides of 1 to 16.
+
+    `axis_name` is there for the other encoders' sake: nothing here is normalised.
+    """
+
+    preprocessing: str = "none"
+    stages: int = 5
+    train: bool = False
+    remat: bool = False
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
+    ) -> dict[str, Array]:
+        style = layers.Style(norm="none", train=self.train, dtype=self.dtype)
+        image = preprocessing.preprocess(image, self.preprocessing, PREPROCESSING)
+        image = image.astype(self.dtype)
+        block, taps = layers.staged(Convolutions, self.remat), {}
+        for stage, (repeats, features) in enumerate(STAGES[: self.stages], start=1):
+            if stage > 1:
+                image = layers.max_pool(image)
+            image = block(features, repeats, style, name=f"block{stage}")(image)
+            taps[f"block{stage}_conv{repeats}"] = image
+        return taps
+
+
+class Model(nn.Module):
+    """17,926,209 parameters at 224 x 224 x 3 and one output.
+
+    With pool 4, hidden (512, 256, 128), dropout (.3, .1, 0) and head_init glorot_uniform,
+    15,141,826 at 224 x 224 x 3 and two outputs.
+    """
+
+    outputs: int
+    preprocessing: str = "none"
+    pool: str | int = "flatten"
+    hidden: tuple[int, ...] = (128,)
+    dropout: tuple[float, ...] = (0.0,)
+    dropout_before: float = 0.0
+    head_init: str = "he_uniform"
+    remat: bool = False  # compute each stage again in the backward pass: less memory
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n h w c"],
+        *,
+        train: bool = False,
+        keys: Key[Array, " n"] | None = None,
+    ) -> Float[Array, "n outputs"]:
+        layers.check_pooled(image, 32, self.pool, "VGG16")
+        encoder = Encoder(
+            self.preprocessing,
+            train=train,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="encoder",
+        )
+        head = blocks.Head(
+            self.outputs,
+            layers.Style(kernel_init=self.head_init, train=train, dtype=self.dtype),
+            self.pool,
+            self.hidden,
+            self.dropout,
+            self.dropout_before,
+            name="head",
+        )
+        return head(layers.max_pool(encoder(image, keys)["block5_conv3"]), keys)
+
+
+class Convolutions(nn.Module):
+    """3x3 convolutions, each with its ReLU."""
+
+    features: int
+    repeats: int
+    style: layers.Style
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n h w f"]:
+        for number in range(1, self.repeats + 1):
+            image = nn.relu(self.style.conv(self.features, name=f"conv{number}")(image))
+        return image
