@@ -21,7 +21,8 @@ class Judged(NamedTuple):
     """A slice, what it is and what a model says of it."""
 
     image: UInt8[np.ndarray, "h w c"]
-    name: str
+    patient: str
+    slice: int
     label: str
     predicted: str
     probability: float  # of the predicted class
@@ -42,7 +43,7 @@ def confusion_matrices(
                 f"{path}: {heading!r} has {matrix.sum():g} examples in a matrix of "
                 f"shape {matrix.shape}; {len(classes)} classes need at least one."
             )
-    with figures.page(path, title, note, body=10.6 / max(len(matrices), 3)) as figure:
+    with figures.page(path, title, note, body=9.6 / max(len(matrices), 3)) as figure:
         grid = figure.subplots(1, len(matrices), squeeze=False)[0]
         for axes, (heading, matrix) in zip(grid, matrices.items(), strict=True):
             axes.set_title(heading)
@@ -137,12 +138,12 @@ def slice_panels(
 
 
 def _caption(one: Judged) -> str:
+    patient = one.patient if len(one.patient) <= 24 else f"…{one.patient[-23:]}"
     lines = (
-        one.name if len(one.name) <= 30 else f"…{one.name[-29:]}",
-        textwrap.shorten(f"is: {one.label}", 32, placeholder="…"),
-        textwrap.shorten(f"{one.probability:.3f} {one.predicted}", 32, placeholder="…"),
+        f"slice {one.slice}: {one.label}",
+        f"said {one.probability:.3f} {one.predicted}",
     )
-    return "\n".join(lines)
+    return "\n".join((patient, *(textwrap.shorten(line, 28) for line in lines)))
 
 
 def _draw_matrix(
@@ -171,13 +172,12 @@ def _draw_matrix(
 
 
 def _draw_given(axes: Axes, decided: Decided, classes: Sequence[str]) -> None:
-    label, bins = np.asarray(decided.label), np.linspace(0, 1, 21)
+    label, bins = np.asarray(decided.label), np.linspace(0, 1, 11)
     own = np.asarray(decided.probability)[np.arange(len(label)), label]
     parts = [own[label == place] for place in range(len(classes))]
     axes.hist(
         [np.clip(part, 0, 1) for part in parts],
         bins.tolist(),
-        stacked=True,
         color=[_colour(place) for place in range(len(classes))],
         label=[
             f"{name}: {len(part)} slices"

@@ -22,7 +22,8 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
-    there are the rows alone. Intensities are normalised over a whole volume (patient or folder) where the model was trained so.
+    there are the rows alone. Intensities are normalised over a whole volume (patient or
+    folder) where the model was trained so.
     """
     if not inputs or not outputs:
         raise ValueError(

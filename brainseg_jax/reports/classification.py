@@ -250,7 +250,8 @@ def _surest(
         rows[heading] = [
             class_figures.Judged(
                 image=source.read_stored(i)[0],
-                name=f"{source.patients[i]} slice {source.slices[i]}",
+                patient=source.patients[i],
+                slice=source.slices[i],
                 label=task.classes[decided.label[i]],
                 predicted=task.classes[decided.predicted[i]],
                 probability=float(decided.probability[i, decided.predicted[i]]),
