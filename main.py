@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=models        all models and experiments with their sizes
 
 Any key of a config can be set on the command line: --config.batch_size=8.
 """
@@ -18,7 +19,7 @@ from ml_collections import config_flags
 
 from brainseg_jax import interrupt
 
-MODES = ("train", "prepare", "evaluate", "predict", "benchmark")
+MODES = ("train", "prepare", "evaluate", "predict", "benchmark", "models")
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
@@ -75,6 +76,8 @@ def _dispatch(mode: str) -> None:
         importlib.import_module("brainseg_jax.train").train(config, _workdir())
     if mode == "benchmark":
         importlib.import_module("brainseg_jax.benchmark").benchmark(config)
+    if mode == "models":
+        importlib.import_module("brainseg_jax.models_table").show(_experiments())
     if mode in ("evaluate", "predict"):
         _refuse_overrides()
     if mode == "evaluate":
@@ -114,6 +117,21 @@ def _config():
             + "."
         )
     return FLAGS.config
+
+
+def _experiments() -> dict:
+    """Every variant of every config, with what its data set has to tell."""
+    find_builder = importlib.import_module("datasets.prepare").find_builder
+    experiments = {}
+    for path in sorted(_HERE.glob("configs/[a-z]*_*.py")):
+        module = importlib.import_module(f"configs.{path.stem}")
+        for variant in module.VARIANTS:
+            config = module.get_config(variant)
+            builder = find_builder(config.data.name)[0].Builder
+            name = f"{path.stem}:{variant}" if variant else path.stem
+            about = (len(builder.CHANNELS), builder.CLASSES, builder.LABELS)
+            experiments[name] = (config, *about)
+    return experiments
 
 
 def _refuse_overrides() -> None:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from brainseg_jax import freeze
+
 Schedule = Callable[[Array | int], Float[Array, ""]]
 
 
@@ -54,8 +56,14 @@ def make_optimizer(
     eps: float,
     weight_decay: float,
     clip: float,
+    encoder_rate: float = 1.0,
+    frozen: frozenset[tuple[str, ...]] = frozenset(),
 ) -> optax.GradientTransformation:
-    """Adam, AdamW or Keras's Adam, with the gradient's global norm clipped first."""
+    """Adam, AdamW or Keras's Adam, with the gradient's global norm clipped first.
+
+    The encoder's rate is `encoder_rate` times the schedule's; the `frozen` modules (see
+    freeze.py) are left alone.
+    """
     scale = {
         "adam": optax.scale_by_adam,
         "adamw": optax.scale_by_adam,
@@ -65,11 +73,26 @@ def make_optimizer(
         raise ValueError(
             f"config.optimizer.name is {name!r}; it can be {', '.join(scale)}."
         )
+
+    def update(share: float) -> optax.GradientTransformation:
+        parts = [scale[name](b1=b1, b2=b2, eps=eps)]
+        if name == "adamw":
+            parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
+        rate = optax.scale_by_learning_rate(lambda step: share * schedule(step))
+        return optax.chain(*parts, rate)
+
     parts = [optax.clip_by_global_norm(clip)] if clip else []
-    parts.append(scale[name](b1=b1, b2=b2, eps=eps))
-    if name == "adamw":
-        parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
-    return optax.chain(*parts, optax.scale_by_learning_rate(schedule))
+    if encoder_rate == 1 and not frozen:
+        return optax.chain(*parts, update(1.0))
+    by_label = {
+        "rest": update(1.0),
+        freeze.ENCODER: update(encoder_rate),
+        "frozen": optax.set_to_zero(),
+    }
+    return optax.chain(
+        *parts,
+        optax.partition(by_label, lambda params: freeze.labels(params, frozen)),
+    )
 
 
 def scale_by_keras_adam(

@@ -16,6 +16,7 @@ from brainseg_jax import (
     checks,
     data,
     experiment,
+    freeze,
     optim,
     parallel,
     registry,
@@ -116,7 +117,13 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         steps_per_epoch=len(training) / config.batch_size,
         total_steps=order.epoch_end(config.epochs),
     )
-    optimizer = optim.make_optimizer(schedule, **config.optimizer.to_dict())
+    shape = (1, *config.data.size, len(training.info.channels))
+    frozen = freeze.frozen_modules(
+        model, shape, config.model.frozen, config.model.frozen_up_to
+    )
+    optimizer = optim.make_optimizer(
+        schedule, **config.optimizer.to_dict(), frozen=frozen
+    )
     residents: list[dict[str, Any]] = [{}, {}]
     if config.data.cache == "device" and _fits(training, validation, devices):
         residents = [devices.replicate(s.resident) for s in (training, validation)]
@@ -152,6 +159,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
                 ),
                 mean=devices.mean,
                 average_decay=config.ema_decay,
+                frozen=frozen,
             )
         ),
         eval_step=devices.eval_step(

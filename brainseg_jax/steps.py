@@ -10,7 +10,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from brainseg_jax import normalise
+from brainseg_jax import freeze, normalise
 from brainseg_jax.state import TrainState
 from brainseg_jax.tasks import Task
 
@@ -34,11 +34,12 @@ def train_step(
     augment: Callable[[Array, Batch], Batch],
     mean: Callable[[Any], Any],
     average_decay: float = 0.0,
+    frozen: frozenset[tuple[str, ...]] = frozenset(),
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on this device's share of the global batch.
 
     `batch["place"]` is each example's place in the global batch, from which its keys come;
-    `mean` averages over the devices.
+    `mean` averages over the devices; `frozen` are the modules that stay as they are.
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
         jax.random.fold_in(rng, state.step), batch["place"]
@@ -46,13 +47,15 @@ def train_step(
     batch = augment(keys, assemble(resident, batch))
 
     def objective(params):
-        logits, updated = model.apply(
-            {**state.variables, "params": params},
-            batch["image"],
-            train=True,
-            keys=keys,
-            mutable=["batch_stats"],
-        )
+        params = freeze.stop_gradients(params, frozen)
+        with freeze.standing_still(frozen):
+            logits, updated = model.apply(
+                {**state.variables, "params": params},
+                batch["image"],
+                train=True,
+                keys=keys,
+                mutable=["batch_stats"],
+            )
         per_example, terms = loss(logits, batch)
         terms = {name: term.mean() for name, term in terms.items()}
         return per_example.mean(), (updated.get("batch_stats", {}), terms)
@@ -145,4 +148,9 @@ def _average(state: TrainState, params: Any, decay: float) -> Any:
         return state.average
     # Early on a shorter memory, so that the initial weights are soon forgotten.
     warm = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
-    return optax.incremental_update(params, state.average, 1 - warm)
+    # In this form what does not move keeps its average to the last bit.
+    return jax.tree.map(
+        lambda average, new: average + (1 - warm) * (new - average),
+        state.average,
+        params,
+    )

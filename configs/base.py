@@ -39,6 +39,10 @@ def get_config() -> ConfigDict:
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
+    # Parts that do not train: names from the parameters, "encoder" or "encoder/block1"
+    model.frozen = ()
+    # A part: it and all that comes before it do not train; "" for none
+    model.frozen_up_to = ""
     # Or bfloat16: activations only, weights stay float32
     config.compute_dtype = "float32"
     config.init_from = ""  # a workdir whose best weights to start from
@@ -54,6 +58,7 @@ def get_config() -> ConfigDict:
     optimizer.eps = 1e-8
     optimizer.weight_decay = 1e-4  # adamw only; kernels alone, no biases or norms
     optimizer.clip = 1.0  # largest global gradient norm; 0: no clipping
+    optimizer.encoder_rate = 1.0  # the encoder's rate as a share of the others'
 
     schedule = config.schedule = ConfigDict()
     schedule.name = "cosine"  # constant | cosine | step | plateau

@@ -11,7 +11,8 @@ LEVELS = (
     (
         *("models", "losses", "metrics", "scores", "class_scores", "overlap"),
         *("classes", "normalise"),
-        *("augment", "optim", "order", "pretrained"),
+        *("augment", "freeze", "optim", "order", "pretrained", "published"),
+        *("torch_files", "weight_files", "weight_names"),
     ),
     ("state", "tasks"),
     ("steps",),
@@ -21,7 +22,7 @@ LEVELS = (
     ),
     (
         *("train", "evaluate", "predict", "benchmark", "benchmark_torch"),
-        *("checks", "runs", "records", "resume", "scoring", "reports"),
+        *("models_table", "checks", "runs", "records", "resume", "scoring", "reports"),
     ),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}

@@ -1,6 +1,7 @@
 """Classification from end to end on a small phantom: the same laws as of segmentation."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 
@@ -110,6 +111,14 @@ def test_evaluating_again_from_the_checkpoint_gives_the_same(finished):
 def test_evaluating_trained_patients_is_refused(finished):
     with pytest.raises(ValueError, match=r"patients .* were trained on.*contaminated"):
         evaluate.evaluate(str(finished[0]), "fold_0")
+
+
+def test_data_with_other_labels_cannot_be_scored(finished, config):
+    trained = experiment.restore(finished[0]).record["data"]
+    info = data.read_info(config.data.name, config.data.data_dir)
+    other = dataclasses.replace(info, labels=("glioma", "meningioma"))
+    with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
+        evaluate._check_kind(other, trained, "labels")
 
 
 def test_predicted_classes_are_those_that_were_scored(finished, data_dir, tmp_path):
@@ -224,7 +233,7 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     )
     names = list(dict.fromkeys(source.patients))
     labels = np.array([names.index(name) % 2 for name in source.patients], np.int32)
-    source = source.__class__(**{**vars(source), "labels": labels})
+    source = dataclasses.replace(source, labels=labels)
     probability = np.tile(np.float32([0.4, 0.6]), (len(source), 1))
     decided = restored.task.measure(probability, {"label": labels})
     scored = Scored(np.zeros(len(source)), jax.tree.map(np.asarray, decided))

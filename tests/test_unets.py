@@ -145,45 +145,21 @@ def attention(keras):
 
 BUDA = (32, 64, 128, 256, 512)
 RATES = (0.1, 0.1, 0.2, 0.2, 0.3)
-# Name -> our net, Keras's, parameters in all and trainable.
+# Module, published form -> Keras's net, trainable parameters.
 NETS = {
-    "system 000": (unet.Model(1), vanilla, 31_055_297, 31_043_521),
-    "system 004": (
-        unet.Model(1, widths=WIDTHS, bias=False, upsampling="linear"),
-        system_004,
-        2_163_553,
-        2_160_129,
-    ),
-    "system 004 with dropout": (
-        unet.Model(
-            1, widths=WIDTHS, norm="none", kernel_init="he_normal", dropout=RATES
-        ),
+    (unet, "system 000"): (vanilla, 31_043_521),
+    (unet, "system 004"): (system_004, 2_160_129),
+    (unet, "system 004, dropout"): (
         lambda keras: vanilla(keras, WIDTHS, norm=False, dropout=RATES),
         1_940_817,
-        1_940_817,
     ),
-    "adityajn105": (
-        unet.Model(
-            1,
-            widths=(64, 128, 256, 512, 512),
-            norm="none",
-            kernel_init="he_normal",
-            upsampling="transposed_3",
-            pooled_momentum=0.8,
-            joined_dropout=0.1,
-        ),
-        adityajn105,
-        22_718_529,
-        22_716_609,
-    ),
-    "Buda": (
-        unet.Model(1, widths=BUDA, bias=False),
+    (unet, "adityajn105"): (adityajn105, 22_716_609),
+    (unet, "Buda et al. 2019"): (
         lambda keras: vanilla(keras, BUDA, bias=False),
-        7_768_929,
         7_763_041,
     ),
-    "U-Net++": (unet_plus_plus.Model(1), nested, 2_555_041, 2_550_561),
-    "Attention U-Net": (attention_unet.Model(1), attention, 1_999_757, 1_996_813),
+    (unet_plus_plus, "system 004, with its skips"): (nested, 2_550_561),
+    (attention_unet, "system 004"): (attention, 1_996_813),
 }
 
 
@@ -191,9 +167,11 @@ def noise(shape):
     return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_a_net_is_the_published_one(keras, name):
-    model, draw, parameters, trainable = NETS[name]
+@pytest.mark.parametrize("module, form", NETS)
+def test_a_net_is_the_published_one(keras, module, form):
+    draw, trainable = NETS[module, form]
+    parameters, shape, outputs, options = module.PUBLISHED[form]
+    model = module.Model(outputs, **options)
     net = randomise(draw(keras))
     image = noise((2, *net.input_shape[1:]))
     variables = ours(net.weights)
@@ -202,6 +180,7 @@ def test_a_net_is_the_published_one(keras, name):
         lambda leaf: leaf.shape, expected_shapes
     )
     assert net.count_params() == parameters
+    assert net.input_shape[-1] == shape[-1]
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == trainable
     logits = jax.jit(model.apply)(variables, image)
     expected = jax.jit(lambda image: net(image, training=False))(image)

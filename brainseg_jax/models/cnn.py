@@ -45,6 +45,12 @@ class Model(nn.Module):
         return head(image, keys)
 
 
+PUBLISHED = {
+    "system 002, notebook": layers.Published(12_938_561, (224, 224, 3), 1),
+    "system 002, module": layers.Published(16_870_850, (256, 256, 3), 2),
+}
+
+
 class Block(nn.Module):
     """A 3x3 convolution, ReLU, 2x2 max pooling and dropout."""
 

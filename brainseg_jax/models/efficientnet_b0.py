@@ -92,6 +92,9 @@ class Model(nn.Module):
         return head(encoder(image, keys)["top_activation"], keys)
 
 
+PUBLISHED = {"system 004": layers.Published(4_054_695, (150, 150, 3), 4)}
+
+
 class Normalization(nn.Module):
     """(image - mean) / sqrt(var) per channel, by constants that no training moves.
 

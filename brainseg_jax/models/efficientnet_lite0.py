@@ -88,3 +88,6 @@ class Model(nn.Module):
             name="head",
         )
         return head(encoder(image, keys)["top_activation"], keys)
+
+
+PUBLISHED = {"ours": layers.Published(3_418_148, (224, 224, 3), 4)}

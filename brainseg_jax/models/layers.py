@@ -5,6 +5,7 @@ import functools
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -33,6 +34,15 @@ INITIALISERS: dict[str, Initializer] = {
 }
 NORMS = ("batch", "instance", "group", "none")
 GROUPS = 8  # of group normalisation, or what divides the channels
+
+
+class Published(NamedTuple):
+    """A form of an architecture that somebody published, and what they counted."""
+
+    parameters: int  # statistics of normalisations included, as Keras counts
+    shape: tuple[int, ...]  # of one image, [*space, channels]
+    outputs: int
+    options: dict[str, Any] = {}  # of Model
 
 
 @dataclasses.dataclass(frozen=True)

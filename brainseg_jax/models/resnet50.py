@@ -125,6 +125,20 @@ class Model(nn.Module):
         return head(encoder(image, keys)["conv5_block3_out"], keys)
 
 
+PUBLISHED = {
+    "system 002": layers.Published(25_784_066, (256, 256, 3), 2),
+    "system 002, deployed": layers.Published(
+        27_980_162,
+        (256, 256, 3),
+        2,
+        {"hidden": (512, 256, 256), "dropout": (0.4, 0.4, 0.3)},
+    ),
+    "system 003": layers.Published(
+        25_751_426, (256, 256, 3), 2, {"hidden": (256, 256)}
+    ),
+}
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions added to the image, or to a 1x1 `projection` of it."""
 

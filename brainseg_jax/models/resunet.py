@@ -55,6 +55,9 @@ class Model(nn.Module):
         return layers.output(image, self.outputs)
 
 
+PUBLISHED = {"systems 002, 003": layers.Published(1_210_513, (256, 256, 3), 1)}
+
+
 class Stem(nn.Module):
     """Two convolutions, each normalised after its activation, as published."""
 

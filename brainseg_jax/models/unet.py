@@ -11,16 +11,8 @@ from brainseg_jax.models import blocks, layers
 class Model(nn.Module):
     """31,055,297 parameters at three channels in and one out, statistics included.
 
-    The defaults are system 000's vanilla U-Net. `dropout` holds a rate per level, finest
-    first, within the blocks going down and up. The other forms, with what they count:
-
-    - system 004: widths (16, 32, 64, 128, 256), no bias, upsampling "linear"; 2,163,553
-      at one channel
-    - system 004's models/unet.py: the same widths, norm "none", he_normal, dropout (.1, .1,
-      .2, .2, .3); 1,940,817 at one channel
-    - adityajn105: widths (64, 128, 256, 512, 512), norm "none", he_normal, upsampling
-      "transposed_3", pooled_momentum .8, joined_dropout .1; 22,718,529 at one channel
-    - Buda et al. 2019: widths (32, 64, 128, 256, 512), no bias; 7,768,929
+    The defaults are system 000's vanilla U-Net; PUBLISHED has the other forms. `dropout`
+    holds a rate per level, finest first, within the blocks going down and up.
     """
 
     outputs: int
@@ -77,3 +69,45 @@ class Model(nn.Module):
                 name=f"decoder_{level}",
             )(image, skips[level - 1 : level], keys)
         return layers.output(image, self.outputs)
+
+
+_NARROW = (16, 32, 64, 128, 256)
+PUBLISHED = {
+    "system 000": layers.Published(31_055_297, (256, 256, 3), 1),
+    "system 004": layers.Published(
+        2_163_553,
+        (128, 128, 1),
+        1,
+        {"widths": _NARROW, "bias": False, "upsampling": "linear"},
+    ),
+    "system 004, dropout": layers.Published(
+        1_940_817,
+        (128, 128, 1),
+        1,
+        {
+            "widths": _NARROW,
+            "norm": "none",
+            "kernel_init": "he_normal",
+            "dropout": (0.1, 0.1, 0.2, 0.2, 0.3),
+        },
+    ),
+    "adityajn105": layers.Published(
+        22_718_529,
+        (128, 128, 1),
+        1,
+        {
+            "widths": (64, 128, 256, 512, 512),
+            "norm": "none",
+            "kernel_init": "he_normal",
+            "upsampling": "transposed_3",
+            "pooled_momentum": 0.8,
+            "joined_dropout": 0.1,
+        },
+    ),
+    "Buda et al. 2019": layers.Published(
+        7_768_929,
+        (256, 256, 3),
+        1,
+        {"widths": (32, 64, 128, 256, 512), "bias": False},
+    ),
+}

@@ -86,6 +86,24 @@ class Model(nn.Module):
         return head(layers.max_pool(encoder(image, keys)["block5_conv3"]), keys)
 
 
+_POOLED = {
+    "pool": 4,
+    "hidden": (512, 256, 128),
+    "dropout": (0.3, 0.1, 0.0),
+    "head_init": "glorot_uniform",
+}
+PUBLISHED = {
+    "system 002, model 1": layers.Published(17_926_209, (224, 224, 3), 1),
+    "system 002, model 2": layers.Published(15_141_826, (224, 224, 3), 2, _POOLED),
+    "system 004": layers.Published(
+        14_716_740,
+        (150, 150, 3),
+        4,
+        {"pool": "global", "hidden": (), "dropout_before": 0.5},
+    ),
+}
+
+
 class Convolutions(nn.Module):
     """3x3 convolutions, each with its ReLU."""
 

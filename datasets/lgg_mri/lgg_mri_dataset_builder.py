@@ -46,6 +46,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         tfds.core.BuilderConfig(name="phantom", description="SYNTHETIC heads."),
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "kaggle"
+    CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")
+    CLASSES = {"tumour": 255}
+    LABELS = ("no tumour", "tumour")  # of slices, by has_tumour
 
     def __init__(
         self, *, raw_dir: str = "", skip_bad_files: bool = False, **options: Any
@@ -158,8 +161,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ) -> dict[str, Any]:
         synthetic = self.builder_config.name == "phantom"
         return {
-            "classes": {"tumour": 255},
-            "channels": ["pre-contrast", "FLAIR", "post-contrast"],
+            "classes": self.CLASSES,
+            "channels": list(self.CHANNELS),
             "task": "segmentation",
             "synthetic": synthetic,
             "source": "datasets/phantom.py, synthetic" if synthetic else SOURCE,

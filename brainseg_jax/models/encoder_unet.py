@@ -1,0 +1,109 @@
+"""U-Net on the features of a classifier, with or without attention gates (system 000)."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from brainseg_jax.models import blocks, encoders, layers
+
+
+class Model(nn.Module):
+    """20,676,545 parameters on ResNet50 (ResNet50-UNet), 21,840,449 with gates (-UANet).
+
+    At three channels in and one out, statistics included. Where the finest tap has half
+    the image's size, the image itself is the finest skip. A gate weighs every channel
+    by itself, so a skip's channels are repeated until they are as many as the decoder's.
+    """
+
+    outputs: int
+    encoder: str = "resnet50"
+    stages: int = 4  # how many taps of the encoder to use
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # of the decoder, finest first
+    gates: bool = False
+    variant: str = ""  # of the encoder
+    preprocessing: str = "none"
+    norm: str = "batch"
+    activation: str = "relu"
+    kernel_init: str = "glorot_uniform"
+    bias: bool = True
+    upsampling: str = "transposed"
+    remat: bool = False  # compute each stage again in the backward pass: less memory
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n h w c"],
+        *,
+        train: bool = False,
+        keys: Key[Array, " n"] | None = None,
+    ) -> Float[Array, "n h w outputs"]:
+        style = layers.Style(
+            norm=self.norm,
+            activation=self.activation,
+            kernel_init=self.kernel_init,
+            bias=self.bias,
+            train=train,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+        )
+        name = f"U-Net on {self.encoder}"
+        source = image.astype(self.dtype)
+        *skips, image = encoders.encode(self, image, style, keys, name, self.stages)
+        if skips[0].shape[1:-1] != source.shape[1:-1]:
+            skips.insert(0, source)
+        if len(self.widths) != len(skips):
+            raise ValueError(
+                f"{name} has {len(skips)} levels at stages={self.stages}, but "
+                f"config.model.options.widths={self.widths}; give one per level."
+            )
+        decoder = layers.staged(Gated if self.gates else blocks.Decoder, self.remat)
+        for level in range(len(skips), 0, -1):
+            image = decoder(
+                self.widths[level - 1], style, self.upsampling, name=f"decoder_{level}"
+            )(image, skips[level - 1 : level], keys)
+        return layers.output(image, self.outputs)
+
+
+PUBLISHED = {
+    "system 000, ResNet50-UNet": layers.Published(20_676_545, (256, 256, 3), 1),
+    "system 000, ResNet50-UANet": layers.Published(
+        21_840_449, (256, 256, 3), 1, {"gates": True}
+    ),
+}
+
+
+class Gated(nn.Module):
+    """Upsampling, the skip through a gate of as many maps as channels, two convolutions."""
+
+    features: int
+    style: layers.Style
+    how: str
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n half_h half_w c"],
+        skips: list[Float[Array, "n h w d"]],
+        keys: blocks.Keys = None,
+    ) -> Float[Array, "n h w f"]:
+        image = blocks.Up(self.features, self.style, self.how, name="up")(image)
+        gate = blocks.AttentionGate(
+            self.features, self.style, maps=self.features, norms="branches", name="gate"
+        )
+        skip = gate(repeat_channels(skips[0], self.features), image)
+        image = jnp.concatenate([image, skip], axis=-1)
+        return blocks.ConvBlock(self.features, self.style, name="block")(image, keys)
+
+
+def repeat_channels(
+    skip: Float[Array, "n h w c"], features: int
+) -> Float[Array, "n h w features"]:
+    """Each channel beside its copies; the last ones are dropped where they do not divide.
+
+    So the three channels of an image become two, 32 times each, where 64 are needed.
+    """
+    kept = max(k for k in range(1, skip.shape[-1] + 1) if features % k == 0)
+    return jnp.repeat(skip[..., :kept], features // kept, axis=-1)

@@ -1,0 +1,161 @@
+"""What is frozen gets no update and its statistics stand still; the rest trains."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brainseg_jax import freeze, optim, steps
+from brainseg_jax.models import unet
+from brainseg_jax.state import create_state
+
+SHAPE = (2, 16, 16, 3)
+MODEL = unet.Model(1, widths=(4, 6, 8))
+
+
+def identity(keys, batch):
+    return batch
+
+
+def loss(logits, batch):
+    return ((logits - batch["mask"]) ** 2).mean((1, 2, 3)), {}
+
+
+def train(frozen=frozenset(), encoder_rate=1.0, count=2, average_decay=0.0, **options):
+    """States before and after some steps."""
+    optimizer = optim.make_optimizer(
+        lambda step: 0.01,
+        name="adamw",
+        **{"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1, "clip": 1.0},
+        frozen=frozen,
+        encoder_rate=encoder_rate,
+    )
+    step = jax.jit(
+        functools.partial(
+            steps.train_step,
+            model=MODEL,
+            optimizer=optimizer,
+            loss=loss,
+            augment=identity,
+            mean=lambda tree: tree,
+            average_decay=average_decay,
+            frozen=frozen,
+        )
+    )
+    random = np.random.default_rng(0)
+    batch = {
+        "image": random.normal(2, 3, SHAPE).astype(np.float32),
+        "mask": random.normal(size=(*SHAPE[:-1], 1)).astype(np.float32),
+        "scaling": np.tile(np.float32([-9, 9, 0, 1])[:, None], (2, 1, 3)),
+        "place": np.arange(2),
+    }
+    before = create_state(
+        MODEL, optimizer, jax.random.key(0), (1, *SHAPE[1:]), average=average_decay > 0
+    )
+    after = before
+    for _ in range(count):
+        after, _ = step(after, {}, batch, jax.random.key(1))
+    return before, after
+
+
+def moved(before, after):
+    """Paths of the arrays that differ in any bit."""
+    paths = jax.tree_util.tree_leaves_with_path(before)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for (path, old), new in zip(paths, jax.tree.leaves(after), strict=True)
+        if (np.asarray(old) != np.asarray(new)).any()
+    }
+
+
+def test_a_frozen_encoder_stands_still_and_the_decoder_trains():
+    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    before, after = train(frozen)
+    params = moved(before.params, after.params)
+    assert not any(path.startswith("encoder") for path in params)
+    assert {path.split("/")[0] for path in params} >= {
+        "decoder_1",
+        "decoder_2",
+        "output",
+    }
+    stats = moved(before.batch_stats, after.batch_stats)
+    assert stats
+    assert not any(path.startswith("encoder") for path in stats)
+
+
+def test_up_to_a_level_freezes_what_comes_before_it_too():
+    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
+    before, after = train(frozen)
+    for tree in ("params", "batch_stats"):
+        names = moved(getattr(before, tree), getattr(after, tree))
+        levels = {path.split("/")[1] for path in names if path.startswith("encoder")}
+        assert levels == {"level_3"}
+
+
+def test_up_to_the_head_freezes_everything():
+    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "output")
+    before, after = train(frozen)
+    assert not moved(
+        (before.params, before.batch_stats), (after.params, after.batch_stats)
+    )
+
+
+def test_what_is_frozen_keeps_its_moving_average_to_the_last_bit():
+    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    before, after = train(frozen, average_decay=0.99, count=3)
+    assert not any(
+        path.startswith("encoder") for path in moved(before.average, after.average)
+    )
+
+
+def test_a_frozen_normalisation_goes_by_its_running_statistics():
+    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "output")
+    variables = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))
+    image = jnp.asarray(np.random.default_rng(0).normal(5, 2, SHAPE), jnp.float32)
+    with freeze.standing_still(frozen):
+        logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(logits, MODEL.apply(variables, image))
+    logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
+    assert (logits != MODEL.apply(variables, image)).any()
+
+
+def test_nothing_is_computed_backwards_for_what_is_frozen():
+    variables = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))
+
+    def cost(frozen):
+        def objective(params):
+            params = freeze.stop_gradients(params, frozen)
+            return MODEL.apply({**variables, "params": params}, jnp.ones(SHAPE)).sum()
+
+        compiled = jax.jit(jax.grad(objective)).lower(variables["params"]).compile()
+        return compiled.cost_analysis()["flops"]
+
+    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    assert cost(frozen) < 0.8 * cost(frozenset())
+
+
+def test_the_encoder_has_a_rate_of_its_own():
+    before, after = train(encoder_rate=0.1, count=1)
+
+    def largest(name):
+        return max(
+            float(jnp.abs(new - old).max())
+            for old, new in zip(
+                jax.tree.leaves(before.params[name]),
+                jax.tree.leaves(after.params[name]),
+                strict=True,
+            )
+        )
+
+    # Adam's first step is the rate, but for the decay of 0.1 times the rate times a weight.
+    assert largest("output") == pytest.approx(0.01, rel=0.15)
+    assert largest("encoder") == pytest.approx(0.001, rel=0.15)
+
+
+def test_an_unknown_part_is_refused_with_what_there_is():
+    with pytest.raises(ValueError, match="decoder_1, decoder_2, encoder, output"):
+        freeze.frozen_modules(MODEL, SHAPE, ("encodr",), "")
+    with pytest.raises(ValueError, match="Near it: encoder/level_2"):
+        freeze.frozen_modules(MODEL, SHAPE, (), "encoder/levl_2")

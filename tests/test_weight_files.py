@@ -1,0 +1,281 @@
+"""Weights are read from every format; what is damaged or no weight at all is refused."""
+
+import json
+import os
+import pathlib
+import pickle
+import struct
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from brainseg_jax import torch_files, weight_files
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+DAMAGED = "truncated or damaged; download it again"
+# What make_torch_files.py had PyTorch write; 0 1 2 3 / 4 5 6 7 / 8 9 10 11 turned is
+# 0 4 8 / 1 5 9 / 2 6 10 / 3 7 11.
+TORCH = {
+    "whole": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "turned": np.array([[1, 5, 9], [2, 6, 10]], np.float32),
+    "half": np.array([0.5, -2], np.float16),
+    "bfloat16": np.array([1.5, -3], np.float32),
+    "double": np.array([[0.1]]),
+    "empty": np.zeros((0, 3), np.float32),
+    "parameter": np.array([4], np.float32),
+    "num_batches_tracked": np.array(7),
+}
+
+
+def write_safetensors(path, tensors, metadata=None):
+    """As its specification has it: the header's length, the header, the numbers."""
+    header, numbers = {"__metadata__": metadata} if metadata else {}, b""
+    kinds = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
+    for name, values in tensors.items():
+        start, numbers = len(numbers), numbers + values.tobytes()
+        header[name] = {
+            "dtype": kinds[values.dtype.name],
+            "shape": list(values.shape),
+            "data_offsets": [start, len(numbers)],
+        }
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + numbers)
+    return path
+
+
+def write_keras(path, layers, nested=False):
+    """The layout of Keras with layer names; `nested` as in a whole saved model."""
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if nested else file
+        root.attrs["layer_names"] = [layer.encode() for layer in layers]
+        for layer, weights in layers.items():
+            group = root.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in weights]
+            for name, values in weights.items():
+                group[name] = values
+    return path
+
+
+KERAS = {
+    "input": {},
+    "conv": {"conv/kernel:0": np.ones((1, 2)), "conv/bias:0": np.zeros(2)},
+    "old": {"old_W_1:0": np.full((3,), 2.0)},
+}
+
+
+@pytest.fixture(params=["h5", "nested.h5", "zip.pth", "stream.pth", "safetensors"])
+def whole(request, tmp_path):
+    """A sound file of each format."""
+    path = tmp_path / f"a.{request.param}"
+    if path.suffix == ".h5":
+        return write_keras(path, KERAS, nested="nested" in request.param)
+    if path.suffix == ".safetensors":
+        return write_safetensors(path, {"a": np.ones(4, np.float32)})
+    source = FIXTURES / f"torch_{request.param}"
+    path.write_bytes(source.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("name", ["torch_zip.pth", "torch_stream.pth"])
+def test_tensors_of_pytorch_have_their_values_strides_and_precision(name):
+    found = weight_files.read(FIXTURES / name)
+    assert found.keys() == TORCH.keys()
+    for key, values in TORCH.items():
+        np.testing.assert_array_equal(found[key].astype(values.dtype), values)
+        assert found[key].shape == values.shape
+    assert found["half"].dtype == np.float16
+    assert found["bfloat16"].dtype.name == "bfloat16"
+
+
+def test_a_checkpoint_of_data_parallel_gives_the_state_dict_without_prefix():
+    found = weight_files.read(FIXTURES / "torch_checkpoint.pth")
+    np.testing.assert_array_equal(found["weight"], [1, 1])
+    np.testing.assert_array_equal(found["running_mean"], [0, 0])
+    assert len(found) == 5  # and bias, running_var, num_batches_tracked
+
+
+def test_safetensors_have_their_values_and_precision(tmp_path):
+    names = ("turned", "half", "num_batches_tracked")
+    tensors = {name: TORCH[name] for name in names}
+    tensors["bfloat16"] = weight_files.read(FIXTURES / "torch_zip.pth")["bfloat16"]
+    path = write_safetensors(tmp_path / "a.safetensors", tensors, {"format": "pt"})
+    found = weight_files.read(path)
+    assert found.keys() == tensors.keys()
+    for name, values in tensors.items():
+        assert found[name].dtype == values.dtype
+        np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_weights_of_keras_are_called_layer_and_weight(tmp_path, nested):
+    found = weight_files.read(write_keras(tmp_path / "a.h5", KERAS, nested))
+    assert sorted(found) == ["conv/conv/bias", "conv/conv/kernel", "old/old_W_1"]
+    np.testing.assert_array_equal(found["old/old_W_1"], [2, 2, 2])
+
+
+def test_long_lists_of_layers_go_on_in_numbered_attributes(tmp_path):
+    path = write_keras(tmp_path / "a.h5", KERAS)
+    with h5py.File(path, "a") as file:
+        first, *rest = file.attrs["layer_names"]
+        del file.attrs["layer_names"]
+        file.attrs["layer_names0"], file.attrs["layer_names1"] = [first], rest
+    assert len(weight_files.read(path)) == 3
+
+
+class Malice:
+    def __reduce__(self):
+        return os.system, ("touch malice",)
+
+
+def streamed(value):
+    """A file of PyTorch before 1.6 with any pickle in the place of the tensors."""
+    parts = (torch_files.MAGIC, 1001, {"little_endian": True}, value, [])
+    return b"".join(pickle.dumps(part, 2) for part in parts)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt"])
+def test_a_malicious_pickle_is_named_and_never_run(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(streamed({"weight": Malice()}))
+    with pytest.raises(ValueError, match=r"a\.pth? .* asks for posix\.system"):
+        weight_files.read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({"weight": Malice()}, 2))
+    with pytest.raises(ValueError, match=r"posix\.system.*safetensors"):
+        weight_files.read(path)
+    assert not (tmp_path / "malice").exists()
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [("builtins", "eval"), ("torch", "load"), ("numpy", "load"), ("torch", "Tensor")],
+)
+def test_only_what_tensors_are_made_of_may_be_named(tmp_path, module, name):
+    code = f"c{module}\n{name}\n.".encode()
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        archive.writestr("a/data.pkl", code)
+    with pytest.raises(ValueError, match=f"asks for {module}.{name}"):
+        weight_files.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        (0, (5,), (1,)),  # five of four numbers
+        (4, (1,), (1,)),  # the fifth
+        (0, (2, 2), (1, 3)),  # the places 0 1 3 4
+        (0, (2, 4), (0, 1)),  # eight numbers of four
+        (3, (2,), (-1,)),
+        (-1, (1,), (1,)),
+        (0, (1 << 62, 4), (0, 0)),
+        (0, (2.0,), (1,)),
+        (0, (2, 2), (1,)),
+    ],
+)
+def test_a_tensor_beyond_its_storage_is_refused(tensor):
+    storage = torch_files.Storage("0", np.dtype(np.float32), 4)
+    content = np.arange(4, dtype=np.float32).tobytes()
+    with pytest.raises(ValueError):
+        torch_files._array(torch_files.Tensor(storage, *tensor), content)
+
+
+def test_every_truncation_is_refused(whole, tmp_path):
+    content = whole.read_bytes()
+    cut = tmp_path / f"cut{whole.suffix}"
+    for length in [0, 1, 7, 8, 9, *np.linspace(10, len(content) - 1, 40).astype(int)]:
+        cut.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=f"cut.*{DAMAGED}"):
+            weight_files.read(cut)
+
+
+def test_flipped_bytes_are_refused_or_harmless(whole, tmp_path):
+    random = np.random.default_rng(0)
+    content = np.frombuffer(whole.read_bytes(), np.uint8)
+    flipped = tmp_path / f"flipped{whole.suffix}"
+    for _ in range(200):
+        changed = content.copy()
+        places = random.integers(0, len(content), 3)
+        changed[places] = random.integers(0, 256, 3)
+        flipped.write_bytes(changed.tobytes())
+        try:
+            weight_files.read(flipped)
+        except ValueError as error:  # any other is a bare traceback
+            assert str(flipped) in str(error)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [4], "data_offsets": [8, 24]},  # beyond the end
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]},  # not its own size
+        {"dtype": "F32", "shape": [4], "data_offsets": [16, 0]},
+        {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]},
+        {"dtype": "F9", "shape": [4], "data_offsets": [0, 16]},
+        {"shape": [4]},
+        7,
+    ],
+)
+def test_safetensors_with_impossible_places_are_refused(tmp_path, entry):
+    text = json.dumps({"a": entry}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
+    with pytest.raises(ValueError, match=DAMAGED):
+        weight_files.read(path)
+
+
+def test_a_header_longer_than_its_file_is_refused(tmp_path):
+    path = write_safetensors(tmp_path / "a.safetensors", {"a": np.ones(1, np.float32)})
+    path.write_bytes(struct.pack("<Q", 1 << 60) + path.read_bytes()[8:])
+    with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
+        weight_files.read(path)
+
+
+def test_keras_files_may_not_lead_to_other_files(tmp_path):
+    secret = write_keras(tmp_path / "secret.h5", KERAS)
+    path = write_keras(tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}})
+    with h5py.File(path, "a") as file:
+        del file["conv/conv/kernel:0"]
+        file["conv/conv/kernel:0"] = h5py.ExternalLink(secret, "conv/conv/kernel:0")
+    with pytest.raises(ValueError, match="another file"):
+        weight_files.read(path)
+    with h5py.File(path, "a") as file:
+        del file["conv/conv/kernel:0"]
+        file["conv/conv"].create_dataset(
+            "kernel:0", (8,), np.uint8, external=[(secret, 0, 8)]
+        )
+    with pytest.raises(ValueError, match="another file"):
+        weight_files.read(path)
+
+
+def test_keras_weights_that_would_fill_the_memory_are_refused(tmp_path):
+    path = write_keras(tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}})
+    with h5py.File(path, "a") as file:
+        del file["conv/conv/kernel:0"]
+        file["conv/conv"].create_dataset(
+            "kernel:0", (1 << 40,), "f4", chunks=(1 << 20,)
+        )
+    with pytest.raises(ValueError, match="larger than the file"):
+        weight_files.read(path)
+
+
+@pytest.mark.filterwarnings("ignore:__array__")  # Keras's arrays and NumPy
+def test_files_without_named_tensors_say_how_to_save_them(tmp_path, keras):
+    net = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    net.save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ValueError, match=r"no tensors by name.*model\.save"):
+        weight_files.read(tmp_path / "a.weights.h5")
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps([1, 2], 2))
+    with pytest.raises(ValueError, match=r"no tensors by name.*state_dict"):
+        weight_files.read(tmp_path / "a.pth")
+
+
+def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no file of weights .*a\.h5"):
+        weight_files.read(tmp_path / "a.h5")
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(ValueError, match=r"a\.npz .* \.h5, .*\.safetensors"):
+        weight_files.read(tmp_path / "a.npz")
