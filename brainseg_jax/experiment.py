@@ -1,5 +1,6 @@
 """What a config names, built: model, task, loss; and the model of a checkpoint."""
 
+import copy
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,8 +9,20 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
-from brainseg_jax import checkpoints, losses, models, optim, registry, state, tasks
+from brainseg_jax import (
+    checkpoints,
+    freeze,
+    losses,
+    models,
+    optim,
+    pretrained,
+    registry,
+    state,
+    tasks,
+)
+from brainseg_jax.models import encoders
 
 
 class Restored(NamedTuple):
@@ -42,6 +55,74 @@ def make_model(
         )
     except TypeError as error:
         raise ValueError(f"config.model.options of {name}: {error}") from error
+
+
+def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> ConfigDict:
+    """The config with the model options that its encoder's published weights ask for.
+
+    A run that goes on has them in its `record`, and needs the file no more.
+    """
+    source, resolved = config.model.encoder_weights, copy.deepcopy(config)
+    if not source:
+        return resolved
+    if config.init_from:
+        raise ValueError(
+            "config.init_from and config.model.encoder_weights both say where the "
+            "encoder starts; leave one out."
+        )
+    if config.data.normalisation.name != "unit":
+        raise ValueError(
+            "Published weights expect images of 0 to 1, but config.data.normalisation is "
+            f"{config.data.normalisation.name!r}; set config.data.normalisation.name=unit "
+            "(the encoder then does what its weights were trained with)."
+        )
+    if record is not None:
+        asked = record["config"]["model"]["options"]
+    else:
+        asked = pretrained.describe(encoder_of(config), source)
+    options = resolved.model.options
+    with options.unlocked():
+        for key, value in asked.items():
+            if key not in options:
+                options[key] = value
+            elif record is None and options[key] != value:
+                raise ValueError(
+                    f"config.model.options.{key} is {options[key]!r}, but the weights of "
+                    f"config.model.encoder_weights={source} need {value!r}; leave it out."
+                )
+    return resolved
+
+
+def encoder_of(config: ConfigDict) -> str:
+    """The architecture of a model's encoder; a classifier's is its own."""
+    options = config.model.options.to_dict()
+    model = make_model(config.model.name, options, outputs=1, dtype="float32")
+    name = getattr(model, "encoder", config.model.name)
+    if name not in encoders.ENCODERS:
+        raise ValueError(
+            f"{config.model.name} has no encoder of published weights; set "
+            "config.model.options.encoder to one of "
+            f"{', '.join(encoders.ENCODERS)}, or leave config.model.encoder_weights out."
+        )
+    return name
+
+
+def load_encoder(
+    fresh: state.TrainState, architecture: str, source: str
+) -> state.TrainState:
+    """`fresh` with the published weights of its encoder."""
+    trees = {
+        name: tree[freeze.ENCODER]
+        for name in ("params", "batch_stats")
+        if freeze.ENCODER in (tree := getattr(fresh, name))
+    }
+    loaded = pretrained.load(architecture, source, trees)
+    taken = {
+        name: {**getattr(fresh, name), freeze.ENCODER: tree}
+        for name, tree in loaded.items()
+    }
+    average = jax.tree.map(jnp.array, taken["params"]) if fresh.average else {}
+    return fresh.replace(**taken, average=average)
 
 
 def make_loss(

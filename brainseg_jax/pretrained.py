@@ -175,7 +175,7 @@ def _fit(
     path: Path, tensor: Tensor, place: Place, layout: str, shape: tuple[int, ...]
 ) -> np.ndarray:
     """A tensor's values in our order of axes, for as many channels as there are."""
-    order = weight_names.order(layout, tensor.name, len(shape))
+    order = weight_names.order(layout, place.layer, len(shape))
     values = tensor.values
     if values.ndim == len(shape):
         values = values.transpose(order).astype(np.float32)

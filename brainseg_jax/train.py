@@ -18,6 +18,7 @@ from brainseg_jax import (
     checkpoints,
     data,
     evaluate,
+    experiment,
     files,
     optim,
     records,
@@ -45,6 +46,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
     ):
         latest = saved.latest
         record = saved.record(latest) if latest is not None else None
+        config = experiment.resolve(config, record)
         if record is not None:
             resume.check(config.to_dict(), record["config"])
         if record is not None and _finished(record, config):
@@ -98,6 +100,10 @@ def start(
         fresh, earlier = resume.transfer(fresh, run.config.init_from)
         fresh = run.devices.replicate(fresh)
         records.refuse_known_patients(run, earlier)
+    if source := run.config.model.encoder_weights:
+        encoder = experiment.encoder_of(run.config)
+        fresh = run.devices.replicate(experiment.load_encoder(fresh, encoder, source))
+        logging.info("encoder %s starts from %s", encoder, source)
     logging.info(
         "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",
         run.config.model.name,

@@ -48,11 +48,11 @@ def place(architecture: str, layout: str, name: str) -> Place | None:
     return Place(ours, "scale" if normalised else leaf)
 
 
-def order(layout: str, name: str, rank: int) -> tuple[int, ...]:
+def order(layout: str, layer: str, rank: int) -> tuple[int, ...]:
     """The axes of a kernel there in the order here: height, width, in, out."""
     if layout == "pytorch" and rank == 4:  # out, in, height, width
         return (2, 3, 1, 0)
-    if name.endswith("depthwise_kernel") and rank == 4:  # Keras: in before 1
+    if layer.endswith("dwconv") and rank == 4:  # Keras has the one input last
         return (0, 1, 3, 2)
     return tuple(range(rank))
 

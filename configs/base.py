@@ -39,6 +39,9 @@ def get_config() -> ConfigDict:
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
+    # Published weights for the encoder to start from: "imagenet", or the path of a
+    # file; see brainseg_jax/pretrained.py. Images then have to be 0 to 1 ("unit").
+    model.encoder_weights = ""
     # Parts that do not train: names from the parameters, "encoder" or "encoder/block1"
     model.frozen = ()
     # A part: it and all that comes before it do not train; "" for none

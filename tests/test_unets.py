@@ -1,12 +1,14 @@
 """The U-Nets against the published ones, each built here of Keras layers."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import attention_unet, unet, unet_plus_plus
+from brainseg_jax.models import attention_unet, encoder_unet, unet, unet_plus_plus
 from tests.keras_weights import ours, randomise
 
 WIDTHS = (16, 32, 64, 128, 256)
@@ -230,3 +232,72 @@ def test_nested_heads_come_last_column_first():
     )
     assert (changed[0] == finest).all() and not changed[1].any()
     assert model.apply(variables, image).shape == (2, 16, 16, 2)
+
+
+def system_000(keras, *, gates):
+    """A2 and A3, on Keras's own ResNet50."""
+    net = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=(64, 64, 3)
+    )
+    draw, layers = Drawing(keras), keras.layers
+    taps = ("conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out")
+    *skips, image = [net.input, *(net.get_layer(name).output for name in taps)]
+
+    def repeated(skip, kept, times):
+        copies = [skip[..., k : k + 1] for k in range(kept) for _ in range(times)]
+        return layers.Concatenate()(copies)
+
+    for level, features in ((4, 512), (3, 256), (2, 128), (1, 64)):
+        name, skip = f"decoder_{level}", skips[level - 1]
+        image = draw.transposed(image, features, f"{name}.up")
+        if gates:
+            if level == 2:
+                skip = repeated(skip, 64, 2)
+            if level == 1:  # the image without its last channel
+                skip = repeated(skip, 2, 32)
+            theta, phi = (
+                layers.BatchNormalization(name=f"{name}.gate.{part}_norm")(
+                    draw.conv(source, features, 1, f"{name}.gate.{part}")
+                )
+                for part, source in (("theta", skip), ("phi", image))
+            )
+            both = layers.ReLU()(layers.Add()([theta, phi]))
+            weights = draw.conv(
+                both, features, 1, f"{name}.gate.psi", activation="sigmoid"
+            )
+            skip = layers.Multiply()([skip, weights])
+        image = draw.pair(draw.join(image, skip), features, f"{name}.block")
+    return draw.end(net.input, image)
+
+
+def under_encoder(variables):
+    """Keras's conv2_block1_1_conv and the like as our encoder/conv2_block1/1_conv."""
+    tree = {"params": {}, "batch_stats": {}}
+    for name, branch in ((n, b) for n in tree for b in (variables[n],)):
+        for layer, weights in branch.items():
+            path = re.fullmatch(r"(conv\d_block\d)_(.*)|(conv1_.*)", layer)
+            if path is None:
+                tree[name][layer] = weights
+                continue
+            encoder = tree[name].setdefault("encoder", {})
+            if path[1]:
+                encoder.setdefault(path[1], {})[path[2]] = weights
+            else:
+                encoder[layer] = weights
+    return tree
+
+
+@pytest.mark.parametrize("gates, form", [(False, "UNet"), (True, "UANet")])
+def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
+    parameters, _, outputs, options = encoder_unet.PUBLISHED[
+        f"system 000, ResNet50-{form}"
+    ]
+    model = encoder_unet.Model(outputs, **options)
+    net = randomise(system_000(keras, gates=gates))
+    assert net.count_params() == parameters
+    image = jax.nn.sigmoid(noise((2, 64, 64, 3)))
+    variables = under_encoder(ours(net.weights))
+    logits = jax.jit(model.apply)(variables, image)
+    expected = jax.jit(lambda image: net(image, training=False))(image)
+    assert 1e-3 < expected.std() < 1e3
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * expected.std())

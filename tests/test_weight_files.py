@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax import torch_files, weight_files
+from tests import weight_writers
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 DAMAGED = "truncated or damaged; download it again"
@@ -29,35 +30,6 @@ TORCH = {
 }
 
 
-def write_safetensors(path, tensors, metadata=None):
-    """As its specification has it: the header's length, the header, the numbers."""
-    header, numbers = {"__metadata__": metadata} if metadata else {}, b""
-    kinds = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
-    for name, values in tensors.items():
-        start, numbers = len(numbers), numbers + values.tobytes()
-        header[name] = {
-            "dtype": kinds[values.dtype.name],
-            "shape": list(values.shape),
-            "data_offsets": [start, len(numbers)],
-        }
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + numbers)
-    return path
-
-
-def write_keras(path, layers, nested=False):
-    """The layout of Keras with layer names; `nested` as in a whole saved model."""
-    with h5py.File(path, "w") as file:
-        root = file.create_group("model_weights") if nested else file
-        root.attrs["layer_names"] = [layer.encode() for layer in layers]
-        for layer, weights in layers.items():
-            group = root.create_group(layer)
-            group.attrs["weight_names"] = [name.encode() for name in weights]
-            for name, values in weights.items():
-                group[name] = values
-    return path
-
-
 KERAS = {
     "input": {},
     "conv": {"conv/kernel:0": np.ones((1, 2)), "conv/bias:0": np.zeros(2)},
@@ -70,9 +42,9 @@ def whole(request, tmp_path):
     """A sound file of each format."""
     path = tmp_path / f"a.{request.param}"
     if path.suffix == ".h5":
-        return write_keras(path, KERAS, nested="nested" in request.param)
+        return weight_writers.write_keras(path, KERAS, nested="nested" in request.param)
     if path.suffix == ".safetensors":
-        return write_safetensors(path, {"a": np.ones(4, np.float32)})
+        return weight_writers.write_safetensors(path, {"a": np.ones(4, np.float32)})
     source = FIXTURES / f"torch_{request.param}"
     path.write_bytes(source.read_bytes())
     return path
@@ -100,7 +72,9 @@ def test_safetensors_have_their_values_and_precision(tmp_path):
     names = ("turned", "half", "num_batches_tracked")
     tensors = {name: TORCH[name] for name in names}
     tensors["bfloat16"] = weight_files.read(FIXTURES / "torch_zip.pth")["bfloat16"]
-    path = write_safetensors(tmp_path / "a.safetensors", tensors, {"format": "pt"})
+    path = weight_writers.write_safetensors(
+        tmp_path / "a.safetensors", tensors, {"format": "pt"}
+    )
     found = weight_files.read(path)
     assert found.keys() == tensors.keys()
     for name, values in tensors.items():
@@ -110,13 +84,15 @@ def test_safetensors_have_their_values_and_precision(tmp_path):
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_weights_of_keras_are_called_layer_and_weight(tmp_path, nested):
-    found = weight_files.read(write_keras(tmp_path / "a.h5", KERAS, nested))
+    found = weight_files.read(
+        weight_writers.write_keras(tmp_path / "a.h5", KERAS, nested)
+    )
     assert sorted(found) == ["conv/conv/bias", "conv/conv/kernel", "old/old_W_1"]
     np.testing.assert_array_equal(found["old/old_W_1"], [2, 2, 2])
 
 
 def test_long_lists_of_layers_go_on_in_numbered_attributes(tmp_path):
-    path = write_keras(tmp_path / "a.h5", KERAS)
+    path = weight_writers.write_keras(tmp_path / "a.h5", KERAS)
     with h5py.File(path, "a") as file:
         first, *rest = file.attrs["layer_names"]
         del file.attrs["layer_names"]
@@ -227,15 +203,19 @@ def test_safetensors_with_impossible_places_are_refused(tmp_path, entry):
 
 
 def test_a_header_longer_than_its_file_is_refused(tmp_path):
-    path = write_safetensors(tmp_path / "a.safetensors", {"a": np.ones(1, np.float32)})
+    path = weight_writers.write_safetensors(
+        tmp_path / "a.safetensors", {"a": np.ones(1, np.float32)}
+    )
     path.write_bytes(struct.pack("<Q", 1 << 60) + path.read_bytes()[8:])
     with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
         weight_files.read(path)
 
 
 def test_keras_files_may_not_lead_to_other_files(tmp_path):
-    secret = write_keras(tmp_path / "secret.h5", KERAS)
-    path = write_keras(tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}})
+    secret = weight_writers.write_keras(tmp_path / "secret.h5", KERAS)
+    path = weight_writers.write_keras(
+        tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}}
+    )
     with h5py.File(path, "a") as file:
         del file["conv/conv/kernel:0"]
         file["conv/conv/kernel:0"] = h5py.ExternalLink(secret, "conv/conv/kernel:0")
@@ -251,7 +231,9 @@ def test_keras_files_may_not_lead_to_other_files(tmp_path):
 
 
 def test_keras_weights_that_would_fill_the_memory_are_refused(tmp_path):
-    path = write_keras(tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}})
+    path = weight_writers.write_keras(
+        tmp_path / "a.h5", {"conv": {"conv/kernel:0": np.ones(2)}}
+    )
     with h5py.File(path, "a") as file:
         del file["conv/conv/kernel:0"]
         file["conv/conv"].create_dataset(

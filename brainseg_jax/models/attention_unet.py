@@ -62,7 +62,15 @@ class Model(nn.Module):
         return layers.output(image, self.outputs)
 
 
-PUBLISHED = {"system 004": layers.Published(1_999_757, (128, 128, 1), 1)}
+PUBLISHED = {
+    "system 004": layers.Published(1_999_757, (128, 128, 1), 1),
+    "on VGG16 (ours)": layers.Published(
+        16_464_445, (128, 128, 3), 1, {"encoder": "vgg16"}
+    ),
+    "on EfficientNetB0 (ours)": layers.Published(
+        6_934_880, (128, 128, 3), 1, {"encoder": "efficientnet_b0"}
+    ),
+}
 
 
 class GatedDecoder(nn.Module):

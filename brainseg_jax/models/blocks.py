@@ -79,22 +79,26 @@ class Up(nn.Module):
     """Doubles an image: "transposed" (2x2), "transposed_3" (3x3), "linear" or "nearest".
 
     After an interpolation comes a 3x3 convolution to `features`, normalised and activated;
-    a transposed convolution stands alone.
+    a transposed convolution stands alone, unless `activated`.
     """
 
     features: int
     style: Style
     how: str = "transposed"
+    activated: bool = False
 
     @nn.compact
     def __call__(self, image: Float[Array, "n *space c"]) -> Array:
         if self.how in ("transposed", "transposed_3"):
             size = 3 if self.how == "transposed_3" else 2
-            return layers.ConvTranspose(
+            image = layers.ConvTranspose(
                 self.features, size, dtype=self.style.dtype, name="transposed"
             )(image)
-        image = upsample(image, self.how)
-        image = self.style.conv(self.features, name="conv")(image)
+            if not self.activated:
+                return image
+        else:
+            image = upsample(image, self.how)
+            image = self.style.conv(self.features, name="conv")(image)
         image = self.style.normalise(image, "norm")
         return self.style.activate(image, "activation")
 

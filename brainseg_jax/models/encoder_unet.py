@@ -1,5 +1,7 @@
 """U-Net on the features of a classifier, with or without attention gates (system 000)."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -67,10 +69,23 @@ class Model(nn.Module):
         return layers.output(image, self.outputs)
 
 
+def _deep(encoder: str) -> dict[str, Any]:
+    return {"encoder": encoder, "stages": 5, "widths": (16, 32, 64, 128, 256)}
+
+
 PUBLISHED = {
     "system 000, ResNet50-UNet": layers.Published(20_676_545, (256, 256, 3), 1),
     "system 000, ResNet50-UANet": layers.Published(
         21_840_449, (256, 256, 3), 1, {"gates": True}
+    ),
+    "on VGG16 (ours)": layers.Published(
+        25_862_337, (256, 256, 3), 1, {"encoder": "vgg16", "stages": 5}
+    ),
+    "on EfficientNetB0 (ours)": layers.Published(
+        9_046_964, (256, 256, 3), 1, _deep("efficientnet_b0")
+    ),
+    "on EfficientNet-Lite0 (ours)": layers.Published(
+        8_410_417, (256, 256, 3), 1, _deep("efficientnet_lite0")
     ),
 }
 

@@ -75,5 +75,11 @@ class Model(nn.Module):
 
 
 PUBLISHED = {
-    "system 004, with its skips": layers.Published(2_555_041, (128, 128, 1), 1)
+    "system 004, with its skips": layers.Published(2_555_041, (128, 128, 1), 1),
+    "on VGG16 (ours)": layers.Published(
+        17_447_633, (128, 128, 3), 1, {"encoder": "vgg16"}
+    ),
+    "on EfficientNetB0 (ours)": layers.Published(
+        7_962_356, (128, 128, 3), 1, {"encoder": "efficientnet_b0"}
+    ),
 }

