@@ -129,7 +129,7 @@ def _config():
 
 
 def _experiments() -> dict:
-    """Every variant of every config, with the channels and classes of its data set."""
+    """Every variant of every config, with what its data set has to tell."""
     find_builder = importlib.import_module("datasets.prepare").find_builder
     experiments = {}
     for path in sorted(_HERE.glob("configs/[a-z]*_*.py")):
@@ -138,7 +138,8 @@ def _experiments() -> dict:
             config = module.get_config(variant)
             builder = find_builder(config.data.name)[0].Builder
             name = f"{path.stem}:{variant}" if variant else path.stem
-            experiments[name] = (config, len(builder.CHANNELS), builder.CLASSES)
+            about = (len(builder.CHANNELS), builder.CLASSES, builder.LABELS)
+            experiments[name] = (config, *about)
     return experiments
 
 

@@ -2,11 +2,9 @@
 
 import math
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from brainseg_jax import metrics, scores, steps
-from brainseg_jax.metrics import Counts
+from brainseg_jax import metrics, registry, reports, steps, tasks
 
 DTYPES = ("float32", "bfloat16")
 
@@ -14,12 +12,18 @@ DTYPES = ("float32", "bfloat16")
 def check(config: ConfigDict) -> None:
     """Raises ValueError with the key, its value and what it can be."""
     evaluation, data = config.evaluation, config.data
+    if config.task.name not in tasks.NAMES:
+        raise ValueError(
+            f"config.task.name is {config.task.name!r}; it can be "
+            f"{', '.join(tasks.NAMES)}."
+        )
+    scores = registry.find(reports, config.task.name).score_names()
     one_of = {
         "data.cache": (data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(metrics.EMPTY)),
-        "evaluation.metric": (evaluation.metric, score_names()),
+        "evaluation.metric": (evaluation.metric, ("loss", *scores)),
     }
     for key, (value, known) in one_of.items():
         if value not in known:
@@ -59,9 +63,3 @@ def check(config: ConfigDict) -> None:
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
     steps.mirror_axes(evaluation.mirror)
-
-
-def score_names() -> tuple[str, ...]:
-    """What a model can be watched by: the loss, and every score of a one-class data set."""
-    one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
-    return ("loss", *scores.summarise(one, ["patient"], classes=["class"], resamples=1))

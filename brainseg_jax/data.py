@@ -10,13 +10,14 @@ import grain
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from jaxtyping import Bool, Float32, Int, UInt8
+from jaxtyping import Bool, Float32, Int, Int32, UInt8
 
 from brainseg_jax import normalise
 from brainseg_jax.order import Order
 
 Batch = dict[str, np.ndarray]
 SKIP = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
+TUMOUR_OR_NONE = ("no tumour", "tumour")  # what `has_tumour` says
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Info:
     name: str
     version: str
     classes: dict[str, int]  # class -> value in the mask
+    labels: tuple[str, ...]  # classes of whole examples
     channels: tuple[str, ...]
     folds: dict[str, int]  # patient -> fold
     synthetic: bool
@@ -48,6 +50,7 @@ class Source:
     patients: list[str]
     slices: list[int]
     tumour: Bool[np.ndarray, " n"]
+    labels: Int32[np.ndarray, " n"]  # places in info.labels
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[
         [int], tuple[np.ndarray, np.ndarray]
@@ -56,25 +59,32 @@ class Source:
         [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]
     ]  # to the model
     arrays: Batch  # all images and masks; empty if nothing is kept decoded
+    with_masks: bool  # whether batches carry masks
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def take(self, indices: Int[np.ndarray, " b"]) -> Batch:
-        """Images, masks and scalings of some examples, on the host."""
+        """Images, masks, labels and scalings of some examples, on the host."""
         if self.arrays:
             pixels = {name: array[indices] for name, array in self.arrays.items()}
         else:
             image, mask = zip(
                 *(self.fit(*self.read_stored(int(i))) for i in indices), strict=True
             )
-            pixels = {"image": np.stack(image), "mask": np.stack(mask)}
-        return {**pixels, "scaling": self.scaling[indices]}
+            pixels = {"image": np.stack(image)}
+            if self.with_masks:
+                pixels["mask"] = np.stack(mask)
+        return {
+            **pixels,
+            "label": self.labels[indices],
+            "scaling": self.scaling[indices],
+        }
 
     @property
     def resident(self) -> Batch:
         """What `take` takes from, for keeping on a device."""
-        return {**self.arrays, "scaling": self.scaling}
+        return {**self.arrays, "label": self.labels, "scaling": self.scaling}
 
     @property
     def resident_bytes(self) -> int:
@@ -122,6 +132,7 @@ def read_info(name: str, data_dir: str | pathlib.Path) -> Info:
         name=name,
         version=str(builder.version),
         classes=dict(metadata["classes"]),
+        labels=_labels(builder),
         channels=tuple(metadata["channels"]),
         folds=dict(metadata["folds"]),
         synthetic=bool(metadata["synthetic"]),
@@ -138,12 +149,14 @@ def load(
     normalisation: dict[str, Any],
     keep: bool = True,
     stored_masks: bool = False,
+    with_masks: bool = True,
     only_tumour: bool = False,
 ) -> Source:
     """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
 
-    Images are resized to `size`, masks too unless `stored_masks`. With `keep` both lie
-    decoded in memory; else each is read when it is taken. Volume statistics come from all
+    Images are resized to `size`, masks too unless `stored_masks`; batches have no masks
+    without `with_masks`. With `keep` both lie decoded in memory; else each is read when it
+    is taken. Volume statistics come from all
     slices of a patient, also those outside of the split.
     """
     info = read_info(name, data_dir)
@@ -182,6 +195,7 @@ def load(
         return normalise.histogram(image), kept_pixels
 
     histograms, filled = [], 0
+    parts = ("image", "mask") if with_masks else ("image",)
     arrays: Batch = {}
     for counts, example in _threaded(needed, pixels):
         histograms.append(counts)
@@ -190,9 +204,10 @@ def load(
         if not arrays:
             arrays = {
                 part: np.empty((len(rows), *array.shape), np.uint8)
-                for part, array in zip(("image", "mask"), example, strict=True)
+                for part, array in zip(parts, example, strict=False)
             }
-        arrays["image"][filled], arrays["mask"][filled] = example
+        for part, array in zip(parts, example, strict=False):
+            arrays[part][filled] = array
         filled += 1
     scaling = normalise.scaling(
         np.stack(histograms), [table[i]["patient"] for i in needed], **normalisation
@@ -206,10 +221,12 @@ def load(
         patients=[row["patient"] for row in rows],
         slices=[row["slice"] for row in rows],
         tumour=np.array([row["tumour"] for row in rows]),
+        labels=np.array([row["label"] for row in rows], np.int32),
         scaling=scaling[[kept[i] for i in needed]],
         read_stored=lambda i: decode(rows[i]["record"]),
         fit=fit,
         arrays=arrays,
+        with_masks=with_masks,
     )
 
 
@@ -253,7 +270,14 @@ def _describe(example: dict[str, Any], record: int) -> dict[str, Any]:
         "patient": example["patient"].decode(),
         "slice": int(example["slice"]),
         "tumour": bool(example["has_tumour"]),
+        "label": int(example["label" if "label" in example else "has_tumour"]),
     }
+
+
+def _labels(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """Names of the feature "label" where a data set has it; else tumour or none."""
+    features: Any = builder.info.features
+    return tuple(features["label"].names) if "label" in features else TUMOUR_OR_NONE
 
 
 def _decode(png: bytes) -> UInt8[np.ndarray, "h w c"]:

@@ -4,9 +4,6 @@ import json
 import pathlib
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import logging
 from rich.console import Console
 from rich.progress import track
@@ -18,9 +15,9 @@ from brainseg_jax import (
     figures,
     files,
     parallel,
-    scores,
+    registry,
+    reports,
     scoring,
-    steps,
 )
 from brainseg_jax.interrupt import Interrupted, StopRequest
 
@@ -48,9 +45,10 @@ def evaluate(
         normalisation=options["normalisation"],
         keep=False,
         stored_masks=True,
+        with_masks=restored.task.uses_masks,
         only_tumour=options["only_tumour"],
     )
-    _check_kind(source.info, record["data"])
+    _check_kind(source.info, record["data"], restored.task.named_by)
     shared = sorted(set(source.patients) & set(record["trained_patients"]))
     if shared and not allow_contaminated:
         raise ValueError(
@@ -95,9 +93,11 @@ def is_reported(workdir: str | pathlib.Path, record: Row) -> bool:
     )
 
 
-def _check_kind(info: data.Info, trained: Row) -> None:
+def _check_kind(info: data.Info, trained: Row, named_by: str) -> None:
     """A model can only be scored on channels and classes that it was trained with."""
-    for what, own in (("channels", list(info.channels)), ("classes", info.classes)):
+    for what in ("channels", named_by):
+        own = getattr(info, what)
+        own = list(own) if isinstance(own, tuple) else own
         if own != trained[what]:
             raise ValueError(
                 f"{info.name} has the {what} {own}, the model was trained with "
@@ -137,137 +137,49 @@ def report(
             stop.status if stop else 1,
         )
 
-    describe = (source, restored.task.classes, options["empty"])
-    summary = scoring.summarise(scored, *describe)
-    patients = scoring.patient_table(scored, *describe)
-    slices = scoring.slice_table(scored, *describe)
-    for name, rows in (("metrics.csv", slices), ("patients.csv", patients)):
+    own = registry.find(reports, restored.task.name)
+    summary = own.summarise(scored, source, restored.task, options["empty"])
+    tables = own.tables(scored, source, restored.task, options["empty"])
+    for name, rows in tables.items():
         files.write_csv(folder / name, [{**row, "note": note} for row in rows])
-    draw(restored, source, scored, patients, folder, note=note, title=title)
+    draw(restored, folder, note=note, title=title)
+    own.draw(restored, source, scored, tables, folder, note=note, title=title)
+    logging.info("pictures: %s", folder)
     about = {
         "note": note,
         "data": f"{source.info.name} {source.info.version}",
         "patients": len(set(source.patients)),
         "slices": len(source),
         "checkpoint_step": restored.step,
-        "threshold": options["threshold"],
-        "empty_masks": options["empty"],
-        "mirrored": options["mirror"],
-        "tversky": scoring.TVERSKY,
+        **own.policies(options),
     }
     # Last: with it the report is complete.
     files.write_json(folder / "summary.json", {**about, **summary})
-    print_summary(summary, about, title)
+    print_summary(*own.headline(summary, about), title=title, note=note)
     Console().print(f"Tables and pictures: {folder}")
     return summary
 
 
 def draw(
-    restored: experiment.Restored,
-    source: data.Source,
-    scored: scoring.Scored,
-    patient_rows: list[Row],
-    folder: pathlib.Path,
-    *,
-    note: str,
-    title: str,
+    restored: experiment.Restored, folder: pathlib.Path, *, note: str, title: str
 ) -> None:
-    """Curves, bars, and the best, median and worst patients in five panels."""
-    first = [row for row in patient_rows if row["class"] == restored.task.classes[0]]
-    dice = np.array([row["dice"] for row in first])
-    if np.isnan(dice).all():
-        logging.warning("No patient has a score under this policy: nothing to draw.")
-        return
-    figures.patient_bars(
-        [row["patient"] for row in first],
-        dice,
-        folder / "patients.png",
-        interval=scores.bootstrap_interval(dice),
-        title=f"{title}: Dice per patient",
-        note=note,
-    )
-    history = restored.record["history"]
+    """What every task has: the curves of its training."""
+    curves = registry.find(reports, restored.task.name).CURVES
     figures.training_curves(
-        history,
+        restored.record["history"],
         folder / "training.png",
+        scores={f"validation_{name}": label for name, label in curves.items()},
         best_epoch=restored.record["best_epoch"],
         title=title,
         note=note,
     )
-    figures.five_panels(
-        _panels(restored, source, scored, first), folder / "panels.png", title=title,
-        note=note,
-    )  # fmt: skip
-    logging.info("pictures: %s", folder)
 
 
-def _panels(
-    restored: experiment.Restored,
-    source: data.Source,
-    scored: scoring.Scored,
-    patient_rows: list[Row],
-) -> list[figures.Slice]:
-    """Of each of the three patients the slice with the most tumour, found or there."""
-    known = [row for row in patient_rows if not np.isnan(row["dice"])]
-    ranked = sorted(known, key=lambda row: row["dice"])
-    picks = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
-    extent = scored.counts.true_positives + scored.counts.false_negatives
-    extent = np.where(extent > 0, extent, scored.counts.false_positives * 1e-6)[:, 0]
-    panels = []
-    for label, row in picks.items():
-        members = np.flatnonzero(np.array(source.patients) == row["patient"])
-        chosen = int(members[np.argmax(extent[members])])
-        image, mask = source.read_stored(chosen)
-        found = predict_one(restored, source, chosen)
-        value = next(iter(source.info.classes.values()))
-        panels.append(
-            figures.Slice(
-                label=f"{label} · {row['patient']} slice {source.slices[chosen]} · "
-                f"Dice of the patient {row['dice']:.2f}",
-                image=image,
-                truth=mask[..., 0] == value,
-                prediction=found[..., 0] == value,
-            )
-        )
-    return panels
-
-
-def predict_one(
-    restored: experiment.Restored, source: data.Source, index: int
-) -> np.ndarray:
-    """The predicted labels [h, w, 1] of one slice of a split."""
-    batch = jax.tree.map(jnp.asarray, source.take(np.array([index])))
-    mirror = restored.record["config"]["evaluation"]["mirror"]
-    probs = steps.predict_step(
-        restored.variables,
-        {},
-        batch,
-        model=restored.model,
-        task=restored.task,
-        mirror=mirror,
-    )["probs"]
-    return np.asarray(restored.task.predict(probs))[0]
-
-
-def print_summary(summary: dict[str, float], about: Row, title: str) -> None:
+def print_summary(rows: dict[str, str], caption: str, *, title: str, note: str) -> None:
     """The scores a reader asks for first, under whatever has to be said of the data."""
-    table = Table(title="\n".join(filter(None, (title, about["note"]))))
+    table = Table(title="\n".join(filter(None, (title, note))), caption=caption)
     for column in ("score", "value"):
         table.add_column(column, justify="right" if column == "value" else "left")
-    low, high = summary["patient_dice_low"], summary["patient_dice_high"]
-    headline = f"{summary['patient_dice']:.3f} ({low:.3f} to {high:.3f})"
-    table.add_row(
-        f"mean Dice over {about['patients']} patients, 95 % interval", headline
-    )
-    for name, key in (
-        ("median Dice over patients", "patient_dice_median"),
-        ("mean IoU over patients", "patient_iou"),
-        ("mean precision over patients", "patient_precision"),
-        ("mean recall over patients", "patient_recall"),
-        (f"mean Dice over {about['slices']} slices", "slice_dice"),
-        ("mean Dice over slices with tumour", "slice_dice_tumour"),
-        ("slices told right: tumour or none", "slice_detection_accuracy"),
-    ):
-        table.add_row(name, f"{summary[key]:.3f}")
-    table.caption = f"two empty masks score: {about['empty_masks']}"
+    for name, value in rows.items():
+        table.add_row(name, value)
     Console().print(table)

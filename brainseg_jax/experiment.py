@@ -2,7 +2,7 @@
 
 import copy
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -184,10 +184,23 @@ def _resized(batch: dict[str, Array], logits: Array) -> dict[str, Array]:
     return {**batch, "mask": jax.image.resize(batch["mask"], shape, "nearest")}
 
 
-def make_task(kind: str, classes: Mapping[str, int], threshold: float) -> tasks.Task:
-    if kind != "segmentation":
-        raise ValueError(f"No task {kind!r}; there is: segmentation.")
-    return tasks.segmentation(classes, threshold=threshold)
+def make_task(
+    *,
+    name: str,
+    exclusive: bool,
+    classes: Mapping[str, int],
+    labels: Sequence[str],
+    threshold: float,
+) -> tasks.Task:
+    """The task `name` on a data set with these classes in its masks and these labels."""
+    options: Any = {"exclusive": exclusive, "threshold": threshold}
+    if name == "segmentation":
+        return tasks.segmentation(classes, **options)
+    if name == "classification":
+        return tasks.classification(labels, **options)
+    raise ValueError(
+        f"config.task.name is {name!r}; it can be {', '.join(tasks.NAMES)}."
+    )
 
 
 def restore(workdir: str | pathlib.Path) -> Restored:
@@ -201,8 +214,16 @@ def restore(workdir: str | pathlib.Path) -> Restored:
         # The best checkpoint's own history ends where it was best.
         record["history"] = saved.record(saved.latest)["history"]
         config, data = record["config"], record["data"]
+        if "task" not in config:
+            raise ValueError(
+                f"{workdir} was written by an older version of brainseg_jax, which knew "
+                "no config.task; train anew, or use the commit in its config.json."
+            )
         task = make_task(
-            "segmentation", data["classes"], config["evaluation"]["threshold"]
+            **config["task"],
+            classes=data["classes"],
+            labels=data["labels"],
+            threshold=config["evaluation"]["threshold"],
         )
         model = make_model(
             config["model"]["name"],

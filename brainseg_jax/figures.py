@@ -37,7 +37,7 @@ HEADINGS = (
 # Of Okabe and Ito's palette: colour-blind readers and grey prints tell them apart.
 _BLUE, _ORANGE, _SKY = "#0072B2", "#D55E00", "#56B4E9"
 _INK, _QUIET = "#222222", "#777777"
-_WIDTH = 9.0  # inches; a README shows 900 pixels of it, so 9 points are 12 pixels
+WIDTH = 9.0  # inches; a README shows 900 pixels of it, so 9 points are 12 pixels
 _MARGIN, _GAP = 0.08, 0.06  # inches, around and between panels
 _THEME: dict[Any, Any] = {
     "font.size": 9,
@@ -75,6 +75,7 @@ def training_curves(
     history: Sequence[Mapping[str, float]],
     path: str | Path,
     *,
+    scores: Mapping[str, str],
     best_epoch: int | None = None,
     title: str = "Training",
     note: str = "",
@@ -83,8 +84,9 @@ def training_curves(
 
     Args:
         history: a row per epoch: epoch, train_loss, learning_rate and, where the epoch
-            was evaluated, validation_loss, validation_dice and validation_iou.
-        best_epoch: the epoch whose weights were kept; None: the one of highest Dice.
+            was evaluated, validation_loss and what `scores` names.
+        scores: columns of the history and how to call them, two at the most.
+        best_epoch: the epoch whose weights were kept; None: that of the highest score.
     """
     if not history:
         raise ValueError(f"{path}: no epoch has been trained yet, nothing to draw.")
@@ -96,20 +98,21 @@ def training_curves(
                 f" it has {', '.join(row)}."
             )
     if best_epoch is None:
-        best_epoch = _best_epoch(history)
-    with _figure(path, title, note, body=2.75) as figure:
-        losses, scores, rates = figure.subplots(1, 3)
+        best_epoch = _best_epoch(history, next(iter(scores)))
+    with page(path, title, note, body=2.75) as figure:
+        losses, curves, rates = figure.subplots(1, 3)
         _draw_curve(losses, history, "train_loss", "training", _BLUE, "-")
         _draw_curve(losses, history, "validation_loss", "validation", _ORANGE, "--")
-        _draw_curve(scores, history, "validation_dice", "Dice", _BLUE, "-")
-        _draw_curve(scores, history, "validation_iou", "IoU", _ORANGE, "--")
+        styles = ((_BLUE, "-"), (_ORANGE, "--"))
+        for (column, label), style in zip(scores.items(), styles, strict=False):
+            _draw_curve(curves, history, column, label, *style)
         _draw_curve(rates, history, "learning_rate", "rate", _BLUE, "-")
         losses.set_title("Loss")
         _from_zero(losses)
-        scores.set(title="Validation score", ylim=(0, 1))
+        curves.set(title="Validation score", ylim=(0, 1))
         rates.set(title="Learning rate")
         _log_axis(rates)
-        for axes in (losses, scores, rates):
+        for axes in (losses, curves, rates):
             _epoch_axis(axes, [row["epoch"] for row in history], best_epoch)
             if axes is not rates and axes.get_lines():
                 axes.legend(loc="best")
@@ -126,27 +129,27 @@ def five_panels(
     """MRI, both masks, and each mask over the MRI: truth red, prediction green."""
     if not rows:
         raise ValueError(f"{path}: there is no slice to draw.")
-    side = (_WIDTH - 2 * _MARGIN - 4 * _GAP) / 5
+    side = (WIDTH - 2 * _MARGIN - 4 * _GAP) / 5
     labels = [textwrap.fill(row.label, 100) for row in rows]
     label_heights = [0.12 + 0.16 * (1 + label.count("\n")) for label in labels]
     body = 0.36 + sum(label_heights) + side * len(rows) + _MARGIN
-    with _figure(path, title, note, body) as figure:
+    with page(path, title, note, body) as figure:
         # Placed by hand: an automatic layout spreads images of a fixed shape unevenly.
         figure.set_layout_engine("none")
         height = figure.get_figheight()
         y = body - 0.36
         for number, heading in enumerate(HEADINGS):
-            centre = (_MARGIN + side / 2 + number * (side + _GAP)) / _WIDTH
+            centre = (_MARGIN + side / 2 + number * (side + _GAP)) / WIDTH
             figure.text(centre, y / height, heading, ha="center", va="bottom")
         for row, label, label_height in zip(rows, labels, label_heights, strict=True):
             y -= label_height
             figure.text(
-                _MARGIN / _WIDTH, (y + 0.05) / height, label, va="bottom", weight="bold"
+                _MARGIN / WIDTH, (y + 0.05) / height, label, va="bottom", weight="bold"
             )
             y -= side
             for number, picture in enumerate(_five_pictures(row)):
                 x = _MARGIN + number * (side + _GAP)
-                box = (x / _WIDTH, y / height, side / _WIDTH, side / height)
+                box = (x / WIDTH, y / height, side / WIDTH, side / height)
                 axes = figure.add_axes(box, facecolor="black", xticks=[], yticks=[])
                 axes.imshow(picture, interpolation="nearest")
                 axes.spines[:].set_visible(False)
@@ -159,13 +162,15 @@ def patient_bars(
     path: str | Path,
     *,
     interval: tuple[float, float] | None = None,
+    score: str = "Dice",
     title: str = "Dice per patient",
     note: str = "",
 ) -> Path:
     """A bar per patient, best first, with the mean, its 95 % interval and the median.
 
     Args:
-        dice: NaN where a patient has no score: listed last, and left out of the mean.
+        dice: or another score, called `score`; NaN where a patient has none: listed last,
+            and left out of the mean.
         interval: of the mean; None: the bootstrap over patients (10,000 draws).
     """
     scores = np.asarray(dice, float)
@@ -181,22 +186,30 @@ def patient_bars(
     blocks = np.array_split(order, -(-len(order) // 40))
     rows = max(3, *map(len, blocks))  # room for the names of the axes
     body = 0.85 + max(0.165 * rows, 0.24 * min(rows, 12))
-    with _figure(path, title, note, body) as figure:
+    with page(path, title, note, body) as figure:
         grid = figure.subplots(1, len(blocks), squeeze=False, sharex=True)[0]
         for axes, block in zip(grid, blocks, strict=True):
             _draw_bars(axes, [patients[i] for i in block], scores[block], rows)
+            axes.set_xlabel(score)
             lines = _draw_statistics(axes, scores, interval)
         figure.legend(handles=lines, loc="outside lower center", ncols=3)
     return Path(path)
 
 
+def brightened(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+    """An image to show; a faint scan made brighter."""
+    mri = images.display(image)
+    gain = 255 / max(np.percentile(mri, 99.8), 64)
+    return np.minimum(mri * max(gain, 1), 255).astype(np.uint8)
+
+
 @contextmanager
-def _figure(path: str | Path, title: str, note: str, body: float) -> Iterator[Figure]:
+def page(path: str | Path, title: str, note: str, body: float) -> Iterator[Figure]:
     """A figure with `body` inches below its title, written unless the block fails."""
     heading = "\n".join(textwrap.fill(line, 80) for line in (title, note) if line)
     height = body + 0.16 + 0.19 * (1 + heading.count("\n"))
     with matplotlib.rc_context(_THEME):
-        figure = Figure(figsize=(_WIDTH, height))
+        figure = Figure(figsize=(WIDTH, height))
         FigureCanvasAgg(figure)
         figure.set_layout_engine(
             "constrained", rect=(0, 0, 1, body / height), w_pad=0.08, h_pad=0.05
@@ -226,11 +239,11 @@ def _draw_curve(
     axes.plot(*zip(*points, strict=True), dashes, marker=marker, c=colour, label=label)
 
 
-def _best_epoch(history: Sequence[Mapping[str, float]]) -> int | None:
-    scored = [row for row in history if np.isfinite(row.get("validation_dice", np.nan))]
+def _best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int | None:
+    scored = [row for row in history if np.isfinite(row.get(column, np.nan))]
     if not scored:
         return None
-    return int(max(scored, key=lambda row: row["validation_dice"])["epoch"])
+    return int(max(scored, key=lambda row: row[column])["epoch"])
 
 
 def _epoch_axis(axes: Axes, epochs: Sequence[float], best: int | None) -> None:
@@ -277,10 +290,8 @@ def _power(value: float, _: int) -> str:
 
 
 def _five_pictures(row: Slice) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """A faint scan is brightened, and grey under a mask, so that colour means mask."""
-    mri = images.display(row.image)
-    gain = 255 / max(np.percentile(mri, 99.8), 64)
-    mri = np.minimum(mri * max(gain, 1), 255).astype(np.uint8)
+    """The scan is grey under a mask, so that colour means mask."""
+    mri = brightened(row.image)
     grey = cv2.cvtColor(cv2.cvtColor(mri, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return [
         mri,
@@ -313,7 +324,6 @@ def _draw_bars(
     axes.tick_params(axis="y", length=0, labelsize=7.5)
     axes.set(xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75, 1), ylim=(rows - 0.4, -0.6))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("Dice")
 
 
 def _shortened(name: str) -> str:

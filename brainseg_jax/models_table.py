@@ -1,6 +1,6 @@
 """Every model and every experiment with its parameters, operations and input size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,8 +27,11 @@ class Size(NamedTuple):
     gflop: float  # multiplications and additions of one forward pass, in 10 ** 9
 
 
-def show(experiments: Mapping[str, tuple[ConfigDict, int, Mapping[str, int]]]) -> None:
-    """Prints both tables; an experiment comes with its data's channels and classes."""
+Experiment = tuple[ConfigDict, int, Mapping[str, int], Sequence[str]]
+
+
+def show(experiments: Mapping[str, Experiment]) -> None:
+    """Prints both tables; an experiment comes with its data's channels, classes, labels."""
     published = [
         (name, form)
         for name in registry.names(models)
@@ -56,9 +59,18 @@ def published_size(name: str, form: str) -> Size:
 
 
 def experiment_size(
-    name: str, config: ConfigDict, channels: int, classes: Mapping[str, int]
+    name: str,
+    config: ConfigDict,
+    channels: int,
+    classes: Mapping[str, int],
+    labels: Sequence[str],
 ) -> Size:
-    task = experiment.make_task("segmentation", classes, config.evaluation.threshold)
+    task = experiment.make_task(
+        **config.task.to_dict(),
+        classes=classes,
+        labels=labels,
+        threshold=config.evaluation.threshold,
+    )
     model = experiment.make_model(
         config.model.name,
         config.model.options.to_dict(),

@@ -1,4 +1,4 @@
-"""Writes masks and overlays for image files, with the best checkpoint of a run."""
+"""Masks and overlays, or classes, of image files, by the best checkpoint of a run."""
 
 import functools
 import pathlib
@@ -12,6 +12,8 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from brainseg_jax import data, experiment, files, images, normalise, steps
+from brainseg_jax.reports import classification
+from brainseg_jax.tasks import Task
 
 COLOUR = (0, 255, 0)
 
@@ -19,8 +21,9 @@ COLOUR = (0, 255, 0)
 def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str, Any]]:
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
-    Each mask has its image's own size and the publisher's label values. Intensities are
-    normalised over a whole volume (patient or folder) where the model was trained so.
+    Each mask has its image's own size and the publisher's label values; of a classifier
+    there are the rows alone. Intensities are normalised over a whole volume (patient or
+    folder) where the model was trained so.
     """
     if not inputs or not outputs:
         raise ValueError(
@@ -57,7 +60,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
     if note := restored.record["note"]:
         logging.warning("The model was trained on: %s.", note)
-    logging.info("%d masks and overlays in %s. Not for diagnosis.", len(rows), outputs)
+    logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
     return rows
 
 
@@ -81,22 +84,18 @@ def _predict_volume(
     if lone:
         logging.warning(
             "%s: a lone slice, normalised by its own intensities; give all slices of "
-            "the patient for better masks.",
+            "the patient for better predictions.",
             paths[0],
         )
     rows = []
     for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
-        mask = _predict_slice(restored, step, picture, numbers[None])
-        images.write_mask(outputs / f"{names[path]}_mask.png", mask)
-        painted = images.overlay(images.display(picture), mask > 0, COLOUR, opacity=0.4)
-        images.write_png(outputs / f"{names[path]}_overlay.png", painted)
+        probs = _probabilities(restored, step, picture, numbers[None])
+        write = WRITERS[restored.task.name]
         rows.append(
             {
                 "file": str(path),
                 "volume": volume,
-                "mask": f"{names[path]}_mask.png",
-                "pixels": int((mask > 0).sum()),
-                "share": round(float((mask > 0).mean()), 6),
+                **write(restored.task, probs, picture, outputs / names[path]),
                 "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
                 "note": restored.record["note"],
             }
@@ -104,12 +103,44 @@ def _predict_volume(
     return rows
 
 
-def _predict_slice(
+def _write_mask(
+    task: Task,
+    probs: jax.Array,
+    picture: UInt8[np.ndarray, "h w c"],
+    stem: pathlib.Path,
+) -> dict[str, Any]:
+    mask = np.asarray(task.predict(probs))[0, ..., 0]
+    images.write_mask(stem.with_name(f"{stem.name}_mask.png"), mask)
+    painted = images.overlay(images.display(picture), mask > 0, COLOUR, opacity=0.4)
+    images.write_png(stem.with_name(f"{stem.name}_overlay.png"), painted)
+    return {
+        "mask": f"{stem.name}_mask.png",
+        "pixels": int((mask > 0).sum()),
+        "share": round(float((mask > 0).mean()), 6),
+    }
+
+
+def _write_class(
+    task: Task,
+    probs: jax.Array,
+    picture: UInt8[np.ndarray, "h w c"],
+    stem: pathlib.Path,
+) -> dict[str, Any]:
+    """Nothing but the row."""
+    found = int(task.predict(probs)[0])
+    columns = classification.probability_columns(task, np.asarray(probs)[0])
+    return {"class": task.classes[found], **columns}
+
+
+WRITERS = {"segmentation": _write_mask, "classification": _write_class}
+
+
+def _probabilities(
     restored: experiment.Restored,
     step: Any,
     picture: UInt8[np.ndarray, "h w c"],
     scaling: np.ndarray,
-) -> UInt8[np.ndarray, "h w"]:
+) -> jax.Array:
     size = tuple(restored.record["config"]["data"]["size"])
     batch = {
         "image": data.resize_image(picture, size)[None],
@@ -117,8 +148,7 @@ def _predict_slice(
         # Only its size is looked at: probabilities come back at the picture's own.
         "mask": np.zeros((1, *picture.shape[:2], 1), np.uint8),
     }
-    probs = step(restored.variables, {}, batch)["probs"]
-    return np.asarray(restored.task.predict(probs))[0, ..., 0]
+    return step(restored.variables, {}, batch)["probs"]
 
 
 def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:

@@ -43,12 +43,12 @@ class Clock:
 
 
 class TrainingBar:
-    """Steps done, loss, best Dice, examples per second and time left; a context manager.
+    """Steps done, loss, the watched score, examples per second, time left.
 
-    Silent where the output is no terminal: logs get a line per epoch instead.
+    A context manager; silent where the output is no terminal: logs get a line per epoch.
     """
 
-    def __init__(self, total_steps: int, batch_size: int, note: str):
+    def __init__(self, total_steps: int, batch_size: int, note: str, watched: str):
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -64,6 +64,7 @@ class TrainingBar:
             description.replace("[", r"\["), total=total_steps, figures=""
         )
         self._batch_size = batch_size
+        self._watched = watched
         self._shown: tuple[int, float] | None = None
 
     def __enter__(self) -> "TrainingBar":
@@ -78,10 +79,9 @@ class TrainingBar:
         sums = record["sums"]
         if sums.get("steps"):
             figures.append(f"loss {sums['loss'] / sums['steps']:.4f}")
-        if record["history"]:
-            scored = [r for r in record["history"] if "validation_dice" in r]
-            if scored:
-                figures.append(f"Dice {scored[-1]['validation_dice']:.3f}")
+        column = f"validation_{self._watched}"
+        if scored := [row[column] for row in record["history"] if column in row]:
+            figures.append(f"{column.replace('_', ' ')} {scored[-1]:.3f}")
         if self._shown and step > self._shown[0]:
             rate = (step - self._shown[0]) * self._batch_size / (now - self._shown[1])
             figures.append(f"{rate:.0f} examples/s")

@@ -18,6 +18,7 @@ def data_of(run: Run) -> Record:
         "name": info.name,
         "version": info.version,
         "classes": info.classes,
+        "labels": list(info.labels),
         "channels": list(info.channels),
         "folds": info.folds,
         "synthetic": info.synthetic,

@@ -19,6 +19,8 @@ from brainseg_jax import (
     freeze,
     optim,
     parallel,
+    registry,
+    reports,
     scoring,
     steps,
 )
@@ -52,6 +54,11 @@ class Run:
         return self.order.epoch_end(self.config.epochs)
 
     @property
+    def report(self) -> Any:
+        """The module of brainseg_jax/reports for this task."""
+        return registry.find(reports, self.task.name)
+
+    @property
     def note(self) -> str:
         options = self.config.data
         return self.training.info.note(options.train, options.validation, options.test)
@@ -61,6 +68,14 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Opens the data and builds everything that a config names."""
     checks.check(config)
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
+    info = data.read_info(config.data.name, config.data.data_dir)
+    evaluation = config.evaluation
+    task = experiment.make_task(
+        **config.task.to_dict(),
+        classes=info.classes,
+        labels=info.labels,
+        threshold=evaluation.threshold,
+    )
     load = functools.partial(
         data.load,
         config.data.name,
@@ -68,18 +83,17 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         size=tuple(config.data.size),
         normalisation=config.data.normalisation.to_dict(),
         keep=config.data.cache != "none",
+        with_masks=task.uses_masks,
+        only_tumour=config.data.only_tumour,
     )
-    training = load(config.data.train, only_tumour=config.data.only_tumour)
-    validation = load(
-        config.data.validation, stored_masks=True, only_tumour=config.data.only_tumour
-    )
+    training = load(config.data.train)
+    validation = load(config.data.validation, stored_masks=True)
     _check_patients(training, validation, config)
+    registry.find(reports, task.name).check(
+        training, validation, task, evaluation.metric
+    )
     order = Order(
         training.tumour, config.batch_size, config.seed, config.data.tumour_share
-    )
-    evaluation = config.evaluation
-    task = experiment.make_task(
-        "segmentation", training.info.classes, evaluation.threshold
     )
     model = experiment.make_model(
         config.model.name,

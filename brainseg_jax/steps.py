@@ -88,11 +88,11 @@ def eval_step(
     loss: Loss,
     mirror: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Loss and counts of each example, at the stored mask's own resolution."""
+    """Loss and what the task measures of each example."""
     batch = assemble(resident, batch)
     logits, probs = _logits_and_probs(variables, batch, model, task, mirror)
     per_example, _ = loss(logits, batch)
-    return {"loss": per_example, "counts": task.measure(probs, batch)}
+    return {"loss": per_example, "measured": task.measure(probs, batch)}
 
 
 def predict_step(
@@ -104,7 +104,7 @@ def predict_step(
     task: Task,
     mirror: Sequence[str] = (),
 ) -> dict[str, Array]:
-    """Probabilities of each example at the size of `batch["mask"]`."""
+    """Probabilities of each example; masks at the size of `batch["mask"]`."""
     batch = assemble(resident, batch)
     return {"probs": _logits_and_probs(variables, batch, model, task, mirror)[1]}
 
@@ -132,21 +132,15 @@ def mirror_axes(mirror: Sequence[str]) -> list[tuple[int, ...]]:
 
 
 def _logits_and_probs(variables, batch, model, task, mirror):
-    """Logits and probabilities resized to the mask's size; averaged over mirror images."""
-    image, size = batch["image"], batch["mask"].shape[1:-1]
+    """Logits and probabilities at the size that is scored; averaged over mirror images."""
+    image = batch["image"]
     logits = model.apply(variables, image)
     probs = task.probabilities(logits)
     for axes in (flips := mirror_axes(mirror)):
-        mirrored = model.apply(variables, jnp.flip(image, axes))
-        probs = probs + jnp.flip(task.probabilities(mirrored), axes)
+        mirrored = task.probabilities(model.apply(variables, jnp.flip(image, axes)))
+        probs = probs + task.unflip(mirrored, axes)
     probs = probs / (1 + len(flips))
-    return _resize(logits, size), _resize(probs, size)
-
-
-def _resize(maps: Float[Array, "n *space c"], size: tuple[int, ...]) -> Array:
-    if maps.shape[1:-1] == size:
-        return maps
-    return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "linear")
+    return task.resize(logits, batch), task.resize(probs, batch)
 
 
 def _average(state: TrainState, params: Any, decay: float) -> Any:

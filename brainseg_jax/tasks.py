@@ -1,26 +1,39 @@
 """What differs between tasks, as data and pure functions."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from brainseg_jax import metrics
+from brainseg_jax import class_scores, metrics
+
+NAMES = ("segmentation", "classification")
+
+Batch = dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """How a batch becomes a target, and logits become what is measured and written."""
+    """How a batch becomes a target, and logits become what is measured and written.
 
+    How its scores become tables and pictures: brainseg_jax/reports/<name>.py.
+    """
+
+    name: str
     classes: tuple[str, ...]  # what is scored, without background
+    named_by: str  # the field of data.Info that the classes come from
+    uses_masks: bool
     outputs: int  # channels of the logits
-    exclusive: bool  # softmax over classes and background, else a sigmoid each
-    target: Callable[[dict[str, Array]], Array]
+    exclusive: bool  # softmax over classes (of masks: and background), else sigmoids
+    target: Callable[[Batch], Array]
     probabilities: Callable[[Array], Array]
+    unflip: Callable[[Array, tuple[int, ...]], Array]  # of a mirror image's output
+    resize: Callable[[Array, Batch], Array]  # an output, to the size that is scored
     predict: Callable[[Array], Array]  # probabilities -> the publisher's labels
-    measure: Callable[[Array, dict[str, Array]], metrics.Counts]
+    measure: Callable[[Array, Batch], Any]  # arrays with a value per example
 
 
 def segmentation(
@@ -36,7 +49,7 @@ def segmentation(
     def members(mask: UInt8[Array, "n *space 1"]) -> Bool[Array, "n *space c"]:
         return jnp.expand_dims(values, tuple(range(mask.ndim - 1))) == mask
 
-    def target(batch: dict[str, Array]) -> Array:
+    def target(batch: Batch) -> Array:
         found = members(batch["mask"])
         if exclusive:
             return jnp.where(found.any(-1), found.argmax(-1) + 1, 0)
@@ -55,17 +68,78 @@ def segmentation(
         labels = jnp.where(found.any(-1), values[found.argmax(-1)], 0)
         return labels[..., None].astype(jnp.uint8)
 
-    def measure(
-        probs: Float[Array, "n *space o"], batch: dict[str, Array]
-    ) -> metrics.Counts:
+    def measure(probs: Float[Array, "n *space o"], batch: Batch) -> metrics.Counts:
         return metrics.counts(decide(probs), members(batch["mask"]))
 
     return Task(
+        name="segmentation",
         classes=tuple(classes),
+        named_by="classes",
+        uses_masks=True,
         outputs=len(classes) + exclusive,
         exclusive=exclusive,
         target=target,
         probabilities=probabilities,
+        unflip=jnp.flip,
+        resize=_to_mask,
         predict=predict,
         measure=measure,
     )
+
+
+def classification(
+    classes: Sequence[str], *, exclusive: bool = True, threshold: float = 0.5
+) -> Task:
+    """Whole images, each of one class. Labels are places in `classes`.
+
+    The classes compete in a softmax if `exclusive`; else each has a sigmoid, but of two
+    classes the last alone. Probabilities are of every class either way. Of two classes
+    the last is predicted above `threshold`, of more the most probable one.
+    """
+    count = len(classes)
+    lone = count == 2 and not exclusive
+
+    def target(batch: Batch) -> Int[Array, " n"] | Float[Array, "n o"]:
+        if exclusive:
+            return batch["label"]
+        if lone:
+            return batch["label"][:, None].astype(jnp.float32)
+        return jax.nn.one_hot(batch["label"], count)
+
+    def probabilities(logits: Float[Array, "n o"]) -> Float[Array, "n c"]:
+        if exclusive:
+            return jax.nn.softmax(logits)
+        if lone:
+            return jax.nn.sigmoid(jnp.concatenate([-logits, logits], axis=-1))
+        return jax.nn.sigmoid(logits)
+
+    def predict(probs: Float[Array, "n c"]) -> Int[Array, " n"]:
+        if count == 2:
+            return (probs[:, 1] > threshold).astype(jnp.int32)
+        return probs.argmax(-1).astype(jnp.int32)
+
+    def measure(probs: Float[Array, "n c"], batch: Batch) -> class_scores.Decided:
+        return class_scores.Decided(probs, predict(probs), batch["label"])
+
+    return Task(
+        name="classification",
+        classes=tuple(classes),
+        named_by="labels",
+        uses_masks=False,
+        outputs=1 if lone else count,
+        exclusive=exclusive,
+        target=target,
+        probabilities=probabilities,
+        unflip=lambda probs, axes: probs,
+        resize=lambda probs, batch: probs,
+        predict=predict,
+        measure=measure,
+    )
+
+
+def _to_mask(maps: Float[Array, "n *space c"], batch: Batch) -> Array:
+    """To the stored mask's own resolution."""
+    size = batch["mask"].shape[1:-1]
+    if maps.shape[1:-1] == size:
+        return maps
+    return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "linear")

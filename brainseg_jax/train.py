@@ -128,7 +128,9 @@ def _train_epochs(
     logs = SummaryWriter(
         str(run.folder / "logs"), purge_step=int(state.step) + 1, flush_secs=10
     )
-    with logs, TrainingBar(run.total_steps, run.config.batch_size, run.note) as bar:
+    watched = run.config.evaluation.metric
+    bar = TrainingBar(run.total_steps, run.config.batch_size, run.note, watched)
+    with logs, bar:
         while not _finished(record, run.config):
             clock = Clock()
             state = _take_steps(run, saved, stop, state, record, bar, clock)
@@ -237,13 +239,10 @@ def _evaluate_epoch(
         )
         if scored is None:
             return None
-        summary = scoring.summarise(
-            scored, run.validation, run.task.classes, run.config.evaluation.empty
+        summary = run.report.summarise(
+            scored, run.validation, run.task, run.config.evaluation.empty
         )
-    row |= {f"validation_{name}": value for name, value in summary.items()}
-    row["validation_dice"] = summary["patient_dice"]
-    row["validation_iou"] = summary["patient_iou"]
-    return row
+    return row | {f"validation_{name}": value for name, value in summary.items()}
 
 
 def _close_epoch(
@@ -324,12 +323,11 @@ def _log_epoch(run: Run, logs: SummaryWriter, record: Record, clock: Clock) -> N
     for name, value in row.items():
         if name not in ("epoch", "step", "note") and math.isfinite(value):
             logs.add_scalar(name.replace("_", "/", 1), value, row["step"])
-    scored = ""
+    scored, watched = "", run.config.evaluation.metric
     if "validation_loss" in row:
-        scored = (
-            f"validation loss {row['validation_loss']:.4f}  "
-            f"Dice {row['validation_dice']:.4f}  "
-        )
+        scored = f"validation loss {row['validation_loss']:.4f}  "
+    if f"validation_{watched}" in row and watched != "loss":
+        scored += f"{watched.replace('_', ' ')} {row[f'validation_{watched}']:.4f}  "
     logging.info(
         "%sepoch %d/%d  loss %.4f  %s%s",
         f"[{run.note}] " if run.note else "",

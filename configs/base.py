@@ -13,6 +13,10 @@ def get_config() -> ConfigDict:
     # Bit-identical runs on a GPU too, at some cost in speed
     config.deterministic = False
 
+    config.task = ConfigDict({"name": "segmentation"})  # or classification, of slices
+    # Classes compete in a softmax; else a sigmoid each, of two classes one in all
+    config.task.exclusive = False
+
     data = config.data = ConfigDict()
     # <data set>/<variant>, a folder of data_dir once prepared
     data.name = "lgg_mri/kaggle"
@@ -29,7 +33,7 @@ def get_config() -> ConfigDict:
     data.cache = "device"
     # While preparing: skip unreadable raw files and list them
     data.skip_bad_files = False
-    data.only_tumour = False  # train on the slices with tumour alone
+    data.only_tumour = False  # use the slices with tumour alone
     data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
 
     model = config.model = ConfigDict()
@@ -93,7 +97,7 @@ def get_config() -> ConfigDict:
     evaluation.mode = "max"  # or min
     # Evaluations without a better one before training ends; 0: never.
     evaluation.patience = 0
-    evaluation.threshold = 0.5
+    evaluation.threshold = 0.5  # classification: of the last of two classes
     # What a metric gives for two empty masks: one | zero | nan
     evaluation.empty = "one"
     # Average over mirror images at test time: of "horizontal", "vertical", both or none.
@@ -112,6 +116,7 @@ def get_config() -> ConfigDict:
 
 # Options that make a model small; the others get `widths` of three levels.
 SMALL: dict[str, dict[str, Any]] = {
+    "cnn": {"widths": (4, 6), "hidden": (8,)},
     "encoder_unet": {"stages": 2, "widths": (4, 8)},
     "unet": {"widths": (4, 6, 8), "dropout": (0.0,)},
 }

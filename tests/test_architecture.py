@@ -9,7 +9,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 LEVELS = (
     ("registry", "parallel", "interrupt", "progress", "files"),
     (
-        *("models", "losses", "metrics", "scores", "overlap", "classes", "normalise"),
+        *("models", "losses", "metrics", "scores", "class_scores", "overlap"),
+        *("classes", "normalise"),
         *("augment", "freeze", "optim", "order", "pretrained", "published"),
         *("torch_files", "weight_files", "weight_names"),
     ),
@@ -17,18 +18,12 @@ LEVELS = (
     ("steps",),
     (
         *("checkpoints", "data", "experiment", "figures", "images", "run_folder"),
-        *("inference", "localize"),
+        *("inference", "localize", "class_figures"),
     ),
     (
-        *(
-            "train",
-            "evaluate",
-            "predict",
-            "benchmark",
-            "benchmark_torch",
-            "benchmark_models",
-        ),
-        *("models_table", "checks", "runs", "records", "resume", "scoring"),
+        *("train", "evaluate", "predict"),
+        *("benchmark", "benchmark_torch", "benchmark_models"),
+        *("models_table", "checks", "runs", "records", "resume", "scoring", "reports"),
     ),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}

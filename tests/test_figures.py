@@ -27,6 +27,11 @@ def _history(epochs: int) -> list[dict[str, float]]:
     ]
 
 
+def _curves(history, path: Path, **options) -> Path:
+    names = {"validation_dice": "Dice", "validation_iou": "IoU"}
+    return figures.training_curves(history, path, scores=names, **options)
+
+
 def _slice(label: str = "best · patient_1 slice 12 · Dice 0.91") -> figures.Slice:
     truth, prediction = np.zeros((2, 64, 48), bool)
     truth[10:30, 10:30] = prediction[14:34, 10:30] = True
@@ -39,9 +44,7 @@ def _bars(path: Path, count: int, **options) -> Path:
 
 
 DRAW = {
-    "curves": lambda path, **options: figures.training_curves(
-        _history(5), path, **options
-    ),
+    "curves": lambda path, **options: _curves(_history(5), path, **options),
     "panels": lambda path, **options: figures.five_panels([_slice()], path, **options),
     "bars": lambda path, **options: _bars(path, 5, **options),
 }
@@ -101,7 +104,7 @@ def test_a_long_note_is_wrapped_not_clipped(tmp_path, draw):
 
 @pytest.mark.parametrize("epochs", [1, 2, 200])
 def test_curves_of_any_length_are_drawn(tmp_path, epochs, drawn):
-    _pixels(figures.training_curves(_history(epochs), tmp_path / "a.png"))
+    _pixels(_curves(_history(epochs), tmp_path / "a.png"))
     losses, scores, rates = drawn[0].axes
     assert [len(line.get_xdata()) for line in scores.get_lines()[:2]] == [epochs] * 2
     assert scores.get_legend().get_texts()[-1].get_text() == f"best: epoch {epochs}"
@@ -110,7 +113,7 @@ def test_curves_of_any_length_are_drawn(tmp_path, epochs, drawn):
 
 
 def test_the_best_epoch_is_the_callers(tmp_path, drawn):
-    figures.training_curves(_history(9), tmp_path / "a.png", best_epoch=3)
+    _curves(_history(9), tmp_path / "a.png", best_epoch=3)
     assert drawn[0].axes[1].get_lines()[-1].get_xdata() == [3, 3]
 
 
@@ -119,18 +122,18 @@ def test_epochs_without_evaluation_leave_no_gap(tmp_path, drawn):
     history[1] = {
         key: value for key, value in history[1].items() if "validation" not in key
     }
-    _pixels(figures.training_curves(history, tmp_path / "a.png"))
+    _pixels(_curves(history, tmp_path / "a.png"))
     assert list(drawn[0].axes[1].get_lines()[0].get_xdata()) == [1, 3, 4]
 
 
 def test_a_run_that_was_never_evaluated_and_diverged_is_drawn(tmp_path):
     history = [{"epoch": 1, "train_loss": float("nan"), "learning_rate": 0.1}]
-    _pixels(figures.training_curves(history, tmp_path / "a.png"))
+    _pixels(_curves(history, tmp_path / "a.png"))
 
 
 def test_a_history_without_a_column_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"a\.png: .* lacks learning_rate, train_loss"):
-        figures.training_curves([{"epoch": 1}], tmp_path / "a.png")
+        _curves([{"epoch": 1}], tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
@@ -182,6 +185,11 @@ def test_bars_are_sorted_with_the_mean_and_median_of_the_scored(tmp_path, drawn)
     assert [text.get_text() for text in axes.texts][-1] == "no score"
 
 
+def test_bars_of_another_score_say_so(tmp_path, drawn):
+    figures.patient_bars("ab", [0.2, 0.4], tmp_path / "a.png", score="Accuracy")
+    assert drawn[0].axes[0].get_xlabel() == "Accuracy"
+
+
 def test_the_interval_of_equal_scores_has_no_width_and_the_callers_is_kept(
     tmp_path, drawn
 ):
@@ -199,7 +207,7 @@ def test_long_names_and_dollar_signs_are_drawn(tmp_path):
 def test_what_cannot_be_drawn_is_refused_with_the_files_name(tmp_path):
     path = tmp_path / "a.png"
     for draw in (
-        lambda: figures.training_curves([], path),
+        lambda: _curves([], path),
         lambda: figures.five_panels([], path),
         lambda: figures.patient_bars(["a"], [0.1, 0.2], path),
         lambda: figures.patient_bars(["a"], [np.nan], path),

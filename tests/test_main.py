@@ -122,6 +122,26 @@ def test_killed_runs_go_on_bit_for_bit(data_dir, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_classifier_trains_and_predicts_as_processes(data_dir, tmp_path):
+    config = ROOT / "tests" / "tiny_classifier.py"
+    workdir = f"--workdir={tmp_path / 'run'}"
+    status, printed = run(
+        f"--config={config}", f"--config.data.data_dir={data_dir}", workdir
+    )
+    assert status == 0, printed
+    assert "PHANTOM" in printed and "ROC-AUC over slices" in printed
+    assert "patient balanced accuracy" in printed  # of every epoch
+    raw = next(path for path in (data_dir / "raw").rglob("TCGA_*") if path.is_dir())
+    outputs = tmp_path / "out"
+    status, printed = run(
+        "--mode=predict", workdir, f"--inputs={raw}", f"--outputs={outputs}"
+    )
+    assert status == 0, printed
+    rows = (outputs / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 6 and "probability_tumour" in rows[0]
+
+
+@pytest.mark.slow
 def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
     status, printed = run(
         f"--config={TINY}", f"--config.data.data_dir={data_dir}", cwd=tmp_path

@@ -3,8 +3,10 @@
 import pytest
 
 from brainseg_jax import models_table
-from configs import base, unet_lgg
+from configs import base, cnn_lgg, unet_lgg
 from tests.tiny_config import get_config
+
+DATA = {"tumour": 255}, ("no tumour", "tumour")
 
 
 def test_parameters_and_operations_of_a_published_net():
@@ -19,12 +21,18 @@ def test_parameters_and_operations_of_a_published_net():
 
 def test_what_is_frozen_does_not_count_as_trainable():
     config = base.shrink(unet_lgg.get_config())
-    whole = models_table.experiment_size("unet", config, 3, {"tumour": 255})
+    whole = models_table.experiment_size("unet", config, 3, *DATA)
     with config.unlocked():
         config.model.frozen = ("encoder",)
-    frozen = models_table.experiment_size("unet", config, 3, {"tumour": 255})
+    frozen = models_table.experiment_size("unet", config, 3, *DATA)
     assert frozen.total == whole.total == frozen.trainable + _encoder() + _statistics()
     assert whole.trainable == whole.total - _statistics()
+
+
+def test_a_classifier_has_the_outputs_of_its_task():
+    # As system 002's notebook: 224 x 224 x 3 and one sigmoid.
+    size = models_table.experiment_size("cnn", cnn_lgg.get_config(), 3, *DATA)
+    assert size.total == 12_938_561
 
 
 def _encoder():
@@ -40,7 +48,7 @@ def _statistics():
 
 def test_names_are_printed_in_full(capsys):
     config = get_config()
-    models_table.show({"a_long_name_of_an_experiment:phantom": (config, 3, {"t": 1})})
+    models_table.show({"a_long_name_of_an_experiment:phantom": (config, 3, *DATA)})
     printed = capsys.readouterr().out
     assert "a_long_name_of_an_experiment:phantom" in printed
     assert "31,055,297" in printed and "…" not in printed

@@ -36,6 +36,7 @@ def make_batch(step):
         "image": image,
         "mask": np.where(image[..., :1] > 180, 255, 0).astype(np.uint8),
         "scaling": scaling.astype(np.float32),
+        "label": rng.integers(0, 2, BATCH).astype(np.int32),
         "place": np.arange(BATCH, dtype=np.int32),
     }
 
@@ -89,6 +90,54 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
             getattr(found, name),
             getattr(expected, name),
         )
+
+
+@functools.cache
+def classified(mode, count):
+    """Parameters, and what two batches are decided to be, after three steps."""
+    devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
+    task = tasks.classification(("no tumour", "tumour"), exclusive=False)
+    model = experiment.make_model(
+        "cnn",
+        {"widths": (4, 6), "hidden": (8,)},
+        outputs=task.outputs,
+        dtype="float32",
+        axis_name=devices.axis_name,
+    )
+    loss = experiment.make_loss({"cross_entropy": {"weight": 1.0}}, task)
+    optimizer = optax.sgd(0.05)
+    state = create_state(model, optimizer, jax.random.key(1), (1, SIZE, SIZE, 3))
+    step = devices.train_step(
+        functools.partial(
+            steps.train_step,
+            model=model,
+            optimizer=optimizer,
+            loss=loss,
+            augment=functools.partial(augment.augment, options=AUGMENT),
+            mean=devices.mean,
+        )
+    )
+    state = devices.replicate(state)
+    for number in range(3):
+        batch = devices.shard(make_batch(number))
+        state, _ = step(state, {}, batch, jax.random.key(0))
+    evaluate = devices.eval_step(
+        functools.partial(steps.eval_step, model=model, task=task, loss=loss)
+    )
+    measured = devices.gather(
+        evaluate(state.evaluated, {}, devices.shard(make_batch(9)))
+    )
+    return jax.device_get(state.params), measured
+
+
+# Its dropout draws a mask for each example, whatever device it is on.
+@pytest.mark.parametrize("mode, count", [("pmap", 8), ("mesh", 2)])
+def test_a_classifier_is_the_same_on_any_number_of_devices(mode, count):
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
+        classified(mode, count),
+        classified("pmap", 1),
+    )
 
 
 # A bias before BatchNorm has no gradient, and Adam makes a full step of its rounding:

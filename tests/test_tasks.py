@@ -45,3 +45,53 @@ def test_a_perfect_prediction_measures_as_one():
     np.testing.assert_array_equal(counts.true_positives, [[1, 1]])
     np.testing.assert_array_equal(counts.false_positives, [[0, 0]])
     np.testing.assert_array_equal(counts.true_negatives, [[3, 3]])
+
+
+LABELS = jnp.array([0, 2, 1])
+
+
+def test_labels_are_targets_of_competing_classes():
+    task = tasks.classification("abc")
+    np.testing.assert_array_equal(task.target({"label": LABELS}), LABELS)
+    assert task.outputs == 3
+    logits = jnp.log(jnp.array([[0.2, 0.5, 0.3]]))
+    np.testing.assert_allclose(task.probabilities(logits), [[0.2, 0.5, 0.3]], rtol=1e-6)
+    assert task.predict(task.probabilities(logits)).tolist() == [1]
+
+
+def test_independent_classes_have_a_sigmoid_each():
+    task = tasks.classification("abc", exclusive=False)
+    expected = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+    np.testing.assert_array_equal(task.target({"label": LABELS}), expected)
+    assert task.outputs == 3
+    probs = task.probabilities(jnp.zeros((1, 3)))
+    np.testing.assert_allclose(probs, [[0.5, 0.5, 0.5]])
+
+
+def test_two_independent_classes_are_one_sigmoid_of_the_last():
+    task = tasks.classification(("no tumour", "tumour"), exclusive=False)
+    assert task.outputs == 1
+    target = task.target({"label": jnp.array([0, 1])})
+    np.testing.assert_array_equal(target, [[0], [1]])
+    # A logit of log 3 is a probability of 3/4.
+    probs = task.probabilities(jnp.log(jnp.array([[3.0]])))
+    np.testing.assert_allclose(probs, [[0.25, 0.75]], rtol=1e-6)
+    two = tasks.classification(("no tumour", "tumour"))
+    assert two.outputs == 2
+    np.testing.assert_allclose(
+        two.probabilities(jnp.log(jnp.array([[1.0, 3.0]]))), probs, rtol=1e-6
+    )
+
+
+def test_of_two_classes_the_threshold_decides():
+    probs = jnp.array([[0.6, 0.4]])
+    for threshold, expected in ((0.3, 1), (0.5, 0)):
+        task = tasks.classification("ab", threshold=threshold)
+        assert task.predict(probs).tolist() == [expected]
+
+
+def test_classes_are_neither_flipped_back_nor_resized():
+    task = tasks.classification("ab")
+    probs = jnp.array([[0.6, 0.4]])
+    assert task.unflip(probs, (1,)) is probs
+    assert task.resize(probs, {}) is probs

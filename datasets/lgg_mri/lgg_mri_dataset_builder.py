@@ -48,6 +48,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = "kaggle"
     CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")
     CLASSES = {"tumour": 255}
+    LABELS = ("no tumour", "tumour")  # of slices, by has_tumour
 
     def __init__(
         self, *, raw_dir: str = "", skip_bad_files: bool = False, **options: Any

@@ -1,0 +1,275 @@
+"""Whole slices: a class each; scores by slice, by patient and, where it can be, by vote."""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from brainseg_jax import class_figures, class_scores, data, experiment, figures, scores
+from brainseg_jax.class_scores import Decided
+from brainseg_jax.scoring import Scored
+from brainseg_jax.tasks import Task
+
+Row = dict[str, Any]
+CURVES = {  # drawn over the epochs
+    "patient_balanced_accuracy": "balanced accuracy\nof patients",
+    "slice_auc": "ROC-AUC of slices",
+}
+PICTURED = 5  # slices in each row of panels.png
+
+
+def score_names() -> tuple[str, ...]:
+    """Every score that does not name a class."""
+    label = np.array([0, 1])
+    summary = class_scores.summarise(
+        Decided(np.eye(2), label, label),
+        ["patient"] * 2,
+        classes=["\n", "\n"],
+        decide=lambda probability: label[:1],
+        resamples=1,
+    )
+    return tuple(name for name in summary if "\n" not in name)
+
+
+def check(
+    training: data.Source, validation: data.Source, task: Task, metric: str
+) -> None:
+    """Refuses to tell one class apart, and to watch a score that can never be known."""
+    there = sorted({task.classes[label] for label in training.labels.tolist()})
+    if len(there) < 2:
+        raise ValueError(
+            f"All training examples are of one class, {there[0]!r}: there is nothing to "
+            "tell apart. Set config.data.only_tumour=False, or name other folds in "
+            "config.data.train."
+        )
+    # A score that is nan even where everything is told right.
+    labels = validation.labels
+    right = Decided(np.eye(len(task.classes))[labels], labels, labels)
+    known = summarise(Scored(np.zeros(len(labels)), right), validation, task, "")
+    if math.isnan(known[metric]):
+        raise ValueError(
+            f"config.evaluation.metric={metric} is not defined on the validation split, "
+            "whatever is predicted: its slices, or each patient's, are all of one class "
+            "(for votes: of several). Watch another score, or name other folds."
+        )
+
+
+def summarise(
+    scored: Scored, source: data.Source, task: Task, empty: str
+) -> dict[str, float]:
+    summary = class_scores.summarise(
+        scored.measured, source.patients, classes=task.classes, decide=task.predict
+    )
+    return {"loss": float(scored.loss.mean(dtype=float)), **summary}
+
+
+def policies(options: Mapping[str, Any]) -> Row:
+    """How the scores were computed."""
+    return {
+        "threshold": options["threshold"],
+        "undefined": class_scores.UNDEFINED,
+        "mirrored": options["mirror"],
+    }
+
+
+def tables(
+    scored: Scored, source: data.Source, task: Task, empty: str
+) -> dict[str, list[Row]]:
+    """Rows by file name."""
+    return {
+        "metrics.csv": _slice_table(scored, source, task),
+        "patients.csv": _patient_table(scored.measured, source, task),
+        "confusion.csv": [
+            {
+                "by": by,
+                "label": label,
+                "predicted": predicted,
+                "count": round(float(matrix[i, j]), 6),
+                "share": round(float(matrix[i, j] / max(matrix[i].sum(), 1e-12)), 6)
+                if matrix[i].any()
+                else math.nan,
+            }
+            for by, matrix in _matrices(scored.measured, source, task).items()
+            for i, label in enumerate(task.classes)
+            for j, predicted in enumerate(task.classes)
+        ],
+    }
+
+
+def draw(
+    restored: experiment.Restored,
+    source: data.Source,
+    scored: Scored,
+    rows: dict[str, list[Row]],
+    folder: pathlib.Path,
+    *,
+    note: str,
+    title: str,
+) -> None:
+    """Confusion matrices, ROC curves, patients, and the surest right and wrong slices."""
+    task, decided = restored.task, scored.measured
+    heads = {
+        "slice": "By slice",
+        "patient": "By patient: each counts once",
+        "vote": "By vote of a patient's slices",
+    }
+    class_figures.confusion_matrices(
+        {heads[by]: m for by, m in _matrices(decided, source, task).items()},
+        task.classes,
+        folder / "confusion.png",
+        title=title,
+        note=note,
+    )
+    class_figures.roc_curves(
+        decided, task.classes, folder / "roc.png", title=title, note=note
+    )
+    own = [row["accuracy"] for row in rows["patients.csv"]]
+    figures.patient_bars(
+        [row["patient"] for row in rows["patients.csv"]],
+        own,
+        folder / "patients.png",
+        interval=scores.bootstrap_interval(np.array(own)),
+        score="Accuracy",
+        title=f"{title}: share of each patient's slices told right",
+        note=note,
+    )
+    class_figures.slice_panels(
+        _surest(decided, source, task), folder / "panels.png", title=title, note=note
+    )
+
+
+def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
+    """The scores a reader asks for first, and what has to be said below them."""
+    rows = {}
+    patients, slices = about["patients"], about["slices"]
+    for name, key in (
+        (f"accuracy, mean over {patients} patients", "patient_accuracy"),
+        ("balanced accuracy, mean over patients", "patient_balanced_accuracy"),
+        ("ROC-AUC, mean over patients", "patient_auc"),
+        ("patients told right by vote", "patient_vote_accuracy"),
+    ):
+        if not math.isnan(summary[key]):
+            low, high = summary[f"{key}_low"], summary[f"{key}_high"]
+            rows[name] = f"{summary[key]:.3f} ({low:.3f} to {high:.3f})"
+    for name, key in (
+        (f"accuracy over {slices} slices", "slice_accuracy"),
+        ("balanced accuracy over slices", "slice_balanced_accuracy"),
+        ("ROC-AUC over slices", "slice_auc"),
+        ("sensitivity over slices", "slice_sensitivity"),
+        ("specificity over slices", "slice_specificity"),
+        ("F1 over slices, mean over classes", "slice_f1_macro"),
+    ):
+        if key in summary:
+            rows[name] = f"{summary[key]:.3f}"
+    return rows, "in brackets: 95 % interval, resampling patients"
+
+
+def _matrices(decided: Decided, source: data.Source, task: Task) -> dict[str, Any]:
+    """Confusion by slice, by patient and, where patients have one label, by vote."""
+    weights = class_scores.patient_weights(source.patients)
+    matrices = {
+        "slice": class_scores.confusion(decided),
+        "patient": class_scores.confusion(decided, weights),
+    }
+    grouped = class_scores.by_patient(decided, source.patients)
+    if grouped.have_one_label:
+        votes = class_scores.vote(grouped, task.predict)
+        matrices["vote"] = class_scores.confusion(votes)
+    return matrices
+
+
+def _slice_table(scored: Scored, source: data.Source, task: Task) -> list[Row]:
+    """A row per slice: where it comes from, what it is, what the model says."""
+    decided = scored.measured
+    return [
+        {
+            "key": source.keys[i],
+            "patient": source.patients[i],
+            "slice": source.slices[i],
+            "label": task.classes[decided.label[i]],
+            "predicted": task.classes[decided.predicted[i]],
+            **probability_columns(task, decided.probability[i]),
+            "loss": float(scored.loss[i]),
+        }
+        for i in range(len(source))
+    ]
+
+
+def probability_columns(task: Task, probability: np.ndarray) -> Row:
+    return {
+        f"probability_{class_scores.key_of(name)}": round(float(value), 6)
+        for name, value in zip(task.classes, probability, strict=True)
+    }
+
+
+def _patient_table(decided: Decided, source: data.Source, task: Task) -> list[Row]:
+    """A row per patient: slices of each class, scores of its own slices, the vote."""
+    grouped = class_scores.by_patient(decided, source.patients)
+    rows = [
+        {
+            "patient": name,
+            "slices": len(own.label),
+            **{
+                f"slices_{class_scores.key_of(one)}": int((own.label == k).sum())
+                for k, one in enumerate(task.classes)
+            },
+            "accuracy": round(float(grouped.accuracy[i]), 6),
+            "balanced_accuracy": round(float(grouped.balanced_accuracy[i]), 6),
+            "auc": round(float(grouped.auc[i]), 6),
+        }
+        for i, (name, own) in enumerate(
+            zip(grouped.names, grouped.decided, strict=True)
+        )
+    ]
+    if not grouped.have_one_label:
+        return rows
+    votes = class_scores.vote(grouped, task.predict)
+    return [
+        {
+            **row,
+            "label": task.classes[votes.label[i]],
+            "vote": task.classes[votes.predicted[i]],
+            **probability_columns(task, votes.probability[i]),
+        }
+        for i, row in enumerate(rows)
+    ]
+
+
+def _surest(
+    decided: Decided, source: data.Source, task: Task
+) -> dict[str, list[class_figures.Judged]]:
+    """The slices decided with the highest probability: the right and the wrong ones."""
+    right = decided.predicted == decided.label
+    rows = {}
+    for heading, members in (
+        ("Right with the highest probability", np.flatnonzero(right)),
+        ("Wrong with the highest probability", np.flatnonzero(~right)),
+    ):
+        rows[heading] = [
+            class_figures.Judged(
+                image=source.read_stored(i)[0],
+                patient=source.patients[i],
+                slice=source.slices[i],
+                label=task.classes[decided.label[i]],
+                predicted=task.classes[decided.predicted[i]],
+                probability=float(decided.probability[i, decided.predicted[i]]),
+            )
+            for i in _varied(decided, source, members)[:PICTURED]
+        ]
+    return rows
+
+
+def _varied(decided: Decided, source: data.Source, members: np.ndarray) -> list[int]:
+    """The surest first, classes in turn, of each patient one slice of a class."""
+    own = decided.probability[np.arange(len(source)), decided.predicted]
+    queues: dict[int, list[int]] = {}
+    seen = set()
+    for i in sorted(members.tolist(), key=lambda i: -own[i]):
+        label = int(decided.label[i])
+        if (label, source.patients[i]) not in seen:
+            seen.add((label, source.patients[i]))
+            queues.setdefault(label, []).append(i)
+    turns = [(place, label) for label, q in queues.items() for place in range(len(q))]
+    return [queues[label][place] for place, label in sorted(turns)]

@@ -1,0 +1,40 @@
+"""A plain CNN (reference system 002) that tells slices of the LGG data set with tumour.
+
+    python main.py --config=configs/cnn_lgg.py             our recipe, patient folds
+    python main.py --config=configs/cnn_lgg.py:cpu         128x128 for two CPU cores
+    python main.py --config=configs/cnn_lgg.py:phantom     built-in synthetic data
+    python main.py --config=configs/cnn_lgg.py:published   the reference's own recipe
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("cnn_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.classification(config)
+    config.model.name = "cnn"
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _phantom(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.phantom(config)
+
+
+def _published(config: ConfigDict) -> None:
+    recipes.system_002(config)
+    config.model.name = "cnn"
+
+
+VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}
