@@ -117,6 +117,10 @@ def get_config() -> ConfigDict:
 # Options that make a model small; the others get `widths` of three levels.
 SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"widths": (4, 6), "hidden": (8,)},
+    "efficientnet_b0": {},
+    "efficientnet_lite0": {},
+    "resnet50": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
+    "vgg16": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
     "encoder_unet": {"stages": 2, "widths": (4, 8)},
     "unet": {"widths": (4, 6, 8), "dropout": (0.0,)},
 }

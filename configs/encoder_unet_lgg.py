@@ -30,10 +30,7 @@ def _ours(config: ConfigDict) -> None:
         "upsampling": "nearest",
         "bias": False,
     }
-    config.model.encoder_weights = "imagenet"
-    config.data.normalisation = {"name": "unit"}
-    config.augment.noise = 0.01
-    config.optimizer.encoder_rate = 0.25
+    recipes.pretrained(config)
 
 
 def _cpu(config: ConfigDict) -> None:

@@ -56,6 +56,14 @@ def ours(config: ConfigDict) -> None:
     config.evaluation.mirror = ("horizontal",)
 
 
+def pretrained(config: ConfigDict) -> None:
+    """From ImageNet weights, which need images of 0 to 1; the encoder learns slower."""
+    config.model.encoder_weights = "imagenet"
+    config.data.normalisation = {"name": "unit"}
+    config.augment.noise = 0.01
+    config.optimizer.encoder_rate = 0.25
+
+
 def cpu(config: ConfigDict) -> None:
     """Images of 128x128 for two cores."""
     config.data.size = (128, 128)
@@ -152,3 +160,20 @@ def system_004(config: ConfigDict) -> None:
     config.batch_size = 32
     config.epochs = 50
     config.losses = {"cross_entropy": {"weight": 1.0}}
+
+
+def system_004_classifier(config: ConfigDict) -> None:
+    """Its four-class classifier's recipe; the data were others."""
+    leaky(config)
+    keras_adam(config, 1e-3)
+    config.task.name = "classification"
+    config.task.exclusive = True
+    config.data.normalisation = {"name": "unit"}
+    config.data.size = (150, 150)
+    config.batch_size = 32
+    config.epochs = 12
+    config.losses = {"cross_entropy": {"weight": 1.0}}
+    config.schedule.name = "plateau"
+    config.schedule.factor = 0.3
+    config.schedule.patience = 2
+    config.evaluation.metric = "slice_accuracy"

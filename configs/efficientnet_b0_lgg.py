@@ -1,0 +1,37 @@
+"""EfficientNetB0 (reference system 004) tells slices of the LGG data set with tumour.
+
+    python main.py --config=configs/efficientnet_b0_lgg.py            our recipe
+    python main.py --config=configs/efficientnet_b0_lgg.py:cpu        on two cores
+    python main.py --config=configs/efficientnet_b0_lgg.py:published  system 004's
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("efficientnet_b0_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.classification(config)
+    recipes.pretrained(config)
+    config.model.name = "efficientnet_b0"
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _published(config: ConfigDict) -> None:
+    """System 004, which told four kinds of images; it scored the last epoch."""
+    recipes.system_004_classifier(config)
+    config.model.name = "efficientnet_b0"
+    config.model.encoder_weights = "imagenet"
+
+
+VARIANTS = {"": _ours, "cpu": _cpu, "published": _published}

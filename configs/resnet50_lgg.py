@@ -1,0 +1,48 @@
+"""ResNet50 (reference systems 002 and 003) tells slices of the LGG data set with tumour.
+
+    python main.py --config=configs/resnet50_lgg.py            our recipe, fine-tuned
+    python main.py --config=configs/resnet50_lgg.py:cpu        128x128 for two cores
+    python main.py --config=configs/resnet50_lgg.py:published  system 002, fully trained
+    python main.py --config=configs/resnet50_lgg.py:deployed   system 002, partly frozen
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("resnet50_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.classification(config)
+    recipes.pretrained(config)
+    config.model.name = "resnet50"
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _published(config: ConfigDict) -> None:
+    """Meant to be frozen, but every layer trained."""
+    recipes.system_002(config)
+    config.task.exclusive = True
+    config.data.size = (256, 256)
+    config.epochs = 100
+    config.model.name = "resnet50"
+    config.model.encoder_weights = "imagenet"
+
+
+def _deployed(config: ConfigDict) -> None:
+    """Its second stage and what comes before stand still."""
+    _published(config)
+    config.model.frozen_up_to = "encoder/conv2_block3"
+    config.model.options = {"hidden": (512, 256, 256), "dropout": (0.4, 0.4, 0.3)}
+
+
+VARIANTS = {"": _ours, "cpu": _cpu, "published": _published, "deployed": _deployed}

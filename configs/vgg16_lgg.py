@@ -1,0 +1,51 @@
+"""VGG16 (reference system 002) tells slices of the LGG data set with tumour.
+
+    python main.py --config=configs/vgg16_lgg.py            our recipe, fine-tuned
+    python main.py --config=configs/vgg16_lgg.py:cpu        128x128 for two cores
+    python main.py --config=configs/vgg16_lgg.py:published  its model 1, fully trained
+    python main.py --config=configs/vgg16_lgg.py:frozen     its model 2, frozen
+
+What each reached, and on which hardware, is in the README.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return recipes.build("vgg16_lgg", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    recipes.classification(config)
+    recipes.pretrained(config)
+    config.model.name = "vgg16"
+
+
+def _cpu(config: ConfigDict) -> None:
+    _ours(config)
+    recipes.cpu(config)
+
+
+def _published(config: ConfigDict) -> None:
+    """Model 1: meant to be frozen, but every layer trained."""
+    recipes.system_002(config)
+    config.model.name = "vgg16"
+    config.model.encoder_weights = "imagenet"
+
+
+def _frozen(config: ConfigDict) -> None:
+    """Model 2, as in its module: a softmax of two classes."""
+    _published(config)
+    config.task.exclusive = True
+    config.model.frozen = ("encoder",)
+    config.model.options = {
+        "pool": 4,
+        "hidden": (512, 256, 128),
+        "dropout": (0.3, 0.1, 0.0),
+        "head_init": "glorot_uniform",
+    }
+
+
+VARIANTS = {"": _ours, "cpu": _cpu, "published": _published, "frozen": _frozen}
