@@ -1,0 +1,174 @@
+"""Blocks worked out by hand, or beside the formulas of their papers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brainseg_jax.models import blocks, layers
+from brainseg_jax.models.layers import Style
+
+
+def noise(*shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def start(module, *arguments):
+    variables = module.init(jax.random.key(0), *arguments)
+    random = np.random.default_rng(1)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(random.normal(size=leaf.shape), jnp.float32), variables
+    )
+
+
+class Styled(nn.Module):
+    """A style's normalisation and activation."""
+
+    style: Style
+
+    @nn.compact
+    def __call__(self, image):
+        return self.style.activate(self.style.normalise(image, "norm"), "activation")
+
+
+@pytest.mark.parametrize("field", ["norm", "activation", "kernel_init"])
+def test_an_unknown_part_of_a_style_is_refused_with_what_there_is(field):
+    known = {"norm": "instance", "activation": "prelu", "kernel_init": "he_uniform"}
+    with pytest.raises(ValueError, match=f"options.{field} is 'nope'.*{known[field]}"):
+        Style(**{field: "nope"})
+
+
+def test_instance_normalisation_goes_by_image_and_channel():
+    image = noise(2, 4, 6, 3) * 5 + 2
+    found, variables = Styled(
+        Style(norm="instance", activation="none")
+    ).init_with_output(jax.random.key(0), image)
+    mean, variance = image.mean((1, 2), keepdims=True), image.var((1, 2), keepdims=True)
+    expected = (image - mean) / jnp.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "batch_stats" not in variables
+
+
+@pytest.mark.parametrize("channels, groups", [(16, 8), (12, 4), (5, 1)])
+def test_group_normalisation_has_eight_groups_or_what_divides(channels, groups):
+    image = noise(2, 3, 4, 2, channels) * 3 - 1
+    found, _ = Styled(Style(norm="group", activation="none")).init_with_output(
+        jax.random.key(0), image
+    )
+    split = image.reshape(2, 3, 4, 2, groups, -1)
+    mean, variance = (
+        f(split, (1, 2, 3, 5), keepdims=True) for f in (jnp.mean, jnp.var)
+    )
+    expected = ((split - mean) / jnp.sqrt(variance + 1e-5)).reshape(image.shape)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_without_normalisation_there_are_no_parameters():
+    _, variables = Styled(Style(norm="none")).init_with_output(
+        jax.random.key(0), noise(1, 2, 2, 1)
+    )
+    assert not jax.tree.leaves(variables)
+
+
+def test_prelu_has_a_slope_per_channel():
+    image = jnp.array([[-4.0, -4.0], [8.0, 8.0]]).reshape(1, 1, 2, 2)
+    style = Style(norm="none", activation="prelu")
+    variables = Styled(style).init(jax.random.key(0), image)
+    assert (variables["params"]["activation"]["slope"] == 0.25).all()
+    slopes = {"params": {"activation": {"slope": jnp.array([0.5, 0.0])}}}
+    found = Styled(style).apply(slopes, image)
+    np.testing.assert_array_equal(found.reshape(2, 2), [[-2, 0], [8, 8]])
+
+
+@pytest.mark.parametrize("maps", [1, 5])
+def test_an_attention_gate_follows_its_formula(maps):
+    skip, signal = noise(2, 4, 6, 5), noise(2, 4, 6, 3)
+    gate = blocks.AttentionGate(4, Style(), maps=maps)
+    variables = start(gate, skip, signal)
+    params = jax.tree.map(np.asarray, variables["params"])
+
+    def of(name, image):
+        return image @ params[name]["kernel"][0, 0] + params[name]["bias"]
+
+    both = np.maximum(of("theta", np.asarray(skip)) + of("phi", np.asarray(signal)), 0)
+    weights = 1 / (1 + np.exp(-of("psi", both)))
+    assert weights.shape[-1] == maps
+    np.testing.assert_allclose(
+        gate.apply(variables, skip, signal), skip * weights, atol=1e-5
+    )
+
+
+def test_squeeze_and_excitation_follows_its_formula():
+    image = noise(2, 4, 6, 8)
+    module = blocks.SqueezeExcite(2, Style())
+    variables = start(module, image)
+    params = jax.tree.map(np.asarray, variables["params"])
+    means = np.asarray(image).mean((1, 2))
+    hidden = np.maximum(
+        means @ params["reduce"]["kernel"][0, 0] + params["reduce"]["bias"], 0
+    )
+    logits = hidden @ params["expand"]["kernel"][0, 0] + params["expand"]["bias"]
+    expected = image * (1 / (1 + np.exp(-logits)))[:, None, None]
+    np.testing.assert_allclose(module.apply(variables, image), expected, atol=1e-5)
+
+
+def test_a_head_pools_as_it_is_told():
+    image = jnp.arange(2 * 4 * 4 * 3, dtype=jnp.float32).reshape(2, 4, 4, 3)
+    sizes = {"global": 3, "flatten": 48, 2: 12}
+    for pool, size in sizes.items():
+        head = blocks.Head(1, Style(), pool)
+        variables = jax.eval_shape(head.init, jax.random.key(0), image)
+        assert variables["params"]["output"]["kernel"].shape == (size, 1)
+    ones = {"params": {"output": {"kernel": jnp.ones((3, 1)), "bias": jnp.zeros(1)}}}
+    found = blocks.Head(1, Style()).apply(ones, image)
+    np.testing.assert_allclose(found[:, 0], image.mean((1, 2)).sum(-1))
+
+
+def test_dropout_in_training_asks_for_keys():
+    block = blocks.ConvBlock(4, Style(train=True, norm="none"), dropout=0.5)
+    with pytest.raises(ValueError, match="needs keys="):
+        block.init(jax.random.key(0), noise(1, 4, 4, 3))
+
+
+def test_two_blocks_of_one_net_drop_different_places():
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, image, keys):
+            style = Style(train=True, norm="none", activation="none")
+            dropped = (
+                style.dropout(image, 0.5, keys, name) for name in ("first", "second")
+            )
+            return list(dropped)
+
+    keys = jax.random.split(jax.random.key(0), 1)
+    first, second = Net().apply({}, jnp.ones((1, 8, 8, 4)), keys)
+    assert (first != second).any()
+
+
+def test_rates_are_one_for_all_levels_or_one_for_each():
+    assert blocks.each((0.5,), 3) == [0.5] * 3
+    assert blocks.each((1, 2, 3), 3) == (1, 2, 3)
+    with pytest.raises(ValueError, match="one per level: 3"):
+        blocks.each((1, 2), 3)
+
+
+def test_an_unknown_upsampling_is_refused():
+    with pytest.raises(ValueError, match="linear or nearest"):
+        blocks.upsample(noise(1, 2, 2, 1), "cubic")
+
+
+def test_initialisers_are_those_of_their_names():
+    shape = (3, 3, 64, 32)
+    # fan in 9 * 64 = 576, fan out 9 * 32 = 288
+    variances = {
+        "he_normal": 2 / 576,
+        "he_uniform": 2 / 576,
+        "glorot_normal": 2 / (576 + 288),
+        "glorot_uniform": 2 / (576 + 288),
+        "he_normal_out": 2 / 288,
+    }
+    assert set(variances) == set(layers.INITIALISERS)
+    for name, variance in variances.items():
+        kernel = layers.INITIALISERS[name](jax.random.key(0), shape)
+        assert kernel.var() == pytest.approx(variance, rel=0.05), name
