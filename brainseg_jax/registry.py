@@ -6,7 +6,9 @@ import pkgutil
 from types import ModuleType
 
 # What the parts of a package are built from; never a part itself.
-SHARED = frozenset({"layers", "blocks", "encoders", "efficientnet", "preprocessing"})
+SHARED = frozenset(
+    "layers convolutions resampling blocks encoders efficientnet preprocessing".split()
+)
 
 
 def names(package: ModuleType) -> list[str]:

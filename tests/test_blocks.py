@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, convolutions
 from brainseg_jax.models.layers import Style
 
 
@@ -168,7 +168,7 @@ def test_initialisers_are_those_of_their_names():
         "glorot_uniform": 2 / (576 + 288),
         "he_normal_out": 2 / 288,
     }
-    assert set(variances) == set(layers.INITIALISERS)
+    assert set(variances) == set(convolutions.INITIALISERS)
     for name, variance in variances.items():
-        kernel = layers.INITIALISERS[name](jax.random.key(0), shape)
+        kernel = convolutions.INITIALISERS[name](jax.random.key(0), shape)
         assert kernel.var() == pytest.approx(variance, rel=0.05), name

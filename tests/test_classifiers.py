@@ -7,10 +7,10 @@ import pytest
 
 from brainseg_jax.models import (
     cnn,
+    convolutions,
     efficientnet,
     efficientnet_b0,
     efficientnet_lite0,
-    layers,
     preprocessing,
     resnet50,
     vgg16,
@@ -129,7 +129,7 @@ def test_kernels_of_efficientnet_start_as_wide_as_in_keras():
     key = jax.random.key(0)
     depthwise = efficientnet.DEPTHWISE_INIT(key, (5, 5, 1, 4000))
     assert depthwise.std() == pytest.approx(np.sqrt(2 / 25), rel=0.02)
-    conv = layers.INITIALISERS["he_normal_out"](key, (3, 3, 16, 600))
+    conv = convolutions.INITIALISERS["he_normal_out"](key, (3, 3, 16, 600))
     assert conv.std() == pytest.approx(np.sqrt(2 / (9 * 600)), rel=0.02)
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import layers
+from brainseg_jax.models import convolutions, resampling
 
 
 def noise(*shape):
@@ -43,13 +43,13 @@ def assert_same(ours, theirs, image):
 @pytest.mark.parametrize("size, strides", [(1, 1), (1, 2), (3, 1), (3, 2), (5, 2)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution_is_flaxs(space, size, strides, bias):
-    ours = layers.Conv(5, size, strides, use_bias=bias)
+    ours = convolutions.Conv(5, size, strides, use_bias=bias)
     kernel, steps = (size,) * len(space), (strides,) * len(space)
     assert_same(ours, nn.Conv(5, kernel, steps, use_bias=bias), noise(2, *space, 3))
 
 
 def test_zeros_on_every_side_are_those_of_flax():
-    ours = layers.Conv(4, 7, 2, padding=3)
+    ours = convolutions.Conv(4, 7, 2, padding=3)
     assert_same(ours, nn.Conv(4, (7, 7), (2, 2), padding=3), noise(2, 9, 12, 3))
 
 
@@ -57,7 +57,7 @@ def test_zeros_on_every_side_are_those_of_flax():
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_transposed_convolution_is_flaxs(space, size, bias):
-    ours = layers.ConvTranspose(5, size, use_bias=bias)
+    ours = convolutions.ConvTranspose(5, size, use_bias=bias)
     kernel, steps = (size,) * len(space), (2,) * len(space)
     theirs = nn.ConvTranspose(5, kernel, steps, use_bias=bias)
     assert_same(ours, theirs, noise(2, *space, 3))
@@ -67,7 +67,7 @@ def test_a_transposed_convolution_is_flaxs(space, size, bias):
 @pytest.mark.parametrize("size, strides", [(3, 1), (3, 2), (5, 1), (5, 2)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID", 2])
 def test_a_depthwise_convolution_is_flaxs_grouped_one(shape, size, strides, padding):
-    ours = layers.DepthwiseConv(size, strides, padding)
+    ours = convolutions.DepthwiseConv(size, strides, padding)
     theirs = nn.Conv(
         3,
         (size, size),
@@ -84,21 +84,21 @@ def test_linear_upsampling_is_jaxs(shape):
     image = noise(*shape)
     doubled = (shape[0], *(2 * size for size in shape[1:-1]), shape[-1])
     expected = jax.image.resize(image, doubled, "linear")
-    np.testing.assert_allclose(layers.upsample_linear(image), expected, atol=1e-6)
+    np.testing.assert_allclose(resampling.upsample_linear(image), expected, atol=1e-6)
 
 
 def test_linear_upsampling_by_hand():
     # Between 0 and 4 come 1 and 3; beyond the edges the edge goes on.
     row = jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1)
-    found = layers.upsample_linear(row)
+    found = resampling.upsample_linear(row)
     np.testing.assert_allclose(found[0, :, :, 0], [[0, 1, 3, 4]] * 2)
 
 
 def test_computed_in_bfloat16_parameters_stay_float32():
     for layer in (
-        layers.Conv(4, dtype=jnp.bfloat16),
-        layers.ConvTranspose(4, dtype=jnp.bfloat16),
-        layers.DepthwiseConv(dtype=jnp.bfloat16),
+        convolutions.Conv(4, dtype=jnp.bfloat16),
+        convolutions.ConvTranspose(4, dtype=jnp.bfloat16),
+        convolutions.DepthwiseConv(dtype=jnp.bfloat16),
     ):
         image, variables = layer.init_with_output(jax.random.key(0), noise(1, 4, 4, 3))
         assert image.dtype == jnp.bfloat16

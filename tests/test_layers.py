@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import layers
+from brainseg_jax.models import convolutions, layers, resampling
 
 SPACES = pytest.mark.parametrize("space", [(6, 8), (5, 7), (4, 5, 6)], ids=str)
 
@@ -24,7 +24,7 @@ def plain_max_pool(image):
 @SPACES
 def test_max_pool_is_that_of_flax(space):
     image = noise(2, *space, 3)
-    np.testing.assert_array_equal(layers.max_pool(image), plain_max_pool(image))
+    np.testing.assert_array_equal(resampling.max_pool(image), plain_max_pool(image))
 
 
 @SPACES
@@ -32,7 +32,7 @@ def test_without_ties_max_pool_has_the_gradient_of_flax(space):
     image = noise(2, *space, 3)
     ours, plain = (
         jax.grad(lambda image, pool=pool: jnp.sin(pool(image)).sum())(image)
-        for pool in (layers.max_pool, plain_max_pool)
+        for pool in (resampling.max_pool, plain_max_pool)
     )
     np.testing.assert_array_equal(ours, plain)
 
@@ -40,7 +40,7 @@ def test_without_ties_max_pool_has_the_gradient_of_flax(space):
 def test_equal_pixels_share_the_gradient():
     # Four ties get a quarter each; of (5, 5, 1, 0) the two fives get a half each.
     image = jnp.array([[2.0, 2, 5, 5], [2, 2, 1, 0]]).reshape(1, 2, 4, 1)
-    gradient = jax.grad(lambda image: layers.max_pool(image).sum())(image)
+    gradient = jax.grad(lambda image: resampling.max_pool(image).sum())(image)
     expected = [[0.25, 0.25, 0.5, 0.5], [0.25, 0.25, 0, 0]]
     np.testing.assert_array_equal(gradient[0, ..., 0], expected)
 
@@ -48,12 +48,14 @@ def test_equal_pixels_share_the_gradient():
 def test_upsampling_repeats_every_pixel():
     image = jnp.array([[1.0, 2], [3, 4]]).reshape(1, 2, 2, 1)
     expected = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    np.testing.assert_array_equal(layers.upsample_nearest(image)[0, ..., 0], expected)
+    np.testing.assert_array_equal(
+        resampling.upsample_nearest(image)[0, ..., 0], expected
+    )
 
 
 def test_upsampling_repeats_every_voxel():
     image = noise(2, 2, 3, 4, 5)
-    double = layers.upsample_nearest(image)
+    double = resampling.upsample_nearest(image)
     assert double.shape == (2, 4, 6, 8, 5)
     for corner in np.ndindex(2, 2, 2):
         voxels = double[:, *(slice(start, None, 2) for start in corner)]
@@ -69,7 +71,7 @@ def plain_conv1x1(image, kernel, bias):
 def test_conv1x1_is_a_convolution(space):
     image, bias = noise(2, *space, 3), noise(4, seed=2)
     kernel = noise(*(1,) * len(space), 3, 4, seed=1)
-    ours = layers.conv1x1(image, kernel, bias)
+    ours = convolutions.conv1x1(image, kernel, bias)
     np.testing.assert_allclose(ours, plain_conv1x1(image, kernel, bias), atol=1e-5)
 
 
@@ -79,14 +81,14 @@ def test_conv1x1_of_upsampled_is_that_of_the_concatenation(half):
     kernel, bias = noise(*(1,) * len(half), 8, 4, seed=2), noise(4, seed=3)
 
     def plain(low, skip, kernel, bias):
-        both = jnp.concatenate([layers.upsample_nearest(low), skip], axis=-1)
+        both = jnp.concatenate([resampling.upsample_nearest(low), skip], axis=-1)
         return plain_conv1x1(both, kernel, bias)
 
     ours, expected = (
         jax.value_and_grad(
             lambda *args, conv=conv: jnp.sin(conv(*args)).sum(), argnums=(0, 1, 2, 3)
         )(low, skip, kernel, bias)
-        for conv in (layers.conv1x1_of_upsampled, plain)
+        for conv in (convolutions.conv1x1_of_upsampled, plain)
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours, expected
@@ -95,14 +97,14 @@ def test_conv1x1_of_upsampled_is_that_of_the_concatenation(half):
 
 def test_one_kernel_takes_the_channels_of_all_images():
     low, skip = noise(1, 2, 2, 3), noise(1, 4, 4, 5)
-    params = layers.Kernel1x1(7).init(jax.random.key(0), low, skip)["params"]
+    params = convolutions.Kernel1x1(7).init(jax.random.key(0), low, skip)["params"]
     shapes = jax.tree.map(jnp.shape, params)
     assert shapes == {"kernel": (1, 1, 8, 7), "bias": (7,)}
 
 
 def test_a_kernel_starts_he_normal():
     # Variance 2 / in, by the fan-in of the convolution that the kernel belongs to.
-    params = layers.Kernel1x1(400).init(jax.random.key(0), noise(1, 2, 2, 100))[
+    params = convolutions.Kernel1x1(400).init(jax.random.key(0), noise(1, 2, 2, 100))[
         "params"
     ]
     assert params["kernel"].std() == pytest.approx(np.sqrt(2 / 100), rel=0.02)

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from brainseg_jax import models, registry
-from brainseg_jax.models import layers, segnet3d
+from brainseg_jax.models import resampling, segnet3d
 from tests import keras_volumes
 
 CLASSES = 4
@@ -273,7 +273,7 @@ def test_unpooling_is_that_of_a_loop_over_windows(space):
         unpooled[window][best] = values[place]
     ours, choices = segnet3d.max_pool(jnp.asarray(image))
     np.testing.assert_array_equal(ours, pooled)
-    np.testing.assert_array_equal(ours, layers.max_pool(jnp.asarray(image)))
+    np.testing.assert_array_equal(ours, resampling.max_pool(jnp.asarray(image)))
     np.testing.assert_array_equal(
         segnet3d.max_unpool(jnp.asarray(values), choices), unpooled
     )

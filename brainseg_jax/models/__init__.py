@@ -5,5 +5,5 @@ called as `model(image, train=False, keys=None)`; it returns float32 logits,
 [n, *space, outputs] for masks and [n, outputs] for classes. Batch normalisation spans
 the devices of `axis_name` in training. `keys` [n], one per example, draw the dropout.
 `PUBLISHED` names the forms of it that somebody published, with their parameters.
-`layers.py` and `blocks.py` hold what the architectures share and are no models.
+What architectures share is in registry.SHARED: layers and blocks, no models themselves.
 """

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, layers, resampling
 
 
 class Model(nn.Module):
@@ -67,12 +67,12 @@ class Model(nn.Module):
             features, skip = self.widths[level - 1], skips.pop()
             if self.gated == "decoder" and level > 1:
                 width, lowest = self.widths[level], level == len(self.widths) - 1
-                signal = layers.max_pool(skip) if lowest else image
+                signal = resampling.max_pool(skip) if lowest else image
                 signal = style.conv(width, 1, name=f"signal_{level}")(signal)
                 image = gate(width // 2, gates, norms="sum", name=f"gate_{level}")(
                     image, signal
                 )
-            image = layers.upsample_nearest(image)
+            image = resampling.upsample_nearest(image)
             if self.gated == "skips" and level > 1:
                 skip = gate(features // 2, gates, norms="sum", name=f"gate_{level}")(
                     skip, image

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import layers
+from brainseg_jax.models import convolutions, layers, resampling
 from brainseg_jax.models.layers import Style
 
 Keys = Key[Array, " n"] | None
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
         return taps
 
     def _pool(self, image: Array, keys: Keys, name: str) -> Array:
-        image = layers.max_pool(image)
+        image = resampling.max_pool(image)
         if self.pooled_momentum is not None:
             momentum = self.pooled_momentum
             style = dataclasses.replace(self.style, norm="batch", momentum=momentum)
@@ -91,7 +91,7 @@ class Up(nn.Module):
     def __call__(self, image: Float[Array, "n *space c"]) -> Array:
         if self.how in ("transposed", "transposed_3"):
             size = 3 if self.how == "transposed_3" else 2
-            image = layers.ConvTranspose(
+            image = convolutions.ConvTranspose(
                 self.features, size, dtype=self.style.dtype, name="transposed"
             )(image)
             if not self.activated:
@@ -211,12 +211,12 @@ class Head(nn.Module):
             values = nn.Dense(
                 features,
                 dtype=self.style.dtype,
-                kernel_init=layers.INITIALISERS[self.style.kernel_init],
+                kernel_init=convolutions.INITIALISERS[self.style.kernel_init],
                 name=f"dense_{number}",
             )(values)
             values = self.style.activate(values, f"activation_{number}")
             values = self.style.dropout(values, rate, keys, f"head/{number}")
-        glorot = layers.INITIALISERS["glorot_uniform"]
+        glorot = convolutions.INITIALISERS["glorot_uniform"]
         output = nn.Dense(self.outputs, kernel_init=glorot, name="output")
         return output(values.astype(jnp.float32))
 
@@ -224,9 +224,9 @@ class Head(nn.Module):
 def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
     """Doubles an image by "linear" or "nearest" interpolation."""
     if how == "linear":
-        return layers.upsample_linear(image)
+        return resampling.upsample_linear(image)
     if how == "nearest":
-        return layers.upsample_nearest(image)
+        return resampling.upsample_nearest(image)
     raise ValueError(
         f"No upsampling {how!r}; it can be linear or nearest, in most nets also "
         "transposed or transposed_3."

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, layers, resampling
 
 
 class Model(nn.Module):
@@ -63,5 +63,5 @@ class Block(nn.Module):
         self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
     ) -> Float[Array, "n half_h half_w f"]:
         image = nn.relu(self.style.conv(self.features, name="conv")(image))
-        image = layers.max_pool(image)
+        image = resampling.max_pool(image)
         return self.style.dropout(image, self.dropout, keys, "/".join(self.path))

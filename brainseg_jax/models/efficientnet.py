@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, convolutions, layers
 
 # As Keras draws them: one output of a depthwise kernel has height x width x 1 inputs.
 DEPTHWISE_INIT = nn.initializers.variance_scaling(
@@ -118,7 +118,7 @@ class InvertedResidual(nn.Module):
             return expanded, expanded
 
         # "SAME" is what Keras pads before a stride of two, with even and odd sizes alike.
-        image = layers.DepthwiseConv(
+        image = convolutions.DepthwiseConv(
             self.stage.size,
             self.strides,
             kernel_init=DEPTHWISE_INIT,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, layers, resampling
 
 
 class Model(nn.Module):
@@ -46,7 +46,7 @@ class Model(nn.Module):
         )(image)
 
         for level in range(len(skips), 0, -1):
-            image = layers.upsample_nearest(image)
+            image = resampling.upsample_nearest(image)
             image = jnp.concatenate([image, skips.pop()], axis=-1)
             features = self.widths[level - 1]
             image = block(features, style, repeats=1, name=f"decoder_{level}")(image)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import layers
+from brainseg_jax.models import convolutions, layers, resampling
 
 
 class Model(nn.Module):
@@ -44,7 +44,7 @@ class Model(nn.Module):
             encoder = stem if level == 1 else block
             image = encoder(features, style, name=f"encoder_{level}")(image)
             skips.append(image)
-            image = layers.max_pool(image)
+            image = resampling.max_pool(image)
 
         image = block(self.widths[-1], style, name="bottleneck")(image)
 
@@ -87,16 +87,16 @@ class ResBlock(nn.Module):
     ) -> Float[Array, "n h w f"]:
         sources = (image,) if skip is None else (image, skip)
         # Both branches begin with a 1x1 convolution of the same input: one matmul.
-        main_1x1 = layers.Kernel1x1(self.features, name="main_1x1")(*sources)
-        short_1x1 = layers.Kernel1x1(self.features, name="short_1x1")(*sources)
+        main_1x1 = convolutions.Kernel1x1(self.features, name="main_1x1")(*sources)
+        short_1x1 = convolutions.Kernel1x1(self.features, name="short_1x1")(*sources)
         kernel, bias = (
             jnp.concatenate(pair, axis=-1)
             for pair in zip(main_1x1, short_1x1, strict=True)
         )
         if skip is None:
-            branches = layers.conv1x1(image, kernel, bias)
+            branches = convolutions.conv1x1(image, kernel, bias)
         else:
-            branches = layers.conv1x1_of_upsampled(image, skip, kernel, bias)
+            branches = convolutions.conv1x1_of_upsampled(image, skip, kernel, bias)
         main, short = jnp.split(branches, 2, axis=-1)
 
         main = nn.relu(self.style.normalise(main, "main_1x1_norm"))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from brainseg_jax.models import blocks, layers
+from brainseg_jax.models import blocks, layers, resampling
 
 Choices = list[Bool[Array, "n *part c"]]  # of one pooling, an array per axis
 
@@ -76,7 +76,7 @@ class Model(nn.Module):
                 image = max_unpool(image, choices)
                 widths = (*widths[1:], self.widths[max(level - 2, 0)])
             else:
-                image = layers.upsample_nearest(image)
+                image = resampling.upsample_nearest(image)
             image = block(widths, style, name=f"decoder_{level}")(image)
 
         return layers.output(image, self.outputs)

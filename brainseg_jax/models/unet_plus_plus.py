@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, encoders, layers
+from brainseg_jax.models import blocks, convolutions, encoders, layers
 
 
 class Model(nn.Module):
@@ -69,7 +69,7 @@ class Model(nn.Module):
         *others, finest = first
         logits = [layers.output(finest, self.outputs)]
         for place in range(len(others), 0, -1):
-            head = layers.Conv(self.outputs, 1, name=f"output_{place + 1}")
+            head = convolutions.Conv(self.outputs, 1, name=f"output_{place + 1}")
             logits.append(head(others[place - 1].astype(jnp.float32)))
         return tuple(logits) if self.deep_supervision and train else logits[0]
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, layers, preprocessing
+from brainseg_jax.models import blocks, layers, preprocessing, resampling
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, features
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         block, taps = layers.staged(Convolutions, self.remat), {}
         for stage, (repeats, features) in enumerate(STAGES[: self.stages], start=1):
             if stage > 1:
-                image = layers.max_pool(image)
+                image = resampling.max_pool(image)
             image = block(features, repeats, style, name=f"block{stage}")(image)
             taps[f"block{stage}_conv{repeats}"] = image
         return taps
@@ -83,7 +83,7 @@ class Model(nn.Module):
             self.dropout_before,
             name="head",
         )
-        return head(layers.max_pool(encoder(image, keys)["block5_conv3"]), keys)
+        return head(resampling.max_pool(encoder(image, keys)["block5_conv3"]), keys)
 
 
 _POOLED = {
