@@ -6,9 +6,8 @@ import pkgutil
 from types import ModuleType
 
 # What the parts of a package are built from; never a part itself.
-SHARED = frozenset(
-    "layers convolutions resampling blocks encoders efficientnet preprocessing".split()
-)
+SHARED = {"layers", "convolutions", "resampling", "blocks", "encoders"}
+SHARED |= {"efficientnet", "preprocessing"}
 
 
 def names(package: ModuleType) -> list[str]:

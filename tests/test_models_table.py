@@ -1,5 +1,9 @@
 """The table of models and experiments, its figures worked out by hand."""
 
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
 from brainseg_jax import models_table
@@ -52,3 +56,14 @@ def test_names_are_printed_in_full(capsys):
     printed = capsys.readouterr().out
     assert "a_long_name_of_an_experiment:phantom" in printed
     assert "31,055,297" in printed and "…" not in printed
+
+
+@pytest.mark.slow
+def test_the_readme_has_the_table():
+    main = pathlib.Path(__file__).parent.parent / "main.py"
+    command = [sys.executable, str(main), "--mode=models"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.strip() for line in printed.splitlines() if line.startswith("|")]
+    readme = (main.parent / "README.md").read_text().splitlines()
+    assert len(rows) > 70
+    assert not [row for row in rows if row not in readme and not set(row) <= set("|-")]
