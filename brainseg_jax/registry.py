@@ -7,7 +7,7 @@ from types import ModuleType
 
 # What the parts of a package are built from; never a part itself.
 SHARED = {"layers", "convolutions", "resampling", "blocks", "encoders"}
-SHARED |= {"efficientnet", "preprocessing"}
+SHARED |= {"classifiers", "efficientnet", "preprocessing"}
 
 
 def names(package: ModuleType) -> list[str]:

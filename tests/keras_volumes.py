@@ -74,9 +74,9 @@ def keras_unet3d(k, image, widths):
         image = k.pair(image, features, f"encoder.level_{level}")
         skips.append(image)
     for level in (4, 3, 2, 1):
-        image = k.transposed(image, widths[level - 1], f"up_{level}")
+        image = k.transposed(image, widths[level - 1], f"decoder_{level}.up")
         image = k.join(image, skips[level - 1])
-        image = k.pair(image, widths[level - 1], f"decoder_{level}")
+        image = k.pair(image, widths[level - 1], f"decoder_{level}.block")
     return image
 
 

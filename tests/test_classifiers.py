@@ -54,7 +54,10 @@ def test_an_image_of_which_nothing_would_be_left_is_refused(model, size, message
     [
         (vgg16.Model(1, "imagenet"), "'imagenet'; it can be none, caffe, torch"),
         (efficientnet_b0.Model(1, "caffe"), "'caffe'; it can be none, imagenet"),
-        (resnet50.Model(1, "pytorch"), "variant is 'pytorch'; .* keras, torchvision"),
+        (
+            resnet50.Model(1, variant="pytorch"),
+            "variant is 'pytorch'; .* keras, torchvision",
+        ),
     ],
 )
 def test_an_unknown_option_is_answered_with_the_known(model, message):

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from brainseg_jax import models, registry
-from brainseg_jax.models import resampling, segnet3d
+from brainseg_jax.models import layers, resampling, segnet3d
 from tests import keras_volumes
 
 CLASSES = 4
@@ -95,7 +95,7 @@ def test_a_size_is_refused_in_words():
     with pytest.raises(ValueError) as refusal:
         shapes(make(FORMS["unet3d"]), 1, 8, 40, 48, 3)
     assert str(refusal.value) == (
-        "3D U-Net halves its input 4 times, so depth, height and width must be "
+        "U-Net halves its input 4 times, so depth, height and width must be "
         "multiples of 16; got 8 x 40 x 48."
     )
 

@@ -37,15 +37,7 @@ class Model(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n *space outputs"]:
-        style = layers.Style(
-            norm=self.norm,
-            activation=self.activation,
-            kernel_init=self.kernel_init,
-            bias=self.bias,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         size = image.shape[1:-1]
         *skips, image = encoders.encode(self, image, style, keys, "Attention U-Net")
         gated = layers.staged(GatedDecoder, self.remat)

@@ -46,13 +46,7 @@ class Model(nn.Module):
                 f"config.model.options.gated is {self.gated!r}; "
                 "it can be skips or decoder."
             )
-        style = layers.Style(
-            norm=self.norm,
-            kernel_init=self.kernel_init,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         gates = dataclasses.replace(style, norm=self.gate_norm)
         block, gate = (
             layers.staged(kind, self.remat)

@@ -1,11 +1,13 @@
 """EfficientNetB0 as Keras has it, with its built-in normalisation of the image."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, efficientnet, layers, preprocessing
+from brainseg_jax.models import blocks, classifiers, efficientnet, layers, preprocessing
 
 # Keras divides by these after its normalisation layer when it loads ImageNet weights,
 # for there the layer has deviations in place of variances.
@@ -44,52 +46,19 @@ class Encoder(nn.Module):
         )
 
 
-class Model(nn.Module):
+class Model(classifiers.Classifier):
     """4,054,695 parameters at four outputs and any size, statistics included.
 
     Seven of them are the built-in normalisation's.
     """
 
-    outputs: int
-    preprocessing: str = "none"
-    drop_connect: float = 0.2
-    pool: str | int = "global"
-    hidden: tuple[int, ...] = ()
-    dropout: tuple[float, ...] = (0.0,)
-    dropout_before: float = 0.5
-    head_init: str = "glorot_uniform"
-    remat: bool = False  # compute each block again in the backward pass: less memory
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
+    TITLE = "EfficientNetB0"
 
-    @nn.compact
-    def __call__(
-        self,
-        image: Float[Array, "n h w c"],
-        *,
-        train: bool = False,
-        keys: Key[Array, " n"] | None = None,
-    ) -> Float[Array, "n outputs"]:
-        layers.check_pooled(image, 32, self.pool, "EfficientNetB0")
-        encoder = Encoder(
-            self.preprocessing,
-            self.drop_connect,
-            train=train,
-            remat=self.remat,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-            name="encoder",
-        )
-        head = blocks.Head(
-            self.outputs,
-            layers.Style(kernel_init=self.head_init, train=train, dtype=self.dtype),
-            self.pool,
-            self.hidden,
-            self.dropout,
-            self.dropout_before,
-            name="head",
-        )
-        return head(encoder(image, keys)["top_activation"], keys)
+    dropout_before: float = 0.5
+    drop_connect: float = 0.2
+
+    def make_encoder(self, **options: Any) -> nn.Module:
+        return Encoder(drop_connect=self.drop_connect, **options)
 
 
 PUBLISHED = {"system 004": layers.Published(4_054_695, (150, 150, 3), 4)}

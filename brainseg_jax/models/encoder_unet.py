@@ -42,15 +42,7 @@ class Model(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n h w outputs"]:
-        style = layers.Style(
-            norm=self.norm,
-            activation=self.activation,
-            kernel_init=self.kernel_init,
-            bias=self.bias,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)
         *skips, image = encoders.encode(self, image, style, keys, name, self.stages)

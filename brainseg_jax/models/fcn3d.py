@@ -32,13 +32,7 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n d h w outputs"]:
         layers.check_size(image, len(self.widths) - 1, "3D FCN")
-        style = layers.Style(
-            norm=self.norm,
-            kernel_init=self.kernel_init,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         block = layers.staged(blocks.ConvBlock, self.remat)
 
         *skips, image = blocks.Encoder(

@@ -125,6 +125,13 @@ class Style:
         return dropout(image, rate, keys, name)
 
 
+def style_of(model: nn.Module, train: bool) -> Style:
+    """The style that a model's fields ask for, those with the names of Style's."""
+    own = {field.name for field in dataclasses.fields(Style)}
+    asked = {name: getattr(model, name) for name in own if hasattr(model, name)}
+    return Style(**asked, train=train)
+
+
 def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> None:
     """Refuses a size that would not come back after `halvings` poolings."""
     space, multiple = image.shape[1:-1], 2**halvings

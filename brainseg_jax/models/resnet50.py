@@ -1,13 +1,13 @@
 """ResNet50 (He et al. 2015, arXiv 1512.03385), as Keras or as torchvision has it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, layers, preprocessing
+from brainseg_jax.models import blocks, classifiers, layers, preprocessing
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks, features
@@ -76,53 +76,22 @@ class Encoder(nn.Module):
         return taps
 
 
-class Model(nn.Module):
+class Model(classifiers.Classifier):
     """25,784,066 parameters at 256 x 256 x 3 and two outputs, statistics included.
 
     27,980,162 with hidden (512, 256, 256) and dropout (.4, .4, .3), as deployed;
     25,751,426 with hidden (256, 256).
     """
 
-    outputs: int
-    variant: str = "keras"
-    preprocessing: str = "none"
+    TITLE = "ResNet50"
+
     pool: str | int = 4
     hidden: tuple[int, ...] = (256, 256, 128)
     dropout: tuple[float, ...] = (0.3,)
-    dropout_before: float = 0.0
-    head_init: str = "glorot_uniform"
-    remat: bool = False  # compute each stage again in the backward pass: less memory
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
+    variant: str = "keras"
 
-    @nn.compact
-    def __call__(
-        self,
-        image: Float[Array, "n h w c"],
-        *,
-        train: bool = False,
-        keys: Key[Array, " n"] | None = None,
-    ) -> Float[Array, "n outputs"]:
-        layers.check_pooled(image, 32, self.pool, "ResNet50")
-        encoder = Encoder(
-            self.preprocessing,
-            self.variant,
-            train=train,
-            remat=self.remat,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-            name="encoder",
-        )
-        head = blocks.Head(
-            self.outputs,
-            layers.Style(kernel_init=self.head_init, train=train, dtype=self.dtype),
-            self.pool,
-            self.hidden,
-            self.dropout,
-            self.dropout_before,
-            name="head",
-        )
-        return head(encoder(image, keys)["conv5_block3_out"], keys)
+    def make_encoder(self, **options: Any) -> nn.Module:
+        return Encoder(variant=self.variant, **options)
 
 
 PUBLISHED = {

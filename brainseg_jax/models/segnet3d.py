@@ -51,13 +51,7 @@ class Model(nn.Module):
                 f"config.model.options.unpool is {self.unpool!r}; "
                 "it can be indices or nearest."
             )
-        style = layers.Style(
-            norm=self.norm,
-            kernel_init=self.kernel_init,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         block = layers.staged(Convolutions, self.remat)
         repeats = blocks.each(self.repeats, count)
         decoder_repeats = blocks.each(self.decoder_repeats, count)

@@ -38,15 +38,7 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n *space outputs"]:
         layers.check_size(image, len(self.widths) - 1, "U-Net")
-        style = layers.Style(
-            norm=self.norm,
-            activation=self.activation,
-            kernel_init=self.kernel_init,
-            bias=self.bias,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         *skips, image = blocks.Encoder(
             self.widths,
             style,

@@ -42,15 +42,7 @@ class Model(nn.Module):
     ) -> (
         Float[Array, "n *space outputs"] | tuple[Float[Array, "n *space outputs"], ...]
     ):
-        style = layers.Style(
-            norm=self.norm,
-            activation=self.activation,
-            kernel_init=self.kernel_init,
-            bias=self.bias,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         column = encoders.encode(self, image, style, keys, "U-Net++")
         full_size = column[0].shape[1:-1] == image.shape[1:-1]
         node = layers.staged(blocks.Decoder, self.remat)

@@ -1,11 +1,13 @@
 """VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556): 13 convolutions, no norms."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, layers, preprocessing, resampling
+from brainseg_jax.models import blocks, classifiers, layers, preprocessing, resampling
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, features
@@ -40,50 +42,24 @@ class Encoder(nn.Module):
         return taps
 
 
-class Model(nn.Module):
+class Model(classifiers.Classifier):
     """17,926,209 parameters at 224 x 224 x 3 and one output.
 
     With pool 4, hidden (512, 256, 128), dropout (.3, .1, 0) and head_init glorot_uniform,
     15,141,826 at 224 x 224 x 3 and two outputs.
     """
 
-    outputs: int
-    preprocessing: str = "none"
+    TITLE = "VGG16"
+
     pool: str | int = "flatten"
     hidden: tuple[int, ...] = (128,)
-    dropout: tuple[float, ...] = (0.0,)
-    dropout_before: float = 0.0
     head_init: str = "he_uniform"
-    remat: bool = False  # compute each stage again in the backward pass: less memory
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
-    @nn.compact
-    def __call__(
-        self,
-        image: Float[Array, "n h w c"],
-        *,
-        train: bool = False,
-        keys: Key[Array, " n"] | None = None,
-    ) -> Float[Array, "n outputs"]:
-        layers.check_pooled(image, 32, self.pool, "VGG16")
-        encoder = Encoder(
-            self.preprocessing,
-            train=train,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="encoder",
-        )
-        head = blocks.Head(
-            self.outputs,
-            layers.Style(kernel_init=self.head_init, train=train, dtype=self.dtype),
-            self.pool,
-            self.hidden,
-            self.dropout,
-            self.dropout_before,
-            name="head",
-        )
-        return head(resampling.max_pool(encoder(image, keys)["block5_conv3"]), keys)
+    def make_encoder(self, **options: Any) -> nn.Module:
+        return Encoder(**options)
+
+    def features(self, deepest: Float[Array, "n h w c"]) -> Array:
+        return resampling.max_pool(deepest)
 
 
 _POOLED = {

@@ -37,14 +37,7 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n d h w outputs"]:
         layers.check_size(image, len(self.widths) - 1, "V-Net")
-        style = layers.Style(
-            norm=self.norm,
-            activation=self.activation,
-            kernel_init=self.kernel_init,
-            train=train,
-            dtype=self.dtype,
-            axis_name=self.axis_name,
-        )
+        style = layers.style_of(self, train)
         down, stage, up = (
             layers.staged(kind, self.remat) for kind in (Down, Stage, blocks.Up)
         )
