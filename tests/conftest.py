@@ -5,8 +5,11 @@ import os
 import pathlib
 import tempfile
 
+# On a busy machine eight devices of two cores may wait long for each other; XLA would end
+# the process after 40 seconds.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    " --xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KERAS_BACKEND", "jax")
