@@ -23,6 +23,8 @@ ROUNDS = 3
 CHANNELS = 3
 # What a classifier or a segmentation net is timed for: one sigmoid.
 OUTPUTS = 1
+# Options of a classifier that hardly change what it costs.
+HEAD = ("hidden", "pool", "dropout", "head_init", "dropout_before")
 
 
 class Timed(NamedTuple):
@@ -62,13 +64,12 @@ def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
 
 
 def two_dimensional() -> list[tuple[str, str]]:
-    """Every published form of the nets for images, without those of the same cost."""
+    """The published forms of the nets for images, one of each cost."""
     forms: dict[tuple[str, str], tuple[str, str]] = {}
     for name in registry.names(models):
         for form, published in registry.find(models, name).PUBLISHED.items():
-            if len(published.shape) == 3:
-                head = ("hidden", "pool", "dropout", "head_init", "dropout_before")
-                body = {k: v for k, v in published.options.items() if k not in head}
+            if len(published.shape) == 3 and not form.endswith("(ours)"):
+                body = {k: v for k, v in published.options.items() if k not in HEAD}
                 forms.setdefault((name, str(body)), (name, form))
     return list(forms.values())
 

@@ -1,0 +1,50 @@
+"""What is timed, and how; not how long it takes."""
+
+import itertools
+
+import pytest
+
+from brainseg_jax import benchmark_models, models, registry
+
+
+def test_every_net_for_images_is_timed_and_none_for_volumes():
+    names = [name for name, _ in benchmark_models.two_dimensional()]
+    flat = {
+        name
+        for name in registry.names(models)
+        for form in registry.find(models, name).PUBLISHED.values()
+        if len(form.shape) == 3
+    }
+    assert set(names) == flat
+    assert not [name for name in names if name.endswith("3d")]
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("cnn", {"widths": (4,), "hidden": (4,)}),
+        ("unet_plus_plus", {"widths": (4, 6), "deep_supervision": True}),
+    ],
+)
+def test_forward_and_training_can_be_repeated(name, options):
+    timed = benchmark_models.of_jax(name, options, (1, 16, 16, 3))
+    assert [one.what for one in timed] == ["forward", "training"]
+    for one in timed:
+        one.once()
+        one.once()
+
+
+def test_the_fastest_of_a_few_rounds_counts_and_all_take_turns(monkeypatch):
+    called, clock = [], itertools.count()
+    times = iter([0, 5, 5, 7, 7, 9, 9, 10, 10, 14, 14, 15])  # starts and ends
+    monkeypatch.setattr(benchmark_models.time, "perf_counter", lambda: next(times))
+    timed = [
+        benchmark_models.Timed(
+            "JAX", what, lambda w=what: called.append((w, next(clock)))
+        )
+        for what in ("forward", "training")
+    ]
+    best = benchmark_models.fastest(timed)
+    # Once to warm up; then 5, 2 and 4 seconds forward, 2, 1 and 1 in training.
+    assert best == {("JAX", "forward"): 2, ("JAX", "training"): 1}
+    assert [what for what, _ in called] == ["forward", "training"] * 4
