@@ -50,6 +50,11 @@ def check(config: ConfigDict) -> None:
     for key, value in shares.items():
         if not 0 <= value <= 1:
             raise ValueError(f"config.{key} is {value}; it has to lie between 0 and 1.")
+    if not 0 < config.optimizer.encoder_rate < math.inf:
+        raise ValueError(
+            f"config.optimizer.encoder_rate is {config.optimizer.encoder_rate}; it has to "
+            "be above 0 (config.model.frozen keeps parts as they are)."
+        )
     if not config.schedule.rate > 0 or not math.isfinite(config.schedule.rate):
         raise ValueError(
             f"config.schedule.rate is {config.schedule.rate}; it has to be above 0."

@@ -1,6 +1,7 @@
 """What a config names, built: model, task, loss; and the model of a checkpoint."""
 
 import copy
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -49,6 +50,13 @@ def make_model(
     """A model with `outputs` channels of logits, computing in `dtype`."""
     module = registry.find(models, name)
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+    defaults = {field.name: field.default for field in dataclasses.fields(module.Model)}
+    for key, value in fields.items():
+        if isinstance(defaults.get(key), tuple) and not isinstance(value, tuple):
+            raise ValueError(
+                f"config.model.options.{key} of {name} is {value!r}; it has to be a tuple "
+                f"like {defaults[key]!r}."
+            )
     try:
         return module.Model(
             outputs=outputs, dtype=jnp.dtype(dtype), axis_name=axis_name, **fields
@@ -60,11 +68,41 @@ def make_model(
 def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> ConfigDict:
     """The config with the model options that its encoder's published weights ask for.
 
-    A run that goes on has them in its `record`, and needs the file no more.
+    A run that goes on has them in its `record`, one that starts from another run's weights
+    in that run's; neither needs the file.
     """
     source, resolved = config.model.encoder_weights, copy.deepcopy(config)
-    if not source:
-        return resolved
+    if source:
+        _check_source(config)
+    if record is not None:
+        asked = _asked(record)
+    elif source:
+        asked = pretrained.describe(encoder_of(config), source)
+    elif config.init_from:
+        asked = _asked(restore(config.init_from).record)
+    else:
+        asked = {}
+    fields = registry.find(models, config.model.name).Model.__dataclass_fields__
+    options = resolved.model.options
+    with options.unlocked():
+        for key, value in asked.items():
+            if key not in options and key in fields:
+                options[key] = value
+            elif source and record is None and options[key] != value:
+                raise ValueError(
+                    f"config.model.options.{key} is {options[key]!r}, but the weights of "
+                    f"config.model.encoder_weights={source} need {value!r}; leave it out."
+                )
+    return resolved
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, str]:
+    """What published weights asked of the model of an earlier run."""
+    options = record["config"]["model"]["options"]
+    return {name: options[name] for name in pretrained.ASKED if name in options}
+
+
+def _check_source(config: ConfigDict) -> None:
     if config.init_from:
         raise ValueError(
             "config.init_from and config.model.encoder_weights both say where the "
@@ -76,21 +114,6 @@ def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> Conf
             f"{config.data.normalisation.name!r}; set config.data.normalisation.name=unit "
             "(the encoder then does what its weights were trained with)."
         )
-    if record is not None:
-        asked = record["config"]["model"]["options"]
-    else:
-        asked = pretrained.describe(encoder_of(config), source)
-    options = resolved.model.options
-    with options.unlocked():
-        for key, value in asked.items():
-            if key not in options:
-                options[key] = value
-            elif record is None and options[key] != value:
-                raise ValueError(
-                    f"config.model.options.{key} is {options[key]!r}, but the weights of "
-                    f"config.model.encoder_weights={source} need {value!r}; leave it out."
-                )
-    return resolved
 
 
 def encoder_of(config: ConfigDict) -> str:
@@ -123,6 +146,28 @@ def load_encoder(
     }
     average = jax.tree.map(jnp.array, taken["params"]) if fresh.average else {}
     return fresh.replace(**taken, average=average)
+
+
+def check_model(
+    model: nn.Module, task: tasks.Task, shape: tuple[int, ...], encoder_rate: float
+) -> None:
+    """Refuses a model that does not fit its task, and a rate of an encoder it has not."""
+    logits, variables = jax.eval_shape(
+        model.init_with_output,
+        jax.random.key(0),
+        jax.ShapeDtypeStruct(shape, jnp.float32),
+    )
+    if (logits.ndim == 2) != (task.name == "classification"):
+        makes = "classes of whole images" if logits.ndim == 2 else "masks"
+        raise ValueError(
+            f"config.task.name is {task.name!r}, but the model gives {makes}; choose "
+            "another config.model.name or task."
+        )
+    if encoder_rate != 1 and freeze.ENCODER not in variables["params"]:
+        raise ValueError(
+            f"config.optimizer.encoder_rate is {encoder_rate}, but the model has no part "
+            'called "encoder"; leave it at 1.'
+        )
 
 
 def make_loss(

@@ -1,7 +1,8 @@
 """Which parts of a model train, and at whose rate.
 
 A part that is frozen gets no update, no weight decay and no optimiser state; its batch
-normalisation goes by its running statistics and leaves them alone, as in Keras.
+normalisation goes by its running statistics and leaves them alone, as in Keras. Its dropout
+and stochastic depth go on, as there too.
 """
 
 import contextlib
@@ -103,6 +104,7 @@ def _refuse(name: str, order: Sequence[Path]) -> None:
     near = difflib.get_close_matches(name, known, n=3)
     advice = f" Near it: {', '.join(near)}." if near else ""
     raise ValueError(
-        f"config.model.frozen names {name!r}, which the model does not have; its parts "
-        f"are {', '.join(top)} and what is in them, as encoder/....{advice}"
+        f"config.model.frozen or frozen_up_to names {name!r}, which the model does not "
+        f"have; its parts are {', '.join(top)} and what is in them, as encoder/...."
+        f"{advice}"
     )

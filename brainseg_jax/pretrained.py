@@ -26,6 +26,7 @@ OPTIONS = {
     ("efficientnet_b0", "keras"): {"preprocessing": "imagenet"},
     ("efficientnet_lite0", "pytorch"): {"preprocessing": "imagenet"},
 }
+ASKED = ("preprocessing", "variant")  # what such options are called
 FIRST_KERNELS = [
     Place(layer, "kernel") for layer in ("block1_conv1", "conv1_conv", "stem_conv")
 ]
@@ -66,7 +67,8 @@ def load(
     may be in the file.
 
     An encoder of other than three channels gets the first kernel's mean over red, green
-    and blue for each, times 3 / channels: a gray image repeated gives the same response.
+    and blue for each, times 3 / channels: a gray image repeated gives the same response,
+    but for each colour's constants in the preprocessing, whose means stand for all.
     """
     _check(architecture)
     path = (

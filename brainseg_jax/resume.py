@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from absl import logging
+from flax import linen as nn
 
 from brainseg_jax import experiment
 from brainseg_jax.state import TrainState
@@ -50,24 +51,49 @@ def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         )
 
 
-def transfer(
-    fresh: TrainState, workdir: str | pathlib.Path
-) -> tuple[TrainState, list[str]]:
-    """`fresh` with another run's weights, and the patients those have seen.
+# What weights mean nothing without, though it has no weights itself.
+MEANING = ("norm", "activation", "preprocessing", "variant", "encoder", "gates")
 
-    A head of another size stays fresh.
+
+def transfer(
+    fresh: TrainState, model: nn.Module, workdir: str | pathlib.Path
+) -> tuple[TrainState, list[str]]:
+    """`fresh`, of `model`, with another run's weights, and the patients those have seen.
+
+    A head of another size stays fresh; a classifier may take the encoder of another net.
     """
     restored = experiment.restore(workdir)
+    _check_meaning(model, restored.model, workdir)
+    same = type(model) is type(restored.model)
     taken: dict[str, Any] = {}
     for name in ("params", "batch_stats"):
         own, other = getattr(fresh, name), restored.variables.get(name, {})
-        taken[name] = _merge(own, other, workdir)
+        taken[name] = _merge(own, other, workdir, complete=same)
     average = jax.tree.map(jax.numpy.copy, taken["params"]) if fresh.average else {}
     state = fresh.replace(**taken, average=average)
     return state, restored.record["trained_patients"]
 
 
-def _merge(own: Any, other: Any, workdir: str | pathlib.Path) -> Any:
+def _check_meaning(
+    model: nn.Module, other: nn.Module, workdir: str | pathlib.Path
+) -> None:
+    for name in MEANING:
+        if not (hasattr(model, name) and hasattr(other, name)):
+            continue
+        ours, theirs = getattr(model, name), getattr(other, name)
+        if ours != theirs and not (name == "encoder" and callable(ours)):
+            raise ValueError(
+                f"config.init_from={workdir} was trained with {name}={theirs!r}, but this "
+                f"config has {ours!r}; set config.model.options.{name} in the config to "
+                f"{theirs!r}."
+            )
+
+
+def _merge(own: Any, other: Any, workdir: str | pathlib.Path, *, complete: bool) -> Any:
+    """Our leaves, replaced by the other's of the same name and shape.
+
+    With `complete` all of the other's have to be used, but for one head.
+    """
     found = {jax.tree_util.keystr(k): v for k, v in _leaves(other)}
     merged, kept = [], []
     for path, leaf in _leaves(own):
@@ -77,10 +103,17 @@ def _merge(own: Any, other: Any, workdir: str | pathlib.Path) -> Any:
             kept.append((str(path[0].key), name))
         merged.append(leaf if match is None or match.shape != leaf.shape else match)
     heads = {module for module, _ in kept}
-    if len(heads) > 1:
+    names = {jax.tree_util.keystr(path) for path, _ in _leaves(own)}
+    unused = [
+        jax.tree_util.keystr(path)
+        for path, _ in _leaves(other)
+        if jax.tree_util.keystr(path) not in names and str(path[0].key) not in heads
+    ]
+    if len(heads) > 1 or (complete and unused):
+        differ = [name for _, name in kept] + unused
         raise ValueError(
             f"config.init_from={workdir} holds another architecture: "
-            f"{len(kept)} weights differ, first {kept[0][1]}. Use the same config.model."
+            f"{len(differ)} weights differ, first {differ[0]}. Use the same config.model."
         )
     if heads:
         logging.info("init_from %s: new head %s", workdir, heads.pop())

@@ -95,9 +95,10 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     order = Order(
         training.tumour, config.batch_size, config.seed, config.data.tumour_share
     )
+    remat = {"remat": True} if config.model.remat else {}
     model = experiment.make_model(
         config.model.name,
-        config.model.options.to_dict(),
+        {**config.model.options.to_dict(), **remat},
         outputs=task.outputs,
         dtype=config.compute_dtype,
         axis_name=devices.axis_name,
@@ -118,6 +119,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         total_steps=order.epoch_end(config.epochs),
     )
     shape = (1, *config.data.size, len(training.info.channels))
+    experiment.check_model(model, task, shape, config.optimizer.encoder_rate)
     frozen = freeze.frozen_modules(
         model, shape, config.model.frozen, config.model.frozen_up_to
     )

@@ -97,7 +97,7 @@ def start(
         return state, record
     earlier: list[str] = []
     if run.config.init_from:
-        fresh, earlier = resume.transfer(fresh, run.config.init_from)
+        fresh, earlier = resume.transfer(fresh, run.model, run.config.init_from)
         fresh = run.devices.replicate(fresh)
         records.refuse_known_patients(run, earlier)
     if source := run.config.model.encoder_weights:

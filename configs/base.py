@@ -39,6 +39,8 @@ def get_config() -> ConfigDict:
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
     model.options = ConfigDict()  # arguments of that module's Model
+    # Compute each stage again in the backward pass instead of keeping it: less memory
+    model.remat = False
     # Published weights for the encoder to start from: "imagenet", or the path of a
     # file; see brainseg_jax/pretrained.py. Images then have to be 0 to 1 ("unit").
     model.encoder_weights = ""

@@ -131,7 +131,8 @@ def system_002(config: ConfigDict) -> None:
 
     The rate and the end of training went by the accuracy on training data in two of its
     nets; here they go by validation data. Left out: the rate also fell by 5 % every third
-    epoch. Scores are at a threshold of 0.5, the published ones at 0.4.
+    epoch. Scores are at a threshold of 0.5, the published ones at 0.4. Its pretrained nets
+    saw images of 0 to 1; here they are prepared as the weights were trained.
     """
     leaky(config)
     keras_adam(config, 1e-3)

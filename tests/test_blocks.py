@@ -172,3 +172,8 @@ def test_initialisers_are_those_of_their_names():
     for name, variance in variances.items():
         kernel = convolutions.INITIALISERS[name](jax.random.key(0), shape)
         assert kernel.var() == pytest.approx(variance, rel=0.05), name
+
+
+def test_an_unknown_pooling_of_a_head_is_refused():
+    with pytest.raises(ValueError, match="pool is 'gobal'; it can be global"):
+        blocks.Head(1, Style(), "gobal").init(jax.random.key(0), noise(1, 4, 4, 3))

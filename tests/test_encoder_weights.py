@@ -96,3 +96,23 @@ def test_the_config_given_is_left_as_it_was(config):
     resolved = experiment.resolve(config)
     assert resolved.model.options.preprocessing == "imagenet"
     assert config.to_dict() == before and resolved.is_locked
+
+
+@needs_package
+def test_a_run_from_a_pretrained_runs_weights_keeps_its_preprocessing(config, tmp_path):
+    train.train(config, str(tmp_path / "first"))
+    config.model.encoder_weights, config.init_from = "", str(tmp_path / "first")
+    assert experiment.resolve(config).model.options.preprocessing == "imagenet"
+    with config.unlocked():
+        config.model.options.preprocessing = "torch"
+    config.epochs = 1
+    with pytest.raises(ValueError, match="was trained with preprocessing='imagenet'"):
+        train.train(config, str(tmp_path / "second"))
+
+
+def test_resuming_takes_no_other_option_from_the_record(config):
+    record = {"config": config.to_dict()}
+    record["config"]["model"]["options"] |= {"preprocessing": "imagenet", "gates": True}
+    resolved = experiment.resolve(config, record)
+    assert resolved.model.options.preprocessing == "imagenet"
+    assert "gates" not in resolved.model.options

@@ -343,9 +343,12 @@ def test_starting_from_another_runs_weights(finished, config, tmp_path):
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), own, other)
 
 
-def test_another_architecture_is_not_taken_for_a_new_head(finished, config, tmp_path):
+@pytest.mark.parametrize("widths", [(4, 6, 10), (4, 6)])
+def test_another_architecture_is_not_taken_for_a_new_head(
+    widths, finished, config, tmp_path
+):
     config.init_from = str(finished[0])
-    config.model.options.widths = (4, 6, 10)
+    config.model.options.widths = widths
     with pytest.raises(ValueError, match="another architecture"):
         train.train(config, str(tmp_path))
 

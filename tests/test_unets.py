@@ -301,3 +301,24 @@ def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
     expected = jax.jit(lambda image: net(image, training=False))(image)
     assert 1e-3 < expected.std() < 1e3
     np.testing.assert_allclose(logits, expected, atol=1e-4 * expected.std())
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (encoder_unet.Model(1, stages=1), "options.stages is 1; it can be 2"),
+        (encoder_unet.Model(1, widths=(4, 8)), "has 4 levels .* give one per level"),
+        (encoder_unet.Model(1, encoder="resnet"), "options.encoder is 'resnet'"),
+        (
+            unet_plus_plus.Model(1, encoder="vgg16", widths=(4, 8)),
+            "has 4 decoders on vgg16",
+        ),
+        (
+            attention_unet.Model(1, encoder="vgg16", variant="torchvision"),
+            "vgg16 has no variants",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_an_encoder_are_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))

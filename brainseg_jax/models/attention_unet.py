@@ -80,6 +80,6 @@ class GatedDecoder(nn.Module):
         keys: blocks.Keys = None,
     ) -> Float[Array, "n *space f"]:
         image = blocks.upsample(image, self.upsampling)
-        gate = blocks.AttentionGate(self.features // 2, self.style, name="gate")
+        gate = blocks.AttentionGate(max(1, self.features // 2), self.style, name="gate")
         image = jnp.concatenate([image, gate(skip, image)], axis=-1)
         return blocks.ConvBlock(self.features, self.style, name="block")(image, keys)

@@ -195,6 +195,11 @@ class Head(nn.Module):
     def __call__(
         self, image: Float[Array, "n h w c"], keys: Keys = None
     ) -> Float[Array, "n outputs"]:
+        if self.pool not in ("global", "flatten") and not isinstance(self.pool, int):
+            raise ValueError(
+                f"config.model.options.pool is {self.pool!r}; it can be global, flatten "
+                "or the size of a window."
+            )
         if self.pool == "global":
             values = image.mean((1, 2))
         else:
@@ -239,7 +244,7 @@ def each(values: Sequence, count: int) -> Sequence:
         return list(values) * count
     if len(values) != count:
         raise ValueError(
-            f"{tuple(values)} holds {len(values)} values; give one, or one per level: "
+            f"A model's options hold {tuple(values)}; give one value, or one per level: "
             f"{count}."
         )
     return values

@@ -32,9 +32,20 @@ def encode(
     """
     if model.encoder:
         halvings = stages - 1 + _halvings(model.encoder)
+        if not 2 <= stages <= 5:
+            raise ValueError(
+                f"config.model.options.stages is {stages}; it can be 2, 3, 4 or 5."
+            )
         layers.check_size(image, halvings, title)
         encoder = make_encoder(model, style, stages)
-        return list(encoder(image, keys).values())
+        taps = list(encoder(image, keys).values())
+        if len(model.widths) < len(taps) - 1:
+            raise ValueError(
+                f"{title} has {len(taps) - 1} decoders on {model.encoder}, but "
+                f"config.model.options.widths={model.widths}; give one for each, finest "
+                "first."
+            )
+        return taps
     layers.check_size(image, len(model.widths) - 1, title)
     plain = blocks.Encoder(model.widths, style, remat=model.remat, name="encoder")
     return plain(image, keys)
@@ -42,6 +53,11 @@ def encode(
 
 def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
     module = importlib.import_module(f"brainseg_jax.models.{model.encoder}")
+    if model.variant and not hasattr(module.Encoder, "variant"):
+        raise ValueError(
+            f"config.model.options.variant is {model.variant!r}, but {model.encoder} has "
+            "no variants; leave it out."
+        )
     return module.Encoder(
         preprocessing=model.preprocessing,
         stages=stages,
