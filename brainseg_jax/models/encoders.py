@@ -38,17 +38,19 @@ def encode(
             )
         layers.check_size(image, halvings, title)
         encoder = make_encoder(model, style, stages)
-        taps = list(encoder(image, keys).values())
-        if len(model.widths) < len(taps) - 1:
-            raise ValueError(
-                f"{title} has {len(taps) - 1} decoders on {model.encoder}, but "
-                f"config.model.options.widths={model.widths}; give one for each, finest "
-                "first."
-            )
-        return taps
+        return list(encoder(image, keys).values())
     layers.check_size(image, len(model.widths) - 1, title)
     plain = blocks.Encoder(model.widths, style, remat=model.remat, name="encoder")
     return plain(image, keys)
+
+
+def check_widths(model: Any, taps: list[Array], title: str) -> None:
+    """Refuses fewer widths than there are decoders on the taps."""
+    if len(model.widths) < len(taps) - 1:
+        raise ValueError(
+            f"{title} has {len(taps) - 1} decoders on {model.encoder}, but "
+            f"config.model.options.widths={model.widths}; give one for each, finest first."
+        )
 
 
 def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:

@@ -44,6 +44,7 @@ class Model(nn.Module):
     ):
         style = layers.style_of(self, train)
         column = encoders.encode(self, image, style, keys, "U-Net++")
+        encoders.check_widths(self, column, "U-Net++")
         full_size = column[0].shape[1:-1] == image.shape[1:-1]
         node = layers.staged(blocks.Decoder, self.remat)
         rows = [[tap] for tap in column]
