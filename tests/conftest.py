@@ -29,6 +29,13 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 PATIENTS, SLICES = 8, 5
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled():
+    """Each compiled function maps memory, of which a process may have 65,530 pieces."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """A folder with a small phantom, built by the real builder from raw files."""
