@@ -28,7 +28,7 @@ HEAD = ("hidden", "pool", "dropout", "head_init", "dropout_before")
 
 
 class Timed(NamedTuple):
-    """Something to repeat, and how many images it takes each time."""
+    """Something to repeat, and what it is called in the table."""
 
     framework: str
     what: str  # forward or training

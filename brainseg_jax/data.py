@@ -156,8 +156,8 @@ def load(
 
     Images are resized to `size`, masks too unless `stored_masks`; batches have no masks
     without `with_masks`. With `keep` both lie decoded in memory; else each is read when it
-    is taken. Volume statistics come from all
-    slices of a patient, also those outside of the split.
+    is taken. Volume statistics come from all slices of a patient, also those outside of
+    the split.
     """
     info = read_info(name, data_dir)
     builder = _builder(name, data_dir)

@@ -81,7 +81,7 @@ def _check_meaning(
         if not (hasattr(model, name) and hasattr(other, name)):
             continue
         ours, theirs = getattr(model, name), getattr(other, name)
-        if ours != theirs and not (name == "encoder" and callable(ours)):
+        if ours != theirs:
             raise ValueError(
                 f"config.init_from={workdir} was trained with {name}={theirs!r}, but this "
                 f"config has {ours!r}; set config.model.options.{name} in the config to "
