@@ -75,6 +75,8 @@ def _dispatch(mode: str) -> None:
         return
     if mode in ("train", "prepare", "benchmark"):
         config = _config()
+        if mode == "train":  # to prepare data may take hours
+            importlib.import_module("brainseg_jax.train").check(config, _workdir())
         importlib.import_module("datasets.prepare").prepare(
             config.data.name,
             config.data.data_dir,

@@ -16,11 +16,13 @@ from tensorboardX import SummaryWriter
 
 from brainseg_jax import (
     checkpoints,
+    checks,
     data,
     evaluate,
     experiment,
     files,
     optim,
+    published,
     records,
     resume,
     run_folder,
@@ -31,6 +33,15 @@ from brainseg_jax.progress import Clock, TrainingBar
 from brainseg_jax.records import Record
 from brainseg_jax.runs import Run, prepare
 from brainseg_jax.state import TrainState, count, create_state
+
+
+def check(config: ConfigDict, workdir: str) -> None:
+    """Refuses what cannot work, and fetches weights, before any data are prepared."""
+    checks.check(config)
+    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
+        experiment.resolve(config)
+        if config.model.encoder_weights == "imagenet":
+            published.weights(experiment.encoder_of(config))
 
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:

@@ -131,6 +131,13 @@ def test_dropout_in_training_asks_for_keys():
         block.init(jax.random.key(0), noise(1, 4, 4, 3))
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 5])
+def test_a_dropout_that_leaves_nothing_is_refused_outside_of_training_too(rate):
+    block = blocks.ConvBlock(4, Style(), dropout=rate)
+    with pytest.raises(ValueError, match=f"dropout of {rate}.*below 1"):
+        block.init(jax.random.key(0), noise(1, 4, 4, 3))
+
+
 def test_two_blocks_of_one_net_drop_different_places():
     class Net(nn.Module):
         @nn.compact
@@ -147,10 +154,10 @@ def test_two_blocks_of_one_net_drop_different_places():
 
 
 def test_rates_are_one_for_all_levels_or_one_for_each():
-    assert blocks.each((0.5,), 3) == [0.5] * 3
-    assert blocks.each((1, 2, 3), 3) == (1, 2, 3)
-    with pytest.raises(ValueError, match="one per level: 3"):
-        blocks.each((1, 2), 3)
+    assert blocks.each("dropout", (0.5,), 3) == [0.5] * 3
+    assert blocks.each("repeats", (1, 2, 3), 3) == (1, 2, 3)
+    with pytest.raises(ValueError, match=r"options.dropout is \(1, 2\).* or 3"):
+        blocks.each("dropout", (1, 2), 3)
 
 
 def test_an_unknown_upsampling_is_refused():

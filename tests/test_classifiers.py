@@ -58,6 +58,7 @@ def test_an_image_of_which_nothing_would_be_left_is_refused(model, size, message
             resnet50.Model(1, variant="pytorch"),
             "variant is 'pytorch'; .* keras, torchvision",
         ),
+        (vgg16.Model(1, head_init="he"), "head_init is 'he'; it can be he_normal,"),
     ],
 )
 def test_an_unknown_option_is_answered_with_the_known(model, message):

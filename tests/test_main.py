@@ -18,6 +18,7 @@ TINY = ROOT / "tests" / "tiny_config.py"
 def start(*arguments, **options):
     # One device, as most have it; eight fake ones compile more slowly.
     environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    environment |= options.get("environment", {})
     return subprocess.Popen(
         [sys.executable, *options.get("python", ()), str(ROOT / "main.py"), *arguments],
         stdout=subprocess.PIPE,
@@ -67,11 +68,15 @@ def test_help_imports_neither_jax_nor_matplotlib():
             ["--config=configs/resunet_lgg.py", "--mode=prepare"],
             "mateuszbuda/lgg-mri-segmentation",
         ),
+        # Before the data are prepared: there are none, and nobody asks for them here.
+        (["--config=configs/resnet50_lgg.py"], "save it as"),
+        (["--config=configs/resnet50_lgg.py", "--config.epochs=0"], "1 or more"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
     configs = [a.replace("configs/", f"{ROOT}/configs/") for a in arguments]
-    status, printed = run(*configs, cwd=tmp_path)
+    offline = {"https_proxy": "http://127.0.0.1:1", "KERAS_HOME": str(tmp_path)}
+    status, printed = run(*configs, cwd=tmp_path, environment=offline)
     assert status != 0
     assert said in printed
     assert "Traceback" not in printed

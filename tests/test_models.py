@@ -191,6 +191,10 @@ def test_bfloat16_touches_neither_logits_nor_parameters(name):
     )
     kept = {leaf.dtype for leaf in jax.tree.leaves((logits, start, trained))}
     assert kept == {jnp.dtype("float32")}
+    # But all between: only the output convolution or the head's last layer is float32.
+    lines = str(jax.make_jaxpr(model.apply)(start, image)).splitlines()
+    products = [x for x in lines if "= conv_general" in x or "= dot_general" in x]
+    assert [line for line in products if ":f32" in line] == products[-1:]
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((logits, trained)))
 
 

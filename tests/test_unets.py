@@ -314,6 +314,12 @@ def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
             "has 4 decoders on vgg16",
         ),
         (
+            attention_unet.Model(1, encoder="vgg16", widths=(4,) * 6),
+            "has 4 decoders on vgg16",
+        ),
+        (attention_unet.Model(1, variant="keras"), "variant is 'keras'.*encoder too"),
+        (unet_plus_plus.Model(1, preprocessing="caffe"), "preprocessing is 'caffe'"),
+        (
             attention_unet.Model(1, encoder="vgg16", variant="torchvision"),
             "vgg16 has no variants",
         ),

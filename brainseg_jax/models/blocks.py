@@ -55,7 +55,8 @@ class Encoder(nn.Module):
     ) -> list[Array]:
         block = layers.staged(ConvBlock, self.remat)
         count, taps = len(self.widths), []
-        repeats, dropout = each(self.repeats, count), each(self.dropout, count)
+        repeats = each("repeats", self.repeats, count)
+        dropout = each("dropout", self.dropout, count)
         for level, features in enumerate(self.widths):
             if level:
                 image = self._pool(image, keys, f"pooled_{level}")
@@ -209,7 +210,7 @@ class Head(nn.Module):
                 )
             values = image.reshape(len(image), -1)
         values = self.style.dropout(values, self.dropout_before, keys, "head/before")
-        rates = each(self.dropout, len(self.hidden))
+        rates = each("dropout", self.dropout, len(self.hidden))
         for number, (features, rate) in enumerate(
             zip(self.hidden, rates, strict=True), start=1
         ):
@@ -238,13 +239,13 @@ def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
     )
 
 
-def each(values: Sequence, count: int) -> Sequence:
-    """One value per level: as given, or the only one for all."""
+def each(option: str, values: Sequence, count: int) -> Sequence:
+    """One value per level or layer: as given, or the only one for all."""
     if len(values) == 1:
         return list(values) * count
     if len(values) != count:
         raise ValueError(
-            f"A model's options hold {tuple(values)}; give one value, or one per level: "
+            f"config.model.options.{option} is {tuple(values)}; give one value for all, or "
             f"{count}."
         )
     return values

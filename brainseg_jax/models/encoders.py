@@ -39,17 +39,27 @@ def encode(
         layers.check_size(image, halvings, title)
         encoder = make_encoder(model, style, stages)
         return list(encoder(image, keys).values())
+    for option, unset in (("variant", ""), ("preprocessing", "none")):
+        if (value := getattr(model, option)) != unset:
+            raise ValueError(
+                f"config.model.options.{option} is {value!r}, which is of a pretrained "
+                "encoder; set config.model.options.encoder too, or leave it out."
+            )
     layers.check_size(image, len(model.widths) - 1, title)
     plain = blocks.Encoder(model.widths, style, remat=model.remat, name="encoder")
     return plain(image, keys)
 
 
 def check_widths(model: Any, taps: list[Array], title: str) -> None:
-    """Refuses fewer widths than there are decoders on the taps."""
-    if len(model.widths) < len(taps) - 1:
+    """Refuses widths that are neither one per decoder nor, one more, one per tap.
+
+    The deepest tap is as wide as its encoder has it.
+    """
+    if len(model.widths) not in (len(taps) - 1, len(taps)):
         raise ValueError(
-            f"{title} has {len(taps) - 1} decoders on {model.encoder}, but "
-            f"config.model.options.widths={model.widths}; give one for each, finest first."
+            f"{title} has {len(taps) - 1} decoders on {model.encoder or 'its encoder'}, "
+            f"but config.model.options.widths={model.widths}; give one for each, finest "
+            "first."
         )
 
 

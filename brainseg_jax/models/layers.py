@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -34,7 +35,7 @@ class Published(NamedTuple):
     parameters: int  # statistics of normalisations included, as Keras counts
     shape: tuple[int, ...]  # of one image, [*space, channels]
     outputs: int
-    options: dict[str, Any] = {}  # of Model
+    options: Mapping[str, Any] = MappingProxyType({})  # of Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +63,7 @@ class Style:
             ("activation", ("prelu", *ACTIVATIONS)),
             ("kernel_init", tuple(convolutions.INITIALISERS)),
         ):
-            if (value := getattr(self, field)) not in known:
-                raise ValueError(
-                    f"config.model.options.{field} is {value!r}; "
-                    f"it can be {', '.join(known)}."
-                )
+            check_known(field, getattr(self, field), known)
 
     def conv(
         self,
@@ -118,6 +115,11 @@ class Style:
         self, image: Array, rate: float, keys: Key[Array, " n"] | None, name: str
     ) -> Array:
         """Nothing outside of training; the name has to be the layer's own in its net."""
+        if not 0 <= rate < 1:
+            raise ValueError(
+                f"config.model.options has a dropout of {rate} (of {name}); it has to be "
+                "0 or more and below 1."
+            )
         if not rate or not self.train:
             return image
         if keys is None:
@@ -130,6 +132,14 @@ def style_of(model: nn.Module, train: bool) -> Style:
     own = {field.name for field in dataclasses.fields(Style)}
     asked = {name: getattr(model, name) for name in own if hasattr(model, name)}
     return Style(**asked, train=train)
+
+
+def check_known(option: str, value: Any, known: Sequence[str]) -> None:
+    """Refuses a model's option that is none of what it can be."""
+    if value not in known:
+        raise ValueError(
+            f"config.model.options.{option} is {value!r}; it can be {', '.join(known)}."
+        )
 
 
 def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> None:

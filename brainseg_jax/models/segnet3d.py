@@ -46,15 +46,11 @@ class Model(nn.Module):
     ) -> Float[Array, "n d h w outputs"]:
         count = len(self.widths)
         layers.check_size(image, count, "3D SegNet")
-        if self.unpool not in ("indices", "nearest"):
-            raise ValueError(
-                f"config.model.options.unpool is {self.unpool!r}; "
-                "it can be indices or nearest."
-            )
+        layers.check_known("unpool", self.unpool, ("indices", "nearest"))
         style = layers.style_of(self, train)
         block = layers.staged(Convolutions, self.remat)
-        repeats = blocks.each(self.repeats, count)
-        decoder_repeats = blocks.each(self.decoder_repeats, count)
+        repeats = blocks.each("repeats", self.repeats, count)
+        decoder_repeats = blocks.each("decoder_repeats", self.decoder_repeats, count)
 
         pooled = []
         for level, features in enumerate(self.widths, start=1):

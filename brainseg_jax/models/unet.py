@@ -50,7 +50,7 @@ class Model(nn.Module):
         )(image, keys)
 
         decoder = layers.staged(blocks.Decoder, self.remat)
-        rates = blocks.each(self.dropout, len(self.widths))
+        rates = blocks.each("dropout", self.dropout, len(self.widths))
         for level in range(len(skips), 0, -1):
             image = decoder(
                 self.widths[level - 1],

@@ -41,7 +41,7 @@ class Model(nn.Module):
         down, stage, up = (
             layers.staged(kind, self.remat) for kind in (Down, Stage, blocks.Up)
         )
-        repeats = blocks.each(self.repeats, len(self.widths))
+        repeats = blocks.each("repeats", self.repeats, len(self.widths))
         image = image.astype(self.dtype)
 
         stages = []
