@@ -4,6 +4,8 @@
     python main.py --config=configs/attention_unet_lgg.py:cpu        128x128 for two cores
     python main.py --config=configs/attention_unet_lgg.py:phantom    built-in synthetic data
     python main.py --config=configs/attention_unet_lgg.py:published  the reference's
+    python main.py --config=configs/attention_unet_lgg.py:vgg16      on VGG16
+    python main.py --config=configs/attention_unet_lgg.py:b0         on EfficientNetB0
 
 What each reached, and on which hardware, is in the README.
 """
@@ -40,4 +42,23 @@ def _published(config: ConfigDict) -> None:
     config.model.name = "attention_unet"
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}
+def _vgg16(config: ConfigDict) -> None:
+    """Our recipe on an encoder with ImageNet weights, as system 004's README promises."""
+    _ours(config)
+    recipes.pretrained(config)
+    config.model.options = {"encoder": "vgg16", "widths": (16, 32, 64, 128)}
+
+
+def _b0(config: ConfigDict) -> None:
+    _vgg16(config)
+    config.model.options.encoder = "efficientnet_b0"
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "phantom": _phantom,
+    "published": _published,
+    "vgg16": _vgg16,
+    "b0": _b0,
+}

@@ -116,7 +116,7 @@ def get_config() -> ConfigDict:
     return config.lock()
 
 
-# Options that make a model small; the others get `widths` of three levels.
+# Options that make a model small; the others get few `widths`.
 SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"widths": (4, 6), "hidden": (8,)},
     "efficientnet_b0": {},
@@ -137,6 +137,8 @@ def shrink(config: ConfigDict) -> ConfigDict:
         config.evaluation.every_epochs = 1
         config.epochs = 2
         config.schedule.warmup_steps = 0
-        small = SMALL.get(config.model.name, {"widths": (4, 6, 8)})
+        # On an encoder there is a width per decoder.
+        few = {"widths": (4,) * 4 if "encoder" in config.model.options else (4, 6, 8)}
+        small = SMALL.get(config.model.name, few)
         config.model.options = {**config.model.options.to_dict(), **small}
     return config

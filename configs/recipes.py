@@ -126,6 +126,21 @@ def system_000(config: ConfigDict) -> None:
     config.augment.scale = 0.05
 
 
+def system_003(config: ConfigDict) -> None:
+    """Its classifier's recipe, on system 000's leaky split.
+
+    It went on to weights of unknown origin after one epoch of its own; here it trains until
+    the validation loss has not fallen for 20 epochs, as that one epoch would have.
+    """
+    leaky(config)
+    keras_adam(config, 1e-3)
+    watch_loss(config, 20)
+    config.task.name = "classification"
+    config.task.exclusive = True
+    config.data.normalisation = {"name": "unit"}
+    config.losses = {"cross_entropy": {"weight": 1.0}}
+
+
 def system_002(config: ConfigDict) -> None:
     """Its classifiers' recipe, on system 000's leaky split.
 
@@ -161,6 +176,34 @@ def system_004(config: ConfigDict) -> None:
     config.batch_size = 32
     config.epochs = 50
     config.losses = {"cross_entropy": {"weight": 1.0}}
+
+
+def adityajn105(config: ConfigDict) -> None:
+    """The parent of system 004, which had Cheng's data; the rate drops once, to 1e-4."""
+    leaky(config)
+    keras_adam(config, 1e-3)
+    watch_loss(config, 10)
+    config.data.normalisation = {"name": "unit"}
+    config.data.size = (128, 128)
+    config.epochs = 100
+    config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
+    config.schedule.name = "plateau"
+    config.schedule.factor = 0.1
+    config.schedule.patience = 4
+    config.schedule.minimum = 1e-4
+
+
+def buda(config: ConfigDict) -> None:
+    """Buda et al. 2019, on patient folds as theirs. Left out: the crop to the brain."""
+    config.losses = {"dice": {"weight": 1.0}}
+    config.data.tumour_share = 0.5
+    config.optimizer.name = "adam"
+    config.optimizer.clip = 0.0
+    config.schedule.name = "constant"
+    config.schedule.rate = 1e-4
+    config.augment.shift = config.augment.contrast = config.augment.brightness = 0.0
+    config.augment.rotation = 15.0
+    config.augment.scale = 0.05
 
 
 def system_004_classifier(config: ConfigDict) -> None:

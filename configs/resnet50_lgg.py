@@ -4,6 +4,7 @@
     python main.py --config=configs/resnet50_lgg.py:cpu        128x128 for two cores
     python main.py --config=configs/resnet50_lgg.py:published  system 002, fully trained
     python main.py --config=configs/resnet50_lgg.py:deployed   system 002, partly frozen
+    python main.py --config=configs/resnet50_lgg.py:system_003 system 003
 
 What each reached, and on which hardware, is in the README.
 """
@@ -45,4 +46,17 @@ def _deployed(config: ConfigDict) -> None:
     config.model.options = {"hidden": (512, 256, 256), "dropout": (0.4, 0.4, 0.3)}
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "published": _published, "deployed": _deployed}
+def _system_003(config: ConfigDict) -> None:
+    recipes.system_003(config)
+    config.model.name = "resnet50"
+    config.model.encoder_weights = "imagenet"
+    config.model.options = {"hidden": (256, 256)}
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "published": _published,
+    "deployed": _deployed,
+    "system_003": _system_003,
+}

@@ -1,9 +1,13 @@
-"""U-Net (reference system 000) on the LGG data set.
+"""U-Net (Ronneberger et al. 2015) on the LGG data set, in the forms of the references.
 
     python main.py --config=configs/unet_lgg.py             our recipe, patient folds
     python main.py --config=configs/unet_lgg.py:cpu         128x128 for two CPU cores
     python main.py --config=configs/unet_lgg.py:phantom     built-in synthetic data
-    python main.py --config=configs/unet_lgg.py:published   the reference's own recipe
+    python main.py --config=configs/unet_lgg.py:published   system 000's net and recipe
+    python main.py --config=configs/unet_lgg.py:system_004  system 004's
+    python main.py --config=configs/unet_lgg.py:dropout     its other U-Net, with dropout
+    python main.py --config=configs/unet_lgg.py:adityajn105 its parent's
+    python main.py --config=configs/unet_lgg.py:buda        Buda et al. 2019
 
 What each reached, and on which hardware, is in the README.
 """
@@ -11,6 +15,8 @@ What each reached, and on which hardware, is in the README.
 from ml_collections import ConfigDict
 
 from configs import recipes
+
+NARROW = (16, 32, 64, 128, 256)
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -26,7 +32,7 @@ def _ours(config: ConfigDict) -> None:
 def _cpu(config: ConfigDict) -> None:
     _ours(config)
     recipes.cpu(config)
-    config.model.options.widths = (16, 32, 64, 128, 256)
+    config.model.options.widths = NARROW
 
 
 def _phantom(config: ConfigDict) -> None:
@@ -40,4 +46,51 @@ def _published(config: ConfigDict) -> None:
     config.model.name = "unet"
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}
+def _system_004(config: ConfigDict) -> None:
+    """System 004's, which had other data."""
+    recipes.system_004(config)
+    config.model.name = "unet"
+    config.model.options = {"widths": NARROW, "bias": False, "upsampling": "linear"}
+
+
+def _dropout(config: ConfigDict) -> None:
+    """The U-Net that system 004 has in a module of its own, by the recipe of the others."""
+    recipes.system_004(config)
+    config.model.name = "unet"
+    config.model.options = {
+        "widths": NARROW,
+        "norm": "none",
+        "kernel_init": "he_normal",
+        "dropout": (0.1, 0.1, 0.2, 0.2, 0.3),
+    }
+
+
+def _adityajn105(config: ConfigDict) -> None:
+    recipes.adityajn105(config)
+    config.model.name = "unet"
+    config.model.options = {
+        "widths": (64, 128, 256, 512, 512),
+        "norm": "none",
+        "kernel_init": "he_normal",
+        "upsampling": "transposed_3",
+        "pooled_momentum": 0.8,
+        "joined_dropout": 0.1,
+    }
+
+
+def _buda(config: ConfigDict) -> None:
+    recipes.buda(config)
+    config.model.name = "unet"
+    config.model.options = {"widths": (32, 64, 128, 256, 512), "bias": False}
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "phantom": _phantom,
+    "published": _published,
+    "system_004": _system_004,
+    "dropout": _dropout,
+    "adityajn105": _adityajn105,
+    "buda": _buda,
+}

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 import configs
-from brainseg_jax import augment, data, experiment, freeze, normalise, optim, steps
+from brainseg_jax import (
+    augment,
+    data,
+    experiment,
+    freeze,
+    models,
+    normalise,
+    optim,
+    registry,
+    steps,
+)
 from brainseg_jax.state import create_state
 from configs import base
 
@@ -111,6 +121,35 @@ def test_an_experiments_docstring_says_how_to_run_it(name, argument):
     module = importlib.import_module(f"configs.{name}")
     command = f"--config=configs/{name}.py" + (f":{argument}" if argument else " ")
     assert command in module.__doc__
+
+
+@pytest.mark.parametrize(
+    "name, argument, form",
+    [
+        ("unet_lgg", "published", "system 000"),
+        ("unet_lgg", "system_004", "system 004"),
+        ("unet_lgg", "dropout", "system 004, dropout"),
+        ("unet_lgg", "adityajn105", "adityajn105"),
+        ("unet_lgg", "buda", "Buda et al. 2019"),
+        ("attention_unet_lgg", "published", "system 004"),
+        ("unet_plus_plus_lgg", "published", "system 004, with its skips"),
+        ("encoder_unet_lgg", "published", "system 000, ResNet50-UNet"),
+        ("encoder_unet_lgg", "gated", "system 000, ResNet50-UANet"),
+        ("resunet_lgg", "published", "systems 002, 003"),
+        ("cnn_lgg", "published", "system 002, notebook"),
+        ("vgg16_lgg", "published", "system 002, model 1"),
+        ("vgg16_lgg", "frozen", "system 002, model 2"),
+        ("vgg16_lgg", "system_004", "system 004"),
+        ("resnet50_lgg", "published", "system 002"),
+        ("resnet50_lgg", "deployed", "system 002, deployed"),
+        ("resnet50_lgg", "system_003", "system 003"),
+        ("efficientnet_b0_lgg", "published", "system 004"),
+    ],
+)
+def test_a_references_experiment_trains_its_net(name, argument, form):
+    config = load(name, argument)
+    published = registry.find(models, config.model.name).PUBLISHED[form]
+    assert config.model.options.to_dict() == dict(published.options)
 
 
 def test_an_unknown_variant_lists_what_there_is():
