@@ -17,6 +17,7 @@ from brainseg_jax import (
     freeze,
     losses,
     models,
+    normalise,
     optim,
     pretrained,
     registry,
@@ -108,11 +109,12 @@ def _check_source(config: ConfigDict) -> None:
             "config.init_from and config.model.encoder_weights both say where the "
             "encoder starts; leave one out."
         )
-    if config.data.normalisation.name != "unit":
+    if config.data.normalisation.name not in normalise.ZERO_TO_ONE:
         raise ValueError(
             "Published weights expect images of 0 to 1, but config.data.normalisation is "
-            f"{config.data.normalisation.name!r}; set config.data.normalisation.name=unit "
-            "(the encoder then does what its weights were trained with)."
+            f"{config.data.normalisation.name!r}; set config.data.normalisation.name to "
+            f"{' or '.join(normalise.ZERO_TO_ONE)} (the encoder then does what its "
+            "weights were trained with)."
         )
 
 

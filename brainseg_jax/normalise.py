@@ -60,9 +60,7 @@ def volume_percentile(
 
     Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) do so with low=10 and high=99.
     """
-    names, owner = np.unique(volumes, return_inverse=True)
-    pooled = np.zeros((len(names), *histograms.shape[1:]), histograms.dtype)
-    np.add.at(pooled, owner, histograms)
+    pooled, owner = _by_volume(histograms, volumes)
     levels = np.arange(LEVELS)
     bottom, top = (_percentile(pooled, q) for q in (low, high))
     mean, deviation = _moments(
@@ -71,10 +69,35 @@ def volume_percentile(
     return np.stack([bottom, top, mean, deviation], axis=1)[owner]
 
 
+def volume_unit(
+    histograms: np.ndarray, volumes: list[str], *, low: float = 1, high: float = 99.5
+) -> np.ndarray:
+    """Each channel clipped to percentiles of its volume, which become 0 and 1.
+
+    So published weights get the range they were trained with, and volumes of different
+    scanners the same brightness.
+    """
+    pooled, owner = _by_volume(histograms, volumes)
+    bottom, top = (_percentile(pooled, q) for q in (low, high))
+    spread = np.where(top > bottom, top - bottom, 1.0)
+    return np.stack([bottom, top, bottom, spread], axis=1)[owner]
+
+
 NORMALISATIONS = {
     function.__name__: function
-    for function in (unit, image_standard, volume_percentile)
+    for function in (unit, image_standard, volume_percentile, volume_unit)
 }
+ZERO_TO_ONE = ("unit", "volume_unit")
+
+
+def _by_volume(
+    histograms: np.ndarray, volumes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms of whole volumes, and which of them each image belongs to."""
+    names, owner = np.unique(volumes, return_inverse=True)
+    pooled = np.zeros((len(names), *histograms.shape[1:]), histograms.dtype)
+    np.add.at(pooled, owner, histograms)
+    return pooled, owner
 
 
 def _moments(

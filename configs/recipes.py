@@ -59,7 +59,7 @@ def ours(config: ConfigDict) -> None:
 def pretrained(config: ConfigDict) -> None:
     """From ImageNet weights, which need images of 0 to 1; the encoder learns slower."""
     config.model.encoder_weights = "imagenet"
-    config.data.normalisation = {"name": "unit"}
+    config.data.normalisation = {"name": "volume_unit"}
     config.augment.noise = 0.01
     config.optimizer.encoder_rate = 0.25
 

@@ -66,7 +66,7 @@ def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypat
 
 def test_weights_expect_images_of_0_to_1(config):
     config.data.normalisation = {"name": "image_standard"}
-    with pytest.raises(ValueError, match="normalisation.name=unit"):
+    with pytest.raises(ValueError, match="normalisation.name to unit or volume_unit"):
         experiment.resolve(config)
 
 

@@ -43,8 +43,25 @@ def test_volume_percentile_uses_all_slices_of_a_volume(pictures, low, high):
         np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_constant_image_becomes_zero_not_nan():
-    found = normalised(np.full((1, 4, 4, 3), 7, np.uint8), ["a"], name="image_standard")
+@pytest.mark.parametrize("low, high", [(1, 99.5), (0, 100)])
+def test_volume_unit_stretches_a_volume_from_0_to_1(pictures, low, high):
+    options = {"name": "volume_unit", "low": low, "high": high}
+    found = normalised(pictures, list("abaab"), **options)
+    for volume in ([0, 2, 3], [1, 4]):
+        bottom, top = np.percentile(pictures[volume], (low, high), axis=(0, 1, 2))
+        expected = np.clip((pictures[volume] - bottom) / (top - bottom), 0, 1)
+        np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", normalise.ZERO_TO_ONE)
+def test_what_published_weights_get_lies_between_0_and_1(pictures, name):
+    found = normalised(pictures, list("abaab"), name=name)
+    assert found.min() >= 0 and found.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["image_standard", "volume_percentile", "volume_unit"])
+def test_a_constant_image_becomes_zero_not_nan(name):
+    found = normalised(np.full((1, 4, 4, 3), 7, np.uint8), ["a"], name=name)
     np.testing.assert_array_equal(found, np.zeros((1, 4, 4, 3)))
 
 
