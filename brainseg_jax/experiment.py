@@ -1,7 +1,6 @@
 """What a config names, built: model, task, loss; and the model of a checkpoint."""
 
 import copy
-import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from brainseg_jax import (
     checkpoints,
     freeze,
     losses,
+    model_options,
     models,
     normalise,
     optim,
@@ -51,13 +51,7 @@ def make_model(
     """A model with `outputs` channels of logits, computing in `dtype`."""
     module = registry.find(models, name)
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
-    defaults = {field.name: field.default for field in dataclasses.fields(module.Model)}
-    for key, value in fields.items():
-        if isinstance(defaults.get(key), tuple) and not isinstance(value, tuple):
-            raise ValueError(
-                f"config.model.options.{key} of {name} is {value!r}; it has to be a tuple "
-                f"like {defaults[key]!r}."
-            )
+    model_options.check(name, module.Model, fields)
     try:
         return module.Model(
             outputs=outputs, dtype=jnp.dtype(dtype), axis_name=axis_name, **fields
@@ -85,6 +79,8 @@ def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> Conf
         asked = {}
     fields = registry.find(models, config.model.name).Model.__dataclass_fields__
     options = resolved.model.options
+    if record is None:
+        _check_range(config, asked)
     with options.unlocked():
         for key, value in asked.items():
             if key not in options and key in fields:
@@ -101,6 +97,19 @@ def _asked(record: Mapping[str, Any]) -> dict[str, str]:
     """What published weights asked of the model of an earlier run."""
     options = record["config"]["model"]["options"]
     return {name: options[name] for name in pretrained.ASKED if name in options}
+
+
+def _check_range(config: ConfigDict, asked: Mapping[str, str]) -> None:
+    """Refuses other intensities than a preprocessing of published weights is made for."""
+    given = {"preprocessing": "none", **asked, **config.model.options.to_dict()}
+    wanted, normalisation = given["preprocessing"], config.data.normalisation.name
+    if wanted != "none" and normalisation not in normalise.ZERO_TO_ONE:
+        raise ValueError(
+            f"The encoder's preprocessing {wanted!r} expects images of 0 to 1, but "
+            f"config.data.normalisation.name is {normalisation!r}; set it to "
+            f"{' or '.join(normalise.ZERO_TO_ONE)}, best as in the run that the weights "
+            "come from."
+        )
 
 
 def _check_source(config: ConfigDict) -> None:
@@ -121,8 +130,9 @@ def _check_source(config: ConfigDict) -> None:
 def encoder_of(config: ConfigDict) -> str:
     """The architecture of a model's encoder; a classifier's is its own."""
     options = config.model.options.to_dict()
-    model = make_model(config.model.name, options, outputs=1, dtype="float32")
-    name = getattr(model, "encoder", config.model.name)
+    name = encoder_name(
+        make_model(config.model.name, options, outputs=1, dtype="float32")
+    )
     if name not in encoders.ENCODERS:
         raise ValueError(
             f"{config.model.name} has no encoder of published weights; set "
@@ -130,6 +140,12 @@ def encoder_of(config: ConfigDict) -> str:
             f"{', '.join(encoders.ENCODERS)}, or leave config.model.encoder_weights out."
         )
     return name
+
+
+def encoder_name(model: nn.Module) -> str:
+    """The architecture of the part that is called "encoder"; a plain one is its net's."""
+    own = type(model).__module__.rpartition(".")[2]
+    return getattr(model, "encoder", "") or own
 
 
 def load_encoder(

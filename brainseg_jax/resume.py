@@ -1,5 +1,6 @@
 """What a run may change when it goes on, and starting from another run's weights."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -51,8 +52,15 @@ def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         )
 
 
-# What weights mean nothing without, though it has no weights itself.
-MEANING = ("norm", "activation", "preprocessing", "variant", "encoder", "gates")
+# Options that may differ between two runs of which one takes the other's weights: they
+# show in the weights' shapes, matter to training alone, or are of a head, which may be new.
+# Weights mean nothing without any of the others, though these have none themselves.
+FREE = (
+    *("outputs", "widths", "hidden", "pool", "deep_supervision", "stages", "repeats"),
+    *("kernel_init", "head_init", "dropout", "joined_dropout", "dropout_before"),
+    *("convolution_dropout", "drop_connect", "pooled_momentum", "decoder_repeats"),
+    *("remat", "dtype", "axis_name", "parent", "name"),
+)
 
 
 def transfer(
@@ -77,9 +85,15 @@ def transfer(
 def _check_meaning(
     model: nn.Module, other: nn.Module, workdir: str | pathlib.Path
 ) -> None:
-    for name in MEANING:
-        if not (hasattr(model, name) and hasattr(other, name)):
-            continue
+    if (own := experiment.encoder_name(model)) != (
+        found := experiment.encoder_name(other)
+    ):
+        raise ValueError(
+            f"config.init_from={workdir} holds another architecture: its encoder is "
+            f"{found}, this config's {own}. Use the same config.model."
+        )
+    fields = ({field.name for field in dataclasses.fields(of)} for of in (model, other))
+    for name in sorted(set.intersection(*fields) - {*FREE}):
         ours, theirs = getattr(model, name), getattr(other, name)
         if ours != theirs:
             raise ValueError(

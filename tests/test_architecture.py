@@ -12,6 +12,7 @@ LEVELS = (
         *("models", "losses", "metrics", "scores", "class_scores", "overlap"),
         *("classes", "normalise"),
         *("augment", "freeze", "optim", "order", "pretrained", "published"),
+        "model_options",
         *("torch_files", "weight_files", "weight_names"),
     ),
     ("state", "tasks"),

@@ -138,6 +138,12 @@ def test_a_dropout_that_leaves_nothing_is_refused_outside_of_training_too(rate):
         block.init(jax.random.key(0), noise(1, 4, 4, 3))
 
 
+def test_a_momentum_of_one_is_refused():
+    encoder = blocks.Encoder((4, 4), Style(), pooled_momentum=1.5)
+    with pytest.raises(ValueError, match="pooled_momentum is 1.5"):
+        encoder.init(jax.random.key(0), noise(1, 4, 4, 3))
+
+
 def test_two_blocks_of_one_net_drop_different_places():
     class Net(nn.Module):
         @nn.compact

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from brainseg_jax import checkpoints, experiment, pretrained, train
+from brainseg_jax import checkpoints, experiment, pretrained, resume, train
 from configs import base, encoder_unet_lgg, unet_lgg
 
 needs_package = pytest.mark.skipif(
@@ -108,6 +108,53 @@ def test_a_run_from_a_pretrained_runs_weights_keeps_its_preprocessing(config, tm
     config.epochs = 1
     with pytest.raises(ValueError, match="was trained with preprocessing='imagenet'"):
         train.train(config, str(tmp_path / "second"))
+
+
+@pytest.mark.parametrize(
+    "name, other, said",
+    [
+        (
+            ("efficientnet_lite0", {}),
+            ("efficientnet_b0", {}),
+            "its encoder is efficientnet_b0, this config's efficientnet_lite0",
+        ),
+        (
+            ("efficientnet_lite0", {}),
+            ("encoder_unet", {"encoder": "efficientnet_b0"}),
+            "its encoder is efficientnet_b0, this config's efficientnet_lite0",
+        ),
+        (
+            ("unet", {"upsampling": "nearest"}),
+            ("unet", {"upsampling": "linear"}),
+            "upsampling='linear', but this config has 'nearest'",
+        ),
+        (
+            ("resnet50", {}),
+            ("encoder_unet", {"encoder": "resnet50", "preprocessing": "caffe"}),
+            "preprocessing='caffe'",
+        ),
+    ],
+)
+def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
+    name, other, said, monkeypatch
+):
+    own, found = (
+        experiment.make_model(name, options, outputs=1, dtype="float32")
+        for name, options in (name, other)
+    )
+    restored = experiment.Restored(found, None, {}, {})
+    monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
+    with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):
+        resume.transfer(None, own, "run")
+
+
+def test_a_preprocessing_without_its_range_is_refused(config):
+    config.model.encoder_weights = ""
+    config.data.normalisation = {"name": "volume_percentile"}
+    with config.unlocked():
+        config.model.options.preprocessing = "imagenet"
+    with pytest.raises(ValueError, match="'imagenet' expects images of 0 to 1"):
+        experiment.resolve(config)
 
 
 def test_resuming_takes_no_other_option_from_the_record(config):

@@ -11,9 +11,32 @@ def make_model(name, **options):
     return experiment.make_model(name, options, outputs=1, dtype="float32")
 
 
-def test_one_number_for_a_tuple_is_refused_with_an_example():
-    with pytest.raises(ValueError, match=r"widths of unet is 4; .* a tuple like \(64"):
-        make_model("unet", widths=4)
+@pytest.mark.parametrize(
+    "name, options, said",
+    [
+        ("unet", {"widths": 4}, r"unet is 4; .* a tuple of whole .*like \(64"),
+        ("unet", {"widths": (16, 32.5)}, "whole numbers above 0"),
+        ("unet", {"widths": (0, 4)}, "whole numbers above 0"),
+        ("unet", {"dropout": (0.1, "a")}, "a tuple of numbers"),
+        ("unet", {"joined_dropout": None}, "joined_dropout of unet is None"),
+        ("unet", {"pooled_momentum": "high"}, "number or None, like None"),
+        ("unet", {"bias": "no"}, "True or False"),
+        ("encoder_unet", {"stages": "4"}, "stages of encoder_unet is '4'"),
+        ("encoder_unet", {"gates": 1}, "True or False"),
+        ("cnn", {"pool": 0}, "word or whole number"),
+        ("cnn", {"pool": True}, "word or whole number"),
+        ("vgg16", {"hidden": (0,)}, "hidden of vgg16"),
+        ("unet", {"depth": 4}, "depth"),
+    ],
+)
+def test_an_option_of_another_type_is_refused_with_an_example(name, options, said):
+    with pytest.raises(ValueError, match=f"config.model.options.*{said}"):
+        make_model(name, **options)
+
+
+def test_lists_of_a_record_and_whole_numbers_for_rates_are_fine():
+    assert make_model("unet", widths=[4, 8]).widths == (4, 8)
+    assert make_model("unet", joined_dropout=0, pooled_momentum=None, dropout=(0,))
 
 
 def test_a_model_of_another_task_is_refused():

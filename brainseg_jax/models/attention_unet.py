@@ -49,9 +49,8 @@ class Model(nn.Module):
             )
             image = decoder(image, skips[level - 1], keys)
         if image.shape[1:-1] != size:
-            last = blocks.Decoder(
-                self.widths[0], style, self.upsampling, name="full_size"
-            )
+            plain = layers.staged(blocks.Decoder, self.remat)
+            last = plain(self.widths[0], style, self.upsampling, name="full_size")
             image = last(image, (), keys)
         return layers.output(image, self.outputs)
 

@@ -42,6 +42,7 @@ class Model(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n h w outputs"]:
+        layers.check_known("encoder", self.encoder, (*encoders.ENCODERS,))
         style = layers.style_of(self, train)
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)

@@ -83,9 +83,5 @@ def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
 
 
 def _halvings(name: str) -> int:
-    if name not in ENCODERS:
-        raise ValueError(
-            f"config.model.options.encoder is {name!r}; it can be "
-            f"{', '.join(ENCODERS)}."
-        )
+    layers.check_known("encoder", name, (*ENCODERS,))
     return ENCODERS[name]

@@ -144,6 +144,10 @@ def check_known(option: str, value: Any, known: Sequence[str]) -> None:
 
 def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> None:
     """Refuses a size that would not come back after `halvings` poolings."""
+    if halvings < 0:
+        raise ValueError(
+            f"{model} has no levels: config.model.options.widths is empty."
+        )
     space, multiple = image.shape[1:-1], 2**halvings
     if any(size % multiple for size in space):
         raise ValueError(
