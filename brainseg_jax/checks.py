@@ -4,7 +4,17 @@ import math
 
 from ml_collections import ConfigDict
 
-from brainseg_jax import metrics, registry, reports, steps, tasks
+from brainseg_jax import (
+    losses,
+    metrics,
+    normalise,
+    optim,
+    parallel,
+    registry,
+    reports,
+    steps,
+    tasks,
+)
 
 DTYPES = ("float32", "bfloat16")
 
@@ -21,6 +31,10 @@ def check(config: ConfigDict) -> None:
     one_of = {
         "data.cache": (data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
+        "data.normalisation.name": (data.normalisation.name, normalise.NORMALISATIONS),
+        "optimizer.name": (config.optimizer.name, optim.OPTIMIZERS),
+        "parallel.mode": (config.parallel.mode, parallel.MODES),
+        "schedule.name": (config.schedule.name, optim.SCHEDULES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(metrics.EMPTY)),
         "evaluation.metric": (evaluation.metric, ("loss", *scores)),
@@ -65,6 +79,7 @@ def check(config: ConfigDict) -> None:
             "set config.evaluation.mode=min."
         )
     for name, term in config.losses.items():
+        registry.find(losses, name)
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
     steps.mirror_axes(evaluation.mirror)

@@ -40,6 +40,18 @@ def frozen_modules(
     return frozenset(below | set(order[:last]))
 
 
+def check(model: nn.Module, shape: tuple[int, ...], frozen: frozenset[Path]) -> None:
+    """Refuses to train a model of which everything is frozen."""
+    variables = jax.eval_shape(
+        model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32)
+    )
+    if set(jax.tree.leaves(labels(variables["params"], frozen))) == {"frozen"}:
+        raise ValueError(
+            "config.model.frozen and frozen_up_to leave nothing of the model to train; "
+            "leave the head out of them."
+        )
+
+
 @contextlib.contextmanager
 def standing_still(frozen: frozenset[Path]):
     """Within it, frozen batch normalisations use their running statistics."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from brainseg_jax import freeze
 
+SCHEDULES = ("constant", "cosine", "step", "plateau")
 Schedule = Callable[[Array | int], Float[Array, ""]]
 
 
@@ -28,10 +29,9 @@ def make_schedule(
 
     "plateau" is constant here: its drops depend on scores and lie in the state.
     """
-    if name not in ("constant", "cosine", "step", "plateau"):
+    if name not in SCHEDULES:
         raise ValueError(
-            f"config.schedule.name is {name!r}; "
-            "it can be constant, cosine, step or plateau."
+            f"config.schedule.name is {name!r}; it can be {', '.join(SCHEDULES)}."
         )
 
     def schedule(step: Array | int) -> Float[Array, ""]:
@@ -64,18 +64,13 @@ def make_optimizer(
     The encoder's rate is `encoder_rate` times the schedule's; the `frozen` modules (see
     freeze.py) are left alone.
     """
-    scale = {
-        "adam": optax.scale_by_adam,
-        "adamw": optax.scale_by_adam,
-        "keras_adam": scale_by_keras_adam,
-    }
-    if name not in scale:
+    if name not in OPTIMIZERS:
         raise ValueError(
-            f"config.optimizer.name is {name!r}; it can be {', '.join(scale)}."
+            f"config.optimizer.name is {name!r}; it can be {', '.join(OPTIMIZERS)}."
         )
 
     def update(share: float) -> optax.GradientTransformation:
-        parts = [scale[name](b1=b1, b2=b2, eps=eps)]
+        parts = [OPTIMIZERS[name](b1=b1, b2=b2, eps=eps)]
         if name == "adamw":
             parts.append(optax.add_decayed_weights(weight_decay, mask=_kernels))
         rate = optax.scale_by_learning_rate(lambda step: share * schedule(step))
@@ -119,6 +114,13 @@ def scale_by_keras_adam(
     return optax.GradientTransformation(optax.scale_by_adam().init, update)
 
 
+OPTIMIZERS = {
+    "adam": optax.scale_by_adam,
+    "adamw": optax.scale_by_adam,
+    "keras_adam": scale_by_keras_adam,
+}
+
+
 class Plateau(NamedTuple):
     """Best score so far, epochs since, and what is left of the rate."""
 
@@ -128,10 +130,19 @@ class Plateau(NamedTuple):
 
 
 def update_plateau(
-    plateau: Plateau, score: float, *, factor: float, patience: int, floor: float
+    plateau: Plateau,
+    score: float,
+    *,
+    factor: float,
+    patience: int,
+    min_delta: float,
+    floor: float,
 ) -> Plateau:
-    """After an epoch with `score` (higher is better); `floor` bounds the scale below."""
-    if plateau.best is None or score > plateau.best:
+    """After an epoch with `score` (higher is better); `floor` bounds the scale below.
+
+    A score counts as better if it is so by more than `min_delta`.
+    """
+    if plateau.best is None or score > plateau.best + min_delta:
         return plateau._replace(best=score, waited=0)
     if plateau.waited + 1 < patience:
         return plateau._replace(waited=plateau.waited + 1)

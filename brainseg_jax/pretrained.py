@@ -185,6 +185,11 @@ def _fit(
             values = widen(values, shape[2])
         if place.layer == "normalization" and values.shape == (3,) != shape:
             values = np.full(shape, values.mean())
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{path}: {tensor.name} holds values that are not finite; the training that "
+            "wrote it went wrong."
+        )
     if values.shape != shape:
         wanted = tuple(shape[order.index(axis)] for axis in range(len(shape)))
         raise ValueError(

@@ -123,6 +123,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     frozen = freeze.frozen_modules(
         model, shape, config.model.frozen, config.model.frozen_up_to
     )
+    freeze.check(model, shape, frozen)
     optimizer = optim.make_optimizer(
         schedule, **config.optimizer.to_dict(), frozen=frozen
     )

@@ -36,8 +36,18 @@ from brainseg_jax.state import TrainState, count, create_state
 
 
 def check(config: ConfigDict, workdir: str) -> None:
-    """Refuses what cannot work, and fetches weights, before any data are prepared."""
+    """Refuses what can be told from the config, and fetches weights.
+
+    For before the data are prepared, which may take long; what depends on them, such as
+    the channels of images, is checked with them.
+    """
     checks.check(config)
+    experiment.make_model(
+        config.model.name,
+        config.model.options.to_dict(),
+        outputs=1,
+        dtype=config.compute_dtype,
+    )
     if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
         experiment.resolve(config)
         if config.model.encoder_weights == "imagenet":
@@ -303,6 +313,7 @@ def _lower_rate(
         score,
         factor=options.factor,
         patience=options.patience,
+        min_delta=options.min_delta,
         floor=options.minimum / options.rate,
     )
     record["plateau"] = list(plateau)

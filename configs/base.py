@@ -74,6 +74,7 @@ def get_config() -> ConfigDict:
     schedule.final = 0.0  # cosine: last rate as a share of the first
     schedule.step_epochs = 30  # step: epochs between drops
     schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
+    schedule.min_delta = 0.0  # plateau: by how much a better score is better
     schedule.patience = 5  # plateau: evaluations without a better one before a drop
     schedule.minimum = 0.0  # plateau: the rate never falls below this
 

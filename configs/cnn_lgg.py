@@ -4,6 +4,7 @@
     python main.py --config=configs/cnn_lgg.py:cpu         128x128 for two CPU cores
     python main.py --config=configs/cnn_lgg.py:phantom     built-in synthetic data
     python main.py --config=configs/cnn_lgg.py:published   the reference's own recipe
+    python main.py --config=configs/cnn_lgg.py:module      its larger one, of two outputs
 
 What each reached, and on which hardware, is in the README.
 """
@@ -37,4 +38,17 @@ def _published(config: ConfigDict) -> None:
     config.model.name = "cnn"
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}
+def _module(config: ConfigDict) -> None:
+    """As in its module instead of its notebook: a softmax of two classes, 256x256."""
+    _published(config)
+    config.task.exclusive = True
+    config.data.size = (256, 256)
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": _cpu,
+    "phantom": _phantom,
+    "published": _published,
+    "module": _module,
+}

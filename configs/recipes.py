@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 Recipe = Callable[[ConfigDict], None]
+KERAS_MIN_DELTA = 1e-4  # of its ReduceLROnPlateau, unless told otherwise
 
 
 def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDict:
@@ -116,6 +117,7 @@ def system_000(config: ConfigDict) -> None:
     config.optimizer.b2 = 0.9
     config.schedule.name = "plateau"
     config.schedule.factor = 0.1
+    config.schedule.min_delta = KERAS_MIN_DELTA
     config.schedule.patience = 5
     config.schedule.minimum = 1e-11
     config.augment.probability = 1.0
@@ -130,7 +132,8 @@ def system_003(config: ConfigDict) -> None:
     """Its classifier's recipe, on system 000's leaky split.
 
     It went on to weights of unknown origin after one epoch of its own; here it trains until
-    the validation loss has not fallen for 20 epochs, as that one epoch would have.
+    the validation loss has not fallen for 20 epochs, as that one epoch would have, or
+    for 100 epochs.
     """
     leaky(config)
     keras_adam(config, 1e-3)
@@ -158,6 +161,7 @@ def system_002(config: ConfigDict) -> None:
     config.epochs = 20
     config.schedule.name = "plateau"
     config.schedule.factor = 0.1
+    config.schedule.min_delta = KERAS_MIN_DELTA
     config.schedule.patience = 1
     config.evaluation.metric = "slice_accuracy"
     config.evaluation.patience = 2
@@ -179,22 +183,35 @@ def system_004(config: ConfigDict) -> None:
 
 
 def adityajn105(config: ConfigDict) -> None:
-    """The parent of system 004, which had Cheng's data; the rate drops once, to 1e-4."""
+    """The parent of system 004, which had Cheng's data; the rate drops once, to 1e-4.
+
+    Mirror images are drawn anew each epoch; there they were added once.
+    """
     leaky(config)
     keras_adam(config, 1e-3)
     watch_loss(config, 10)
     config.data.normalisation = {"name": "unit"}
     config.data.size = (128, 128)
+    config.batch_size = 32
+    config.augment.probability = 1.0
+    config.augment.rotation = config.augment.shift = config.augment.scale = 0.0
+    config.augment.contrast = config.augment.brightness = 0.0
     config.epochs = 100
     config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
     config.schedule.name = "plateau"
     config.schedule.factor = 0.1
+    config.schedule.min_delta = KERAS_MIN_DELTA
     config.schedule.patience = 4
     config.schedule.minimum = 1e-4
 
 
 def buda(config: ConfigDict) -> None:
-    """Buda et al. 2019, on patient folds as theirs. Left out: the crop to the brain."""
+    """Buda et al. 2019, on patient folds as theirs.
+
+    Left out: the crop to the brain, dropping each volume's first and last slice, and
+    keeping the largest connected component alone.
+    """
+    config.data.normalisation = {"name": "volume_percentile", "low": 10, "high": 99}
     config.losses = {"dice": {"weight": 1.0}}
     config.data.tumour_share = 0.5
     config.optimizer.name = "adam"
@@ -219,5 +236,6 @@ def system_004_classifier(config: ConfigDict) -> None:
     config.losses = {"cross_entropy": {"weight": 1.0}}
     config.schedule.name = "plateau"
     config.schedule.factor = 0.3
+    config.schedule.min_delta = 0.001
     config.schedule.patience = 2
     config.evaluation.metric = "slice_accuracy"

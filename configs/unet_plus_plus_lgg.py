@@ -45,7 +45,8 @@ def _vgg16(config: ConfigDict) -> None:
     """Our recipe on an encoder with ImageNet weights, as system 004's README promises."""
     _ours(config)
     recipes.pretrained(config)
-    config.model.options = {"encoder": "vgg16", "widths": (16, 32, 64, 128)}
+    config.model.options.encoder = "vgg16"
+    config.model.options.widths = (16, 32, 64, 128)
 
 
 def _b0(config: ConfigDict) -> None:

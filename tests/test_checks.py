@@ -22,6 +22,10 @@ from configs import base
         ("data.cache", "disk", "device, host, none"),
         ("compute_dtype", "bf16", "float32, bfloat16"),
         ("schedule.rate", 0.0, "above 0"),
+        ("schedule.name", "linear", "constant, cosine"),
+        ("optimizer.name", "sgd", "adam, adamw"),
+        ("parallel.mode", "pjit", "pmap, mesh"),
+        ("data.normalisation.name", "zscore", "unit, image_standard"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(key, value, said):
@@ -36,6 +40,14 @@ def test_a_loss_without_weight_is_refused():
     with config.unlocked():
         config.losses = {"dice": {"smooth": 1.0}}
     with pytest.raises(ValueError, match=r"losses\.dice has no weight"):
+        checks.check(config)
+
+
+def test_an_unknown_loss_is_refused():
+    config = base.get_config()
+    with config.unlocked():
+        config.losses = {"dise": {"weight": 1.0}}
+    with pytest.raises(ValueError, match="Did you mean 'dice'"):
         checks.check(config)
 
 

@@ -100,6 +100,9 @@ def test_up_to_the_head_freezes_everything():
     assert not moved(
         (before.params, before.batch_stats), (after.params, after.batch_stats)
     )
+    with pytest.raises(ValueError, match="nothing of the model to train"):
+        freeze.check(MODEL, SHAPE, frozen)
+    freeze.check(MODEL, SHAPE, freeze.frozen_modules(MODEL, SHAPE, ("encoder",), ""))
 
 
 def test_what_is_frozen_keeps_its_moving_average_to_the_last_bit():

@@ -43,7 +43,7 @@ def test_step_halves_every_two_epochs():
 
 
 def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="constant, cosine, step or plateau"):
+    with pytest.raises(ValueError, match="constant, cosine, step, plateau"):
         rates((0,), name="linear")
 
 
@@ -51,11 +51,22 @@ def test_plateau_drops_after_patience_and_stops_at_its_floor():
     plateau, scales = optim.Plateau(), []
     for score in (1, 2, 2, 2, 3, 3, 3, 3, 3):
         plateau = optim.update_plateau(
-            plateau, score, factor=0.1, patience=2, floor=0.05
+            plateau, score, factor=0.1, patience=2, min_delta=0.0, floor=0.05
         )
         scales.append(plateau.scale)
     # Worse twice after the second: 0.1. Twice after the fifth: 0.01, held at 0.05.
     assert scales == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05])
+
+
+def test_a_better_score_is_better_by_more_than_min_delta():
+    plateau, scales = optim.Plateau(), []
+    for score in (1.0, 1.4, 1.5, 1.6):
+        plateau = optim.update_plateau(
+            plateau, score, factor=0.1, patience=2, min_delta=0.5, floor=0.0
+        )
+        scales.append(plateau.scale)
+    # 1.4 and 1.5 are not above 1 + 0.5: the rate drops; 1.6 is.
+    assert scales == pytest.approx([1, 1, 0.1, 0.1]) and plateau.best == 1.6
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "keras_adam"])

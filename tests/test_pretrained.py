@@ -253,6 +253,7 @@ def changed(layer, **weights):
             r"conv1_conv/kernel has the shape \(3, 3, 3, 64\), but \(7, 7, 3, 64\)",
         ),
         (changed("conv1_conv", kernel=np.zeros(64)), r"shape \(64,\), but \(7, 7"),
+        (changed("conv1_bn", gamma=np.full(64, np.nan)), "conv1_bn/gamma.* not finite"),
         (changed("conv4_block7_1_conv", bias=np.ones(1)), "another net: conv4_block7"),
         (changed("my_layer", kernel=np.ones(1)), "another net: my_layer.*classifier"),
         (changed("twin", **{"conv1_bn/gamma": np.ones(64)}), "two of the same net"),
