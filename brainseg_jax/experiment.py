@@ -73,7 +73,7 @@ def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> Conf
         asked = _asked(record)
     elif source:
         asked = pretrained.describe(encoder_of(config), source)
-    elif config.init_from:
+    elif config.init_from and _encoder_name(config) in encoders.ENCODERS:
         asked = _asked(restore(config.init_from).record)
     else:
         asked = {}
@@ -129,10 +129,7 @@ def _check_source(config: ConfigDict) -> None:
 
 def encoder_of(config: ConfigDict) -> str:
     """The architecture of a model's encoder; a classifier's is its own."""
-    options = config.model.options.to_dict()
-    name = encoder_name(
-        make_model(config.model.name, options, outputs=1, dtype="float32")
-    )
+    name = _encoder_name(config)
     if name not in encoders.ENCODERS:
         raise ValueError(
             f"{config.model.name} has no encoder of published weights; set "
@@ -140,6 +137,13 @@ def encoder_of(config: ConfigDict) -> str:
             f"{', '.join(encoders.ENCODERS)}, or leave config.model.encoder_weights out."
         )
     return name
+
+
+def _encoder_name(config: ConfigDict) -> str:
+    options = config.model.options.to_dict()
+    return encoder_name(
+        make_model(config.model.name, options, outputs=1, dtype="float32")
+    )
 
 
 def encoder_name(model: nn.Module) -> str:

