@@ -73,13 +73,19 @@ def vanilla(keras, widths=(64, 128, 256, 512, 1024), bias=True, norm=True, dropo
     """A1 (i) and A10, and the 2-D twin of A7: transposed convolutions of 2x2."""
     draw, rates = Drawing(keras, bias=bias, norm=norm), dropout or (0.0,) * 5
     inputs = draw.start(1 if dropout else 3)
-    *skips, image = draw.encode(inputs, widths, rates)
-    for level in (4, 3, 2, 1):
+    taps = draw.encode(inputs, widths, rates)
+    return draw.end(inputs, decoded(draw, taps, widths, rates))
+
+
+def decoded(draw, taps, widths, rates=(0.0,) * 5):
+    """The finest image of a plain decoder, from the taps of an encoder, finest first."""
+    *skips, image = taps
+    for level in range(len(skips), 0, -1):
         name, features = f"decoder_{level}", widths[level - 1]
         image = draw.transposed(image, features, f"{name}.up")
         image = draw.join(image, skips[level - 1])
         image = draw.pair(image, features, f"{name}.block", rates[level - 1])
-    return draw.end(inputs, image)
+    return image
 
 
 def system_004(keras):
@@ -118,7 +124,12 @@ def nested(keras):
     """The true U-Net++ of A5's last row."""
     draw = Drawing(keras, bias=False)
     inputs = draw.start(1)
-    rows = [[tap] for tap in draw.encode(inputs, WIDTHS)]
+    return draw.end(inputs, nested_nodes(draw, draw.encode(inputs, WIDTHS)))
+
+
+def nested_nodes(draw, taps):
+    """The last of the first row."""
+    rows = [[tap] for tap in taps]
     for place in (2, 3, 4, 5):
         for row in range(1, 7 - place):
             name, features = f"node_{row}_{place}", WIDTHS[row - 1]
@@ -126,13 +137,18 @@ def nested(keras):
             image = draw.normed(image, features, f"{name}.up")
             image = draw.join(image, *rows[row - 1])
             rows[row - 1].append(draw.pair(image, features, f"{name}.block"))
-    return draw.end(inputs, rows[0][-1])
+    return rows[0][-1]
 
 
 def attention(keras):
-    draw, layers = Drawing(keras, bias=False), keras.layers
+    draw = Drawing(keras, bias=False)
     inputs = draw.start(1)
-    *skips, image = draw.encode(inputs, WIDTHS)
+    return draw.end(inputs, gated(draw, draw.encode(inputs, WIDTHS)))
+
+
+def gated(draw, taps):
+    """The finest image of a decoder whose skips go through gates."""
+    layers, (*skips, image) = draw.layers, taps
     for level in (4, 3, 2, 1):
         name, features, skip = f"decoder_{level}", WIDTHS[level - 1], skips[level - 1]
         image = draw.linear(image)
@@ -142,7 +158,7 @@ def attention(keras):
         weights = draw.conv(both, 1, 1, f"{name}.gate.psi", activation="sigmoid")
         image = draw.join(image, layers.Multiply()([skip, weights]))
         image = draw.pair(image, features, f"{name}.block")
-    return draw.end(inputs, image)
+    return image
 
 
 BUDA = (32, 64, 128, 256, 512)
