@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from brainseg_jax import data, experiment, runs
+from brainseg_jax import data, encoder_weights, runs
 from brainseg_jax.state import TrainState, create_state
 
 ROUNDS = 3
@@ -27,7 +27,7 @@ SECONDS = 10.0  # about as long as a round takes, an epoch at the most
 
 def benchmark(config: ConfigDict) -> dict[str, float]:
     """Prints steps on real data beside steps on one batch; PyTorch's where installed."""
-    config = experiment.resolve(config)
+    config = encoder_weights.resolve(config)
     with tempfile.TemporaryDirectory() as folder:
         run = runs.prepare(config, pathlib.Path(folder))
     shape = (1, *config.data.size, len(run.training.info.channels))

@@ -9,7 +9,7 @@ import jax
 from absl import logging
 from flax import linen as nn
 
-from brainseg_jax import experiment
+from brainseg_jax import encoder_weights, experiment
 from brainseg_jax.state import TrainState
 
 # Beside what the user sees: where the data lie, since disks get moved.
@@ -85,8 +85,8 @@ def transfer(
 def _check_meaning(
     model: nn.Module, other: nn.Module, workdir: str | pathlib.Path
 ) -> None:
-    if (own := experiment.encoder_name(model)) != (
-        found := experiment.encoder_name(other)
+    if (own := encoder_weights.encoder_name(model)) != (
+        found := encoder_weights.encoder_name(other)
     ):
         raise ValueError(
             f"config.init_from={workdir} holds another architecture: its encoder is "

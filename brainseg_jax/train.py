@@ -18,6 +18,7 @@ from brainseg_jax import (
     checkpoints,
     checks,
     data,
+    encoder_weights,
     evaluate,
     experiment,
     files,
@@ -49,9 +50,9 @@ def check(config: ConfigDict, workdir: str) -> None:
         dtype=config.compute_dtype,
     )
     if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
         if config.model.encoder_weights == "imagenet":
-            published.weights(experiment.encoder_of(config))
+            published.weights(encoder_weights.encoder_of(config))
 
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
@@ -67,7 +68,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
     ):
         latest = saved.latest
         record = saved.record(latest) if latest is not None else None
-        config = experiment.resolve(config, record)
+        config = encoder_weights.resolve(config, record)
         if record is not None:
             resume.check(config.to_dict(), record["config"])
         if record is not None and _finished(record, config):
@@ -122,8 +123,8 @@ def start(
         fresh = run.devices.replicate(fresh)
         records.refuse_known_patients(run, earlier)
     if source := run.config.model.encoder_weights:
-        encoder = experiment.encoder_of(run.config)
-        fresh = run.devices.replicate(experiment.load_encoder(fresh, encoder, source))
+        encoder = encoder_weights.encoder_of(run.config)
+        fresh = run.devices.replicate(encoder_weights.load(fresh, encoder, source))
         logging.info("encoder %s starts from %s", encoder, source)
     logging.info(
         "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",

