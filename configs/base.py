@@ -127,8 +127,16 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet50": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
     "vgg16": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
     "encoder_unet": {"stages": 2, "widths": (4, 8)},
+    # Its finest tap has the size of the image.
+    "encoder_unet on vgg16": {"stages": 2, "widths": (4,)},
     "unet": {"widths": (4, 6, 8), "dropout": (0.0,)},
 }
+
+
+def _kind(config: ConfigDict) -> str:
+    name, options = config.model.name, config.model.options
+    on_vgg16 = "encoder" in options and options.encoder == "vgg16"
+    return f"{name} on vgg16" if name == "encoder_unet" and on_vgg16 else name
 
 
 def shrink(config: ConfigDict) -> ConfigDict:
@@ -142,6 +150,6 @@ def shrink(config: ConfigDict) -> ConfigDict:
         config.schedule.warmup_steps = 0
         # On an encoder there is a width per decoder.
         few = {"widths": (4,) * 4 if "encoder" in config.model.options else (4, 6, 8)}
-        small = SMALL.get(config.model.name, few)
+        small = SMALL.get(_kind(config), few)
         config.model.options = {**config.model.options.to_dict(), **small}
     return config
