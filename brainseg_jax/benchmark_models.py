@@ -64,11 +64,11 @@ def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
 
 
 def two_dimensional() -> list[tuple[str, str]]:
-    """The published forms of the nets for images, one of each cost."""
+    """The forms of the nets for images, one of each cost."""
     forms: dict[tuple[str, str], tuple[str, str]] = {}
     for name in registry.names(models):
         for form, published in registry.find(models, name).PUBLISHED.items():
-            if len(published.shape) == 3 and not form.endswith("(ours)"):
+            if len(published.shape) == 3:
                 body = {k: v for k, v in published.options.items() if k not in HEAD}
                 forms.setdefault((name, str(body)), (name, form))
     return list(forms.values())

@@ -56,18 +56,21 @@ def make_model(
 
 
 def check_model(
-    model: nn.Module, task: tasks.Task, shape: tuple[int, ...], encoder_rate: float
+    model: nn.Module, task: str, shape: tuple[int, ...], encoder_rate: float
 ) -> None:
-    """Refuses a model that does not fit its task, and a rate of an encoder it has not."""
+    """Refuses a model that does not fit its task or the `shape` [n, *space, c] of images.
+
+    And a rate of an encoder that it does not have.
+    """
     logits, variables = jax.eval_shape(
         model.init_with_output,
         jax.random.key(0),
         jax.ShapeDtypeStruct(shape, jnp.float32),
     )
-    if (logits.ndim == 2) != (task.name == "classification"):
+    if (logits.ndim == 2) != (task == "classification"):
         makes = "classes of whole images" if logits.ndim == 2 else "masks"
         raise ValueError(
-            f"config.task.name is {task.name!r}, but the model gives {makes}; choose "
+            f"config.task.name is {task!r}, but the model gives {makes}; choose "
             "another config.model.name or task."
         )
     if encoder_rate != 1 and freeze.ENCODER not in variables["params"]:

@@ -119,7 +119,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         total_steps=order.epoch_end(config.epochs),
     )
     shape = (1, *config.data.size, len(training.info.channels))
-    experiment.check_model(model, task, shape, config.optimizer.encoder_rate)
+    experiment.check_model(model, task.name, shape, config.optimizer.encoder_rate)
     frozen = freeze.frozen_modules(
         model, shape, config.model.frozen, config.model.frozen_up_to
     )

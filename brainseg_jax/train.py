@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
+from flax import linen as nn
 from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 
@@ -22,6 +23,7 @@ from brainseg_jax import (
     evaluate,
     experiment,
     files,
+    freeze,
     optim,
     published,
     records,
@@ -43,16 +45,28 @@ def check(config: ConfigDict, workdir: str) -> None:
     the channels of images, is checked with them.
     """
     checks.check(config)
-    experiment.make_model(
+    _model(config)
+    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
+        config = encoder_weights.resolve(config)
+        # Neither sizes nor names of parts depend on the number of channels.
+        model, shape = _model(config), (1, *config.data.size, 3)
+        experiment.check_model(
+            model, config.task.name, shape, config.optimizer.encoder_rate
+        )
+        parts = config.model.frozen, config.model.frozen_up_to
+        freeze.check(model, shape, freeze.frozen_modules(model, shape, *parts))
+        if config.model.encoder_weights == "imagenet":
+            published.weights(encoder_weights.encoder_of(config))
+
+
+def _model(config: ConfigDict) -> nn.Module:
+    """Its model, as far as that can be told without data: with one output."""
+    return experiment.make_model(
         config.model.name,
         config.model.options.to_dict(),
         outputs=1,
         dtype=config.compute_dtype,
     )
-    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
-        encoder_weights.resolve(config)
-        if config.model.encoder_weights == "imagenet":
-            published.weights(encoder_weights.encoder_of(config))
 
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:

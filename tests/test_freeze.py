@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax import freeze, optim, steps
+from brainseg_jax import freeze, optim, parallel, steps
 from brainseg_jax.models import unet
 from brainseg_jax.state import create_state
 
 SHAPE = (2, 16, 16, 3)
-MODEL = unet.Model(1, widths=(4, 6, 8))
+# A bias before a normalisation has no gradient but rounding, of which Adam makes a step.
+MODEL = unet.Model(1, widths=(4, 6, 8), bias=False)
 
 
 def identity(keys, batch):
@@ -23,23 +24,37 @@ def loss(logits, batch):
     return ((logits - batch["mask"]) ** 2).mean((1, 2, 3)), {}
 
 
-def train(frozen=frozenset(), encoder_rate=1.0, count=2, average_decay=0.0, **options):
-    """States before and after some steps."""
-    optimizer = optim.make_optimizer(
+def make_optimizer(frozen, encoder_rate):
+    return optim.make_optimizer(
         lambda step: 0.01,
         name="adamw",
         **{"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1, "clip": 1.0},
         frozen=frozen,
         encoder_rate=encoder_rate,
     )
-    step = jax.jit(
+
+
+def train(
+    frozen=frozenset(),
+    encoder_rate=1.0,
+    count=2,
+    average_decay=0.0,
+    remat=False,
+    mode="pmap",
+    devices=1,
+):
+    """States before and after some steps."""
+    devices = parallel.Devices(mode, tuple(jax.devices()[:devices]))
+    model = MODEL.clone(remat=remat, axis_name=devices.axis_name)
+    optimizer = make_optimizer(frozen, encoder_rate)
+    step = devices.train_step(
         functools.partial(
             steps.train_step,
-            model=MODEL,
+            model=model,
             optimizer=optimizer,
             loss=loss,
             augment=identity,
-            mean=lambda tree: tree,
+            mean=devices.mean,
             average_decay=average_decay,
             frozen=frozen,
         )
@@ -52,12 +67,13 @@ def train(frozen=frozenset(), encoder_rate=1.0, count=2, average_decay=0.0, **op
         "place": np.arange(2),
     }
     before = create_state(
-        MODEL, optimizer, jax.random.key(0), (1, *SHAPE[1:]), average=average_decay > 0
+        model, optimizer, jax.random.key(0), (1, *SHAPE[1:]), average=average_decay > 0
     )
-    after = before
+    before = jax.tree.map(np.array, before)  # steps overwrite their input
+    after = devices.replicate(before)
     for _ in range(count):
-        after, _ = step(after, {}, batch, jax.random.key(1))
-    return before, after
+        after, _ = step(after, {}, devices.shard(batch), jax.random.key(1))
+    return before, jax.device_get(after)
 
 
 def moved(before, after):
@@ -83,6 +99,23 @@ def test_a_frozen_encoder_stands_still_and_the_decoder_trains():
     stats = moved(before.batch_stats, after.batch_stats)
     assert stats
     assert not any(path.startswith("encoder") for path in stats)
+
+
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_freezing_is_the_same_on_two_devices_and_with_stages_computed_again(mode):
+    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
+    before, expected = train(frozen, average_decay=0.9)
+    _, after = train(frozen, average_decay=0.9, remat=True, mode=mode, devices=2)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
+        (after.batch_stats, after.average),
+        (expected.batch_stats, expected.average),
+    )
+    names = moved(
+        (before.params, before.batch_stats), (after.params, after.batch_stats)
+    )
+    assert names
+    assert not [name for name in names if "level_1" in name or "level_2" in name]
 
 
 def test_up_to_a_level_freezes_what_comes_before_it_too():
@@ -155,6 +188,20 @@ def test_the_encoder_has_a_rate_of_its_own():
     # Adam's first step is the rate, but for the decay of 0.1 times the rate times a weight.
     assert largest("output") == pytest.approx(0.01, rel=0.15)
     assert largest("encoder") == pytest.approx(0.001, rel=0.15)
+
+
+def test_weights_decay_at_the_rate_of_their_part_and_not_where_frozen():
+    params = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))["params"]
+    params = jax.tree.map(jnp.ones_like, params)
+    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder/level_1",), "")
+    optimizer = make_optimizer(frozen, encoder_rate=0.25)
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(nothing, optimizer.init(params), params)
+    for path, update in jax.tree_util.tree_leaves_with_path(updates):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        rate = 0.0 if "level_1" in name else 0.0025 if "encoder" in name else 0.01
+        decay = 0.1 if name.endswith("kernel") else 0.0
+        np.testing.assert_allclose(update, -rate * decay, rtol=1e-6, err_msg=name)
 
 
 def test_an_unknown_part_is_refused_with_what_there_is():

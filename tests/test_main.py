@@ -71,6 +71,17 @@ def test_help_imports_neither_jax_nor_matplotlib():
         # Before the data are prepared: there are none, and nobody asks for them here.
         (["--config=configs/resnet50_lgg.py"], "save it as"),
         (["--config=configs/resnet50_lgg.py", "--config.epochs=0"], "1 or more"),
+        (
+            [
+                "--config=configs/unet_lgg.py",
+                "--config.model.frozen_up_to=encoder/nope",
+            ],
+            "names 'encoder/nope'",
+        ),
+        (
+            ["--config=configs/unet_lgg.py", "--config.data.size=(250,250)"],
+            "multiples of 16",
+        ),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
