@@ -7,7 +7,7 @@
     python main.py --config=configs/attention_unet_lgg.py:vgg16      on VGG16
     python main.py --config=configs/attention_unet_lgg.py:b0         on EfficientNetB0
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -6,7 +6,7 @@
     python main.py --config=configs/cnn_lgg.py:published   the reference's own recipe
     python main.py --config=configs/cnn_lgg.py:module      its larger one, of two outputs
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

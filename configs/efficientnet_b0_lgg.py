@@ -4,7 +4,7 @@
     python main.py --config=configs/efficientnet_b0_lgg.py:cpu        on two cores
     python main.py --config=configs/efficientnet_b0_lgg.py:published  system 004's
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

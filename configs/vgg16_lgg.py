@@ -6,7 +6,7 @@
     python main.py --config=configs/vgg16_lgg.py:frozen     its model 2, frozen
     python main.py --config=configs/vgg16_lgg.py:system_004 system 004's
 
-What each reached, and on which hardware, is in the README.
+The README lists which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
