@@ -28,7 +28,7 @@ def _cpu(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004, which told four kinds of images; it scored the last epoch."""
+    """System 004, which told four kinds of images; here they are two."""
     recipes.system_004_classifier(config)
     config.model.name = "efficientnet_b0"
     config.model.encoder_weights = "imagenet"

@@ -1,4 +1,11 @@
-"""Recipes that several experiments share; each changes a config in place."""
+"""Recipes that several experiments share; each changes a config in place.
+
+Those of the references have their numbers on the LGG data set, and their docstrings say
+what is different. In all of them here batches are full, and every held-out slice is scored,
+by slice and by patient, after thresholding. The references scored masks over whole batches,
+most of them soft (Buda et al. whole volumes, after thresholding), and some left out the
+slices of an incomplete batch.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -108,7 +115,12 @@ def watch_loss(config: ConfigDict, patience: int) -> None:
 
 
 def system_000(config: ConfigDict) -> None:
-    """Its three nets' recipe. Rotation and shear are degrees: next to none."""
+    """Its three nets' recipe. Rotation and shear are degrees: next to none.
+
+    Its Dice sums over the batch; here it is computed per image. It zoomed height and width
+    each by a factor of its own, here they share one; beyond its edge a mask was repeated,
+    here it is empty.
+    """
     leaky(config)
     keras_adam(config, 1e-4)
     watch_loss(config, 12)
@@ -133,7 +145,8 @@ def system_003(config: ConfigDict) -> None:
 
     It went on to weights of unknown origin after one epoch of its own; here it trains until
     the validation loss has not fallen for 20 epochs, as that one epoch would have, or
-    for 100 epochs.
+    for 100 epochs. It saw images of 0 to 1; here they are prepared as the weights were
+    trained.
     """
     leaky(config)
     keras_adam(config, 1e-3)
@@ -148,9 +161,12 @@ def system_002(config: ConfigDict) -> None:
     """Its classifiers' recipe, on system 000's leaky split.
 
     The rate and the end of training went by the accuracy on training data in two of its
-    nets; here they go by validation data. Left out: the rate also fell by 5 % every third
-    epoch. Scores are at a threshold of 0.5, the published ones at 0.4. Its pretrained nets
-    saw images of 0 to 1; here they are prepared as the weights were trained.
+    nets, the CNN and model 2 of VGG16, which also kept their last epoch; here all go by
+    validation data and keep the best. Left out: the rate also fell by 5 % every third
+    epoch. An epoch is all slices; ResNet50's was a quarter of them, that of model 1 of
+    VGG16 four batches. Each net had a split of its own. Scores of one sigmoid are at a
+    threshold of 0.5, the published ones at 0.4. Its pretrained nets saw images of 0 to 1;
+    here they are prepared as the weights were trained.
     """
     leaky(config)
     keras_adam(config, 1e-3)
@@ -170,7 +186,10 @@ def system_002(config: ConfigDict) -> None:
 def system_004(config: ConfigDict) -> None:
     """Its three nets' recipe, which was for other data (Cheng's, not divided by patient).
 
-    It kept the last epoch's weights; here the best epoch's are kept and scored.
+    Those have one channel, which it divided by 12,728; here there are three, divided by
+    255. Its masks grew when they were made smaller, and its slices came in the same order
+    every epoch; here neither is so. It kept the last epoch's weights; here the best epoch's
+    are kept and scored.
     """
     leaky(config)
     keras_adam(config, 1e-3)
@@ -185,7 +204,10 @@ def system_004(config: ConfigDict) -> None:
 def adityajn105(config: ConfigDict) -> None:
     """The parent of system 004, which had Cheng's data; the rate drops once, to 1e-4.
 
-    Mirror images are drawn anew each epoch; there they were added once.
+    Those have one channel, which it divided by 12,728; here there are three, divided by
+    255. Its Dice sums over the batch; here it is computed per image. Mirror images are
+    drawn anew each epoch; there they were added once, so that an epoch was twice as long.
+    Its masks grew when they were made smaller; here they do not.
     """
     leaky(config)
     keras_adam(config, 1e-3)
@@ -209,7 +231,9 @@ def buda(config: ConfigDict) -> None:
     """Buda et al. 2019, on patient folds as theirs.
 
     Left out: the crop to the brain, dropping each volume's first and last slice, and
-    keeping the largest connected component alone.
+    keeping the largest connected component alone. Their Dice sums over the batch; here it is
+    computed per image. Half of the slices drawn show tumour; they drew a patient, then a
+    slice by how much tumour it shows. They had 10 patients to validate on and none to test.
     """
     config.data.normalisation = {"name": "volume_percentile", "low": 10, "high": 99}
     config.losses = {"dice": {"weight": 1.0}}
@@ -224,7 +248,11 @@ def buda(config: ConfigDict) -> None:
 
 
 def system_004_classifier(config: ConfigDict) -> None:
-    """Its four-class classifier's recipe; the data were others."""
+    """Its four-class classifier's recipe; the data were others, not divided by patient.
+
+    Its images were of 0 to 255, blue first; here they are prepared as the weights were
+    trained. It scored its last epoch; here it is the best.
+    """
     leaky(config)
     keras_adam(config, 1e-3)
     config.task.name = "classification"

@@ -47,14 +47,14 @@ def _published(config: ConfigDict) -> None:
 
 
 def _system_004(config: ConfigDict) -> None:
-    """System 004's, which had other data."""
+    """System 004's; its data were others."""
     recipes.system_004(config)
     config.model.name = "unet"
     config.model.options = {"widths": NARROW, "bias": False, "upsampling": "linear"}
 
 
 def _dropout(config: ConfigDict) -> None:
-    """The U-Net that system 004 has in a module of its own, by the recipe of the others."""
+    """The U-Net of a module that system 004 never trained, by the recipe of the others."""
     recipes.system_004(config)
     config.model.name = "unet"
     config.model.options = {

@@ -1,4 +1,4 @@
-"""VGG16 (reference system 002) tells slices of the LGG data set with tumour.
+"""VGG16 (reference systems 002, 004) tells slices of the LGG data set with tumour.
 
     python main.py --config=configs/vgg16_lgg.py            our recipe, fine-tuned
     python main.py --config=configs/vgg16_lgg.py:cpu        128x128 for two cores
@@ -50,7 +50,7 @@ def _frozen(config: ConfigDict) -> None:
 
 
 def _system_004(config: ConfigDict) -> None:
-    """Its head and recipe; the data were others."""
+    """Its head and recipe for four kinds of images, never run; here they are two."""
     recipes.system_004_classifier(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
