@@ -31,11 +31,6 @@ def _cpu(config: ConfigDict) -> None:
     config.model.options.widths = (16, 32, 64, 128, 256)
 
 
-def _phantom(config: ConfigDict) -> None:
-    _cpu(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     """System 004's net and recipe; its data were others."""
     recipes.system_004(config)
@@ -57,7 +52,7 @@ def _b0(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": _cpu,
-    "phantom": _phantom,
+    "phantom": recipes.chain(_cpu, recipes.phantom),
     "published": _published,
     "vgg16": _vgg16,
     "b0": _b0,

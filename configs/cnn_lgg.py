@@ -23,16 +23,6 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "cnn"
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
-def _phantom(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     recipes.system_002(config)
     config.model.name = "cnn"
@@ -47,8 +37,8 @@ def _module(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
-    "phantom": _phantom,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "phantom": recipes.chain(_ours, recipes.phantom),
     "published": _published,
     "module": _module,
 }

@@ -22,11 +22,6 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "efficientnet_b0"
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
 def _published(config: ConfigDict) -> None:
     """System 004, which told four kinds of images; here they are two."""
     recipes.system_004_classifier(config)
@@ -34,4 +29,8 @@ def _published(config: ConfigDict) -> None:
     config.model.encoder_weights = "imagenet"
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "published": _published}
+VARIANTS = {
+    "": _ours,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "published": _published,
+}

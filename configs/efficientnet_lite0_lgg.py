@@ -26,32 +26,15 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "efficientnet_lite0"
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
 def _frozen(config: ConfigDict) -> None:
     """Only the head trains, on features of ImageNet."""
-    _cpu(config)
     config.model.frozen = ("encoder",)
-
-
-def _scratch(config: ConfigDict) -> None:
-    _cpu(config)
-    config.model.encoder_weights = ""
-    config.optimizer.encoder_rate = 1.0
-
-
-def _phantom(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.phantom(config)
 
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
-    "frozen": _frozen,
-    "scratch": _scratch,
-    "phantom": _phantom,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "frozen": recipes.chain(_ours, recipes.cpu, _frozen),
+    "scratch": recipes.chain(_ours, recipes.cpu, recipes.scratch),
+    "phantom": recipes.chain(_ours, recipes.phantom),
 }

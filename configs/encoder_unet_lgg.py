@@ -37,22 +37,6 @@ def _ours(config: ConfigDict) -> None:
     recipes.pretrained(config)
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
-def _scratch(config: ConfigDict) -> None:
-    _cpu(config)
-    config.model.encoder_weights = ""
-    config.optimizer.encoder_rate = 1.0
-
-
-def _phantom(config: ConfigDict) -> None:
-    _cpu(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     """System 000: every layer trains. It fed its ResNet50 images of 0 to 1 as they are;
     here they are prepared as the weights were trained.
@@ -80,9 +64,9 @@ def _b0(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
-    "scratch": _scratch,
-    "phantom": _phantom,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "scratch": recipes.chain(_ours, recipes.cpu, recipes.scratch),
+    "phantom": recipes.chain(_ours, recipes.phantom),
     "published": _published,
     "gated": _gated,
     "vgg16": _vgg16,

@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from configs import base
 
 Recipe = Callable[[ConfigDict], None]
-KERAS_MIN_DELTA = 1e-4  # of its ReduceLROnPlateau, unless told otherwise
 
 
 def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDict:
@@ -28,6 +27,16 @@ def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDic
     with config.unlocked():
         variants[argument](config)
     return config
+
+
+def chain(*recipes: Recipe) -> Recipe:
+    """One recipe after another, as one."""
+
+    def chained(config: ConfigDict) -> None:
+        for recipe in recipes:
+            recipe(config)
+
+    return chained
 
 
 def segmentation(config: ConfigDict) -> None:
@@ -72,6 +81,12 @@ def pretrained(config: ConfigDict) -> None:
     config.optimizer.encoder_rate = 0.25
 
 
+def scratch(config: ConfigDict) -> None:
+    """Takes weights and rate of `pretrained` back; images stay as they were for it."""
+    config.model.encoder_weights = ""
+    config.optimizer.encoder_rate = 1.0
+
+
 def cpu(config: ConfigDict) -> None:
     """Images of 128x128 for two cores."""
     config.data.size = (128, 128)
@@ -107,6 +122,22 @@ def keras_adam(config: ConfigDict, rate: float) -> None:
     config.schedule.rate = rate
 
 
+def keras_plateau(
+    config: ConfigDict,
+    *,
+    factor: float,
+    patience: int,
+    min_delta: float = 1e-4,
+    minimum: float = 0.0,
+) -> None:
+    """Keras's ReduceLROnPlateau, with its defaults where nothing is said."""
+    config.schedule.name = "plateau"
+    config.schedule.factor = factor
+    config.schedule.patience = patience
+    config.schedule.min_delta = min_delta
+    config.schedule.minimum = minimum
+
+
 def watch_loss(config: ConfigDict, patience: int) -> None:
     """The best epoch by the validation loss; ends after `patience` without a better one."""
     config.evaluation.metric = "loss"
@@ -127,11 +158,7 @@ def system_000(config: ConfigDict) -> None:
     config.data.normalisation = {"name": "unit"}
     config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
     config.optimizer.b2 = 0.9
-    config.schedule.name = "plateau"
-    config.schedule.factor = 0.1
-    config.schedule.min_delta = KERAS_MIN_DELTA
-    config.schedule.patience = 5
-    config.schedule.minimum = 1e-11
+    keras_plateau(config, factor=0.1, patience=5, minimum=1e-11)
     config.augment.probability = 1.0
     config.augment.flip_vertical = 0.5
     config.augment.rotation = 0.1
@@ -175,10 +202,7 @@ def system_002(config: ConfigDict) -> None:
     config.data.size = (224, 224)
     config.losses = {"cross_entropy": {"weight": 1.0}}
     config.epochs = 20
-    config.schedule.name = "plateau"
-    config.schedule.factor = 0.1
-    config.schedule.min_delta = KERAS_MIN_DELTA
-    config.schedule.patience = 1
+    keras_plateau(config, factor=0.1, patience=1)
     config.evaluation.metric = "slice_accuracy"
     config.evaluation.patience = 2
 
@@ -220,20 +244,17 @@ def adityajn105(config: ConfigDict) -> None:
     config.augment.contrast = config.augment.brightness = 0.0
     config.epochs = 100
     config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
-    config.schedule.name = "plateau"
-    config.schedule.factor = 0.1
-    config.schedule.min_delta = KERAS_MIN_DELTA
-    config.schedule.patience = 4
-    config.schedule.minimum = 1e-4
+    keras_plateau(config, factor=0.1, patience=4, minimum=1e-4)
 
 
 def buda(config: ConfigDict) -> None:
     """Buda et al. 2019, on patient folds as theirs.
 
     Left out: the crop to the brain, dropping each volume's first and last slice, and
-    keeping the largest connected component alone. Their Dice sums over the batch; here it is
-    computed per image. Half of the slices drawn show tumour; they drew a patient, then a
-    slice by how much tumour it shows. They had 10 patients to validate on and none to test.
+    keeping the largest connected component alone. Their Dice sums over the batch; here it
+    is computed per image. Half of the slices drawn show tumour; they drew a patient, then
+    a slice by how much tumour it shows. They had 10 patients to validate on and none to
+    test.
     """
     config.data.normalisation = {"name": "volume_percentile", "low": 10, "high": 99}
     config.losses = {"dice": {"weight": 1.0}}
@@ -262,8 +283,5 @@ def system_004_classifier(config: ConfigDict) -> None:
     config.batch_size = 32
     config.epochs = 12
     config.losses = {"cross_entropy": {"weight": 1.0}}
-    config.schedule.name = "plateau"
-    config.schedule.factor = 0.3
-    config.schedule.min_delta = 0.001
-    config.schedule.patience = 2
+    keras_plateau(config, factor=0.3, patience=2, min_delta=0.001)
     config.evaluation.metric = "slice_accuracy"

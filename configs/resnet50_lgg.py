@@ -24,11 +24,6 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "resnet50"
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
 def _published(config: ConfigDict) -> None:
     """Meant to be frozen, but every layer trained."""
     recipes.system_002(config)
@@ -55,7 +50,7 @@ def _system_003(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
+    "cpu": recipes.chain(_ours, recipes.cpu),
     "published": _published,
     "deployed": _deployed,
     "system_003": _system_003,

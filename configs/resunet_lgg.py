@@ -21,18 +21,6 @@ def _ours(config: ConfigDict) -> None:
     recipes.segmentation(config)
 
 
-def _cpu(config: ConfigDict) -> None:
-    """At most 45 minutes on two cores."""
-    _ours(config)
-    recipes.cpu(config)
-
-
-def _phantom(config: ConfigDict) -> None:
-    """The demo."""
-    _ours(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     """Systems 002 and 003: tumour slices only, and slices of a patient on both sides.
 
@@ -50,4 +38,9 @@ def _published(config: ConfigDict) -> None:
     config.epochs = 60
 
 
-VARIANTS = {"": _ours, "cpu": _cpu, "phantom": _phantom, "published": _published}
+VARIANTS = {
+    "": _ours,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "phantom": recipes.chain(_ours, recipes.phantom),
+    "published": _published,
+}

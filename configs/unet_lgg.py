@@ -35,11 +35,6 @@ def _cpu(config: ConfigDict) -> None:
     config.model.options.widths = NARROW
 
 
-def _phantom(config: ConfigDict) -> None:
-    _cpu(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     """System 000's vanilla U-Net."""
     recipes.system_000(config)
@@ -87,7 +82,7 @@ def _buda(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": _cpu,
-    "phantom": _phantom,
+    "phantom": recipes.chain(_cpu, recipes.phantom),
     "published": _published,
     "system_004": _system_004,
     "dropout": _dropout,

@@ -25,16 +25,6 @@ def _ours(config: ConfigDict) -> None:
     config.model.options = {"deep_supervision": True}
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
-def _phantom(config: ConfigDict) -> None:
-    _cpu(config)
-    recipes.phantom(config)
-
-
 def _published(config: ConfigDict) -> None:
     """System 004's recipe; its net had no skips, its data were others."""
     recipes.system_004(config)
@@ -56,8 +46,8 @@ def _b0(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
-    "phantom": _phantom,
+    "cpu": recipes.chain(_ours, recipes.cpu),
+    "phantom": recipes.chain(_ours, recipes.phantom),
     "published": _published,
     "vgg16": _vgg16,
     "b0": _b0,

@@ -24,11 +24,6 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "vgg16"
 
 
-def _cpu(config: ConfigDict) -> None:
-    _ours(config)
-    recipes.cpu(config)
-
-
 def _published(config: ConfigDict) -> None:
     """Model 1: meant to be frozen, but every layer trained."""
     recipes.system_002(config)
@@ -59,7 +54,7 @@ def _system_004(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": _cpu,
+    "cpu": recipes.chain(_ours, recipes.cpu),
     "published": _published,
     "frozen": _frozen,
     "system_004": _system_004,
