@@ -73,6 +73,11 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"config.schedule.rate is {config.schedule.rate}; it has to be above 0."
         )
+    if not 0 < config.schedule.decay <= 1:
+        raise ValueError(
+            f"config.schedule.decay is {config.schedule.decay}; it has to be above 0 and "
+            "at most 1 (no decay)."
+        )
     if evaluation.metric == "loss" and evaluation.mode == "max":
         raise ValueError(
             "config.evaluation.metric=loss gets better as it falls; "

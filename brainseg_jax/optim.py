@@ -22,17 +22,21 @@ def make_schedule(
     final: float,
     step_epochs: int,
     factor: float,
+    decay: float,
     steps_per_epoch: float,
     total_steps: int,
 ) -> Schedule:
     """Rate at a step: a linear warm-up from 0, then constant, cosine or steps down.
 
-    "plateau" is constant here: its drops depend on scores and lie in the state.
+    "plateau" falls by `decay` alone here, every `step_epochs`: its drops depend on scores
+    and lie in the state.
     """
     if name not in SCHEDULES:
         raise ValueError(
             f"config.schedule.name is {name!r}; it can be {', '.join(SCHEDULES)}."
         )
+
+    falls = {"step": factor, "plateau": decay}
 
     def schedule(step: Array | int) -> Float[Array, ""]:
         value = jnp.asarray(rate, jnp.float32)
@@ -40,8 +44,8 @@ def make_schedule(
             span = max(1, total_steps - warmup_steps)
             progress = jnp.clip((step - warmup_steps) / span, 0, 1)
             value *= final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        if name == "step":
-            value *= factor ** jnp.floor(step / (step_epochs * steps_per_epoch))
+        if name in falls:
+            value *= falls[name] ** jnp.floor(step / (step_epochs * steps_per_epoch))
         return value * jnp.minimum(1.0, (step + 1) / (warmup_steps + 1))
 
     return schedule

@@ -113,6 +113,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
                 "final",
                 "step_epochs",
                 "factor",
+                "decay",
             )
         },
         steps_per_epoch=len(training) / config.batch_size,

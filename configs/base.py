@@ -72,11 +72,13 @@ def get_config() -> ConfigDict:
     schedule.rate = 1e-3
     schedule.warmup_steps = 0
     schedule.final = 0.0  # cosine: last rate as a share of the first
-    schedule.step_epochs = 30  # step: epochs between drops
+    schedule.step_epochs = 30  # step, plateau: epochs between drops, decays
     schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
     schedule.min_delta = 0.0  # plateau: by how much a better score is better
     schedule.patience = 5  # plateau: evaluations without a better one before a drop
-    schedule.minimum = 0.0  # plateau: the rate never falls below this
+    schedule.minimum = 0.0  # plateau: drops never take the undecayed rate below this
+    # plateau: what the rate is multiplied by every step_epochs besides; 1: nothing
+    schedule.decay = 1.0
 
     config.ema_decay = 0.0  # moving average of the weights, used for evaluation; 0: off
 

@@ -22,6 +22,8 @@ from configs import base
         ("data.cache", "disk", "device, host, none"),
         ("compute_dtype", "bf16", "float32, bfloat16"),
         ("schedule.rate", 0.0, "above 0"),
+        ("schedule.decay", 0.0, "above 0 and at most 1"),
+        ("schedule.decay", 1.5, "above 0 and at most 1"),
         ("schedule.name", "linear", "constant, cosine"),
         ("optimizer.name", "sgd", "adam, adamw"),
         ("parallel.mode", "pjit", "pmap, mesh"),

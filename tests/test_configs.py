@@ -53,8 +53,9 @@ def build(config):
         outputs=task.outputs,
         dtype=config.compute_dtype,
     )
-    names = ("name", "rate", "warmup_steps", "final", "step_epochs", "factor")
+    names = ("rate", "warmup_steps", "final", "step_epochs", "factor", "decay")
     schedule = optim.make_schedule(
+        name=config.schedule.name,
         **{name: config.schedule[name] for name in names},
         steps_per_epoch=100.0,
         total_steps=1000,

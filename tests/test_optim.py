@@ -13,8 +13,16 @@ SCHEDULE = {
     "final": 0.0,
     "step_epochs": 2,
     "factor": 0.5,
+    "decay": 1.0,
     "steps_per_epoch": 2.5,
     "total_steps": 100,
+}
+DECAYING = {
+    "name": "plateau",
+    "rate": 0.95,
+    "decay": 0.95,
+    "step_epochs": 3,
+    "steps_per_epoch": 2.0,
 }
 ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "clip": 0.0}
 
@@ -40,6 +48,31 @@ def test_warm_up_rises_linearly():
 def test_step_halves_every_two_epochs():
     # Two epochs of 2.5 steps are 5 steps.
     assert rates((4, 5, 10), name="step") == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_plateau_without_decay_is_constant():
+    assert rates((0, 5, 99), name="plateau") == pytest.approx([0.1, 0.1, 0.1])
+
+
+def test_plateau_decays_every_third_epoch():
+    found = rates(range(0, 16, 2), **DECAYING)  # the first steps of epochs 0 to 7
+    # 0.95 = 0.95 ** 1, 0.9025 = 0.95 ** 2, 0.857375 = 0.95 ** 3: Keras's scheduler has
+    # multiplied before epochs 0, 3 and 6.
+    assert found == pytest.approx([0.95] * 3 + [0.9025] * 3 + [0.857375] * 2)
+    assert rates((5,), **DECAYING) == pytest.approx([0.95])  # the last step of epoch 2
+
+
+def test_drops_and_decay_multiply():
+    plateau, found = optim.Plateau(), []
+    for epoch, score in enumerate((0.5, 0.6, 0.6, 0.7, 0.7, 0.8, 0.9, 0.9)):
+        found += [rates((2 * epoch,), **DECAYING)[0] * plateau.scale]
+        plateau = optim.update_plateau(
+            plateau, score, factor=0.1, patience=1, min_delta=1e-4, floor=0.0
+        )
+    # Not better after epochs 2 and 4 (and 7): a tenth from 3 on, a hundredth from 5 on.
+    assert found == pytest.approx(
+        [0.95, 0.95, 0.95, 0.09025, 0.09025, 0.009025, 0.00857375, 0.00857375]
+    )
 
 
 def test_an_unknown_schedule_is_refused():

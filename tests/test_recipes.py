@@ -35,6 +35,7 @@ SYSTEM_000 = {
     "optimizer": ("keras_adam", 0.9, 0.9, 1e-7),
     "rate": 1e-4,
     "plateau": (0.1, 5, 1e-4, 1e-11),  # factor, patience, min_delta, minimum
+    "decay": None,  # factor, epochs between
     "watched": ("loss", "min"),
     "patience": 12,
     "weights": ("", (), ""),  # start, frozen, frozen up to
@@ -48,8 +49,9 @@ SYSTEM_002 = SYSTEM_000 | {
     "epochs": 20,
     "losses": CROSS_ENTROPY,
     "optimizer": KERAS_ADAM,
-    "rate": 1e-3,
+    "rate": 0.95e-3,  # 1e-3 in Keras, decayed before epoch 0
     "plateau": (0.1, 1, 1e-4, 0.0),
+    "decay": (0.95, 3),
     "watched": ("slice_accuracy", "max"),
     "patience": 2,
 }
@@ -119,7 +121,9 @@ RECIPES = {
     "resnet50_lgg:system_003": RESNET50_002
     | {
         "epochs": 100,  # ours: theirs was 1, then weights of unknown origin
+        "rate": 1e-3,
         "plateau": None,
+        "decay": None,
         "watched": ("loss", "min"),
         "patience": 20,
     },
@@ -175,6 +179,7 @@ def recipe(config):
         "optimizer": (optimizer.name, optimizer.b1, optimizer.b2, optimizer.eps),
         "rate": schedule.rate,
         "plateau": plateau(schedule),
+        "decay": (schedule.decay, schedule.step_epochs) if schedule.decay < 1 else None,
         "watched": (evaluation.metric, evaluation.mode),
         "patience": evaluation.patience,
         "weights": (model.encoder_weights, model.frozen, model.frozen_up_to),
