@@ -76,7 +76,7 @@ def _dispatch(mode: str) -> None:
     if mode in ("train", "prepare", "benchmark"):
         config = _config()
         if mode == "train":  # to prepare data may take hours
-            importlib.import_module("brainseg_jax.train").check(config, _workdir())
+            importlib.import_module("brainseg_jax.preflight").check(config, _workdir())
         importlib.import_module("datasets.prepare").prepare(
             config.data.name,
             config.data.data_dir,
@@ -108,9 +108,16 @@ def _dispatch(mode: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a mistyped name or key is a sentence, not a traceback."""
     try:
-        return FLAGS(argv)
+        rest = FLAGS(argv)
+        _check_config_file()
+        return rest
     except flags.Error as error:  # what a config raised comes with its traceback
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        if "Unknown command line flag 'config." in lines[-1]:
+            sys.exit(
+                f"{lines[-1]}: a key of an experiment, so --config=configs/<experiment>.py "
+                "has to be given too. To evaluate or predict goes by the checkpoint's own."
+            )
         sys.exit(f"{lines[-1]} (--help lists the flags)")
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         given = [argument for argument in argv if argument.startswith("--config")]
@@ -120,12 +127,23 @@ def _parse(argv: list[str]) -> list[str]:
         )
 
 
+def _check_config_file() -> None:
+    if not FLAGS["config"].present:
+        return
+    path = config_flags.get_config_filename(FLAGS["config"]).partition(":")[0]
+    if not pathlib.Path(path).is_file():
+        sys.exit(f"There is no config {path!r}; {_listed()}")
+
+
+def _listed() -> str:
+    names = sorted(path.stem for path in _HERE.glob("configs/[a-z]*_*.py"))
+    return f"there are, in configs/ and with .py: {', '.join(names)}."
+
+
 def _config():
     if FLAGS.config is None:
         raise ValueError(
-            f"--mode={FLAGS.mode} needs --config=configs/<experiment>.py; there are: "
-            + ", ".join(sorted(p.stem for p in _HERE.glob("configs/[a-z]*_*.py")))
-            + "."
+            f"--mode={FLAGS.mode} needs --config=configs/<experiment>.py; {_listed()}"
         )
     return FLAGS.config
 
@@ -202,6 +220,7 @@ def _set_environment(deterministic: bool) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "brainseg_jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a bad file is named by us
     if deterministic:
         flag = "--xla_gpu_deterministic_ops=true"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

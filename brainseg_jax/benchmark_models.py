@@ -36,7 +36,9 @@ class Timed(NamedTuple):
 
 
 def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
-    """Prints a table and gives its rows; a batch of 2 on a CPU, else of 16."""
+    """Prints a table and gives its rows; a batch of 0 is 2 on a CPU, else 16."""
+    if batch < 0:
+        raise ValueError(f"--batch is {batch}; it has to be 1 or more, 0 to choose it.")
     batch = batch or (2 if jax.default_backend() == "cpu" else 16)
     shape, rows = (batch, size, size, CHANNELS), []
     for name, form in two_dimensional():

@@ -23,6 +23,12 @@ Tree = Any
 Record = dict[str, Any]
 
 
+def exist(workdir: str | pathlib.Path) -> bool:
+    """Whether a folder holds a checkpoint that is whole; an empty folder is no run yet."""
+    folder = pathlib.Path(workdir) / FOLDER
+    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
+
+
 class Checkpoints:
     """The checkpoints of one run; a context manager, so that a save in flight finishes."""
 

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from brainseg_jax import (
     losses,
     metrics,
+    models,
     normalise,
     optim,
     parallel,
@@ -83,8 +84,24 @@ def check(config: ConfigDict) -> None:
             "config.evaluation.metric=loss gets better as it falls; "
             "set config.evaluation.mode=min."
         )
+    _check_size(tuple(data.size), config.model.name)
     for name, term in config.losses.items():
         registry.find(losses, name)
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
     steps.mirror_axes(evaluation.mirror)
+
+
+def _check_size(size: tuple[int, ...], model: str) -> None:
+    """A net of volumes would otherwise be built for slices, without a word."""
+    forms = registry.find(models, model).PUBLISHED.values()
+    known = sorted({len(form.shape) - 1 for form in forms})
+    if len(size) not in known:
+        axes = " or ".join(str(number) for number in known)
+        raise ValueError(
+            f"config.data.size has {len(size)} numbers, {size}, but "
+            f"config.model.name={model} takes images of {axes} dimensions. (On the "
+            "command line, a key given twice has both values.)"
+        )
+    if any(number < 1 for number in size):
+        raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")

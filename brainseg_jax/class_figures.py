@@ -193,7 +193,9 @@ def _draw_given(axes: Axes, decided: Decided, classes: Sequence[str]) -> None:
         ylim=(0.7, None),
     )
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.legend(loc="upper left")
+    # Above the bars, wherever they are.
+    axes.set_ylim(0.7, axes.get_ylim()[1] ** 1.35)
+    axes.legend(loc="upper left", ncols=2 if len(classes) > 2 else 1)
 
 
 def _colour(place: int) -> str:

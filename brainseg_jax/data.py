@@ -307,8 +307,13 @@ def _builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilde
 
 
 def _check_split(opened: str, split: str, splits: Any, info: Info) -> None:
-    if missing := [part for part in opened.split("+") if part not in splits]:
+    parts = opened.split("+")
+    if missing := [part for part in parts if part not in splits]:
         raise ValueError(
             f"{info.name} has no split {missing[0]!r} (asked for: {split!r}); there are: "
             f"{', '.join([*splits, *info.leaky])}."
+        )
+    if len(set(parts)) < len(parts):
+        raise ValueError(
+            f"{split!r} names a split of {info.name} twice; its slices would count twice."
         )

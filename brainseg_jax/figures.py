@@ -278,15 +278,19 @@ def _log_axis(axes: Axes) -> None:
     axes.set_ylim(low, high)
     # Within one decade the powers of ten alone would leave the axis without a number.
     digits = (1.0,) if high / low > 30 else (1.0, 2.0, 5.0)
-    axes.yaxis.set_major_locator(LogLocator(subs=digits, numticks=8))
+    # Fewer than two of these would lie on a shorter axis.
+    short = high / low < 5
+    axes.yaxis.set_major_locator(
+        MaxNLocator(4) if short else LogLocator(subs=digits, numticks=8)
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _power(value: float, _: int) -> str:
-    """5e-4, not 5e-04."""
-    digits, exponent = f"{value:.0e}".split("e")
-    return f"{digits}e{int(exponent)}"
+    """5e-4, not 5e-04; of more digits as many as tell neighbours apart."""
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def _five_pictures(row: Slice) -> list[UInt8[np.ndarray, "h w 3"]]:

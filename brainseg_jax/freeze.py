@@ -90,6 +90,12 @@ def labels(params: Tree, frozen: frozenset[Path]) -> Tree:
     return jax.tree_util.tree_map_with_path(label, params)
 
 
+def count_frozen(params: Tree, frozen: frozenset[Path]) -> int:
+    """How many of the parameters are left alone."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return sum(leaf.size for path, leaf in leaves if _owner(path) in frozen)
+
+
 def _call_order(model: nn.Module, shape: tuple[int, ...]) -> list[Path]:
     """The paths of all modules, in the order in which their calls end."""
     order: dict[Path, None] = {}

@@ -11,7 +11,15 @@ from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax import data, experiment, files, images, normalise, steps
+from brainseg_jax import (
+    data,
+    experiment,
+    files,
+    images,
+    normalise,
+    run_folder,
+    steps,
+)
 from brainseg_jax.reports import classification
 from brainseg_jax.tasks import Task
 
@@ -37,6 +45,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
+    run_folder.check_writable(folder, "--outputs")
     found = images.find_images(inputs)
     restored = experiment.restore(workdir)
     volumes = images.group_volumes(found)

@@ -23,7 +23,9 @@ CHANGEABLE = (
 )
 
 
-def check(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def check(
+    config: Mapping[str, Any], saved: Mapping[str, Any], workdir: pathlib.Path
+) -> None:
     """Refuses a config that differs from the checkpoint's where that changes the run."""
     new, old = dict(_flat(config)), dict(_flat(saved))
     changed = [
@@ -34,7 +36,7 @@ def check(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     ]
     if changed:
         raise ValueError(
-            "This workdir holds a run of another config:\n"
+            f"{workdir} holds a run of another config:\n"
             + "\n".join(changed)
             + "\nGive the old values to go on, or another --workdir to start anew. "
             f"Free to change: {', '.join(name.rstrip('.') for name in CHANGEABLE)}."

@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,22 @@ PACKAGES = (
     "tensorflow-datasets",
     "grain",
 )
+
+
+def check_writable(folder: pathlib.Path, flag: str) -> None:
+    """Refuses a folder, given by `flag`, in which no file can be made; leaves no trace."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(
+            f"{flag}={folder} cannot be written: {error.strerror}. Name another folder."
+        ) from error
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 @contextlib.contextmanager

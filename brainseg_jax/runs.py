@@ -41,6 +41,7 @@ class Run:
     model: nn.Module
     task: Task
     loss: steps.Loss
+    frozen: frozenset[freeze.Path]
     optimizer: Any
     schedule: optim.Schedule
     resident: dict[str, Any]  # the training split on the devices; {} otherwise
@@ -148,6 +149,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         model=model,
         task=task,
         loss=loss,
+        frozen=frozen,
         optimizer=optimizer,
         schedule=schedule,
         resident=residents[0],

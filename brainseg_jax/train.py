@@ -11,21 +11,17 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
-from flax import linen as nn
 from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 
 from brainseg_jax import (
     checkpoints,
-    checks,
     data,
     encoder_weights,
     evaluate,
-    experiment,
     files,
-    freeze,
     optim,
-    published,
+    preflight,
     records,
     resume,
     run_folder,
@@ -36,37 +32,6 @@ from brainseg_jax.progress import Clock, TrainingBar
 from brainseg_jax.records import Record
 from brainseg_jax.runs import Run, prepare
 from brainseg_jax.state import TrainState, count, create_state
-
-
-def check(config: ConfigDict, workdir: str) -> None:
-    """Refuses what can be told from the config, and fetches weights.
-
-    For before the data are prepared, which may take long; what depends on them, such as
-    the channels of images, is checked with them.
-    """
-    checks.check(config)
-    _model(config)
-    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
-        config = encoder_weights.resolve(config)
-        # Neither sizes nor names of parts depend on the number of channels.
-        model, shape = _model(config), (1, *config.data.size, 3)
-        experiment.check_model(
-            model, config.task.name, shape, config.optimizer.encoder_rate
-        )
-        parts = config.model.frozen, config.model.frozen_up_to
-        freeze.check(model, shape, freeze.frozen_modules(model, shape, *parts))
-        if config.model.encoder_weights == "imagenet":
-            published.weights(encoder_weights.encoder_of(config))
-
-
-def _model(config: ConfigDict) -> nn.Module:
-    """Its model, as far as that can be told without data: with one output."""
-    return experiment.make_model(
-        config.model.name,
-        config.model.options.to_dict(),
-        outputs=1,
-        dtype=config.compute_dtype,
-    )
 
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
@@ -84,7 +49,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
         record = saved.record(latest) if latest is not None else None
         config = encoder_weights.resolve(config, record)
         if record is not None:
-            resume.check(config.to_dict(), record["config"])
+            resume.check(config.to_dict(), record["config"], folder)
         if record is not None and _finished(record, config):
             if evaluate.is_reported(folder, saved.record(saved.best)):
                 logging.info(
@@ -149,6 +114,7 @@ def start(
         run.devices.mode,
         run.total_steps,
     )
+    preflight.tell(run, fresh)
     record = records.new_record(run, fresh, earlier)
     records.describe(run, record)
     return fresh, record

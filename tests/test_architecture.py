@@ -22,7 +22,7 @@ LEVELS = (
         *("inference", "localize", "class_figures", "encoder_weights"),
     ),
     (
-        *("train", "evaluate", "predict"),
+        *("train", "evaluate", "predict", "preflight"),
         *("benchmark", "benchmark_torch", "benchmark_models"),
         *("models_table", "checks", "runs", "records", "resume", "scoring", "reports"),
     ),

@@ -38,6 +38,11 @@ def test_forward_and_training_can_be_repeated(name, options):
         one.once()
 
 
+def test_a_negative_batch_is_refused():
+    with pytest.raises(ValueError, match="--batch is -3"):
+        benchmark_models.benchmark_models(batch=-3)
+
+
 def test_the_fastest_of_a_few_rounds_counts_and_all_take_turns(monkeypatch):
     called, clock = [], itertools.count()
     times = iter([0, 5, 5, 7, 7, 9, 9, 10, 10, 14, 14, 15])  # starts and ends

@@ -28,6 +28,9 @@ from configs import base
         ("optimizer.name", "sgd", "adam, adamw"),
         ("parallel.mode", "pjit", "pmap, mesh"),
         ("data.normalisation.name", "zscore", "unit, image_standard"),
+        ("data.size", (0, 64), "1 or more"),
+        ("data.size", (64, 64, 72, 72), "has 4 numbers.*resunet takes images of 2"),
+        ("model.name", "vnet3d", "has 2 numbers.*vnet3d takes images of 3 dimensions"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(key, value, said):

@@ -111,6 +111,13 @@ def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
         data.read_info(NAME, tmp_path)
 
 
+def test_a_split_named_twice_is_refused(load):
+    with pytest.raises(
+        ValueError, match=r"'fold_0\+fold_1\+fold_0' names a split .*twice"
+    ):
+        load("fold_0+fold_1+fold_0")
+
+
 def test_an_unknown_split_lists_what_there_is(load):
     with pytest.raises(ValueError, match=r"no split 'fold_9'.*fold_0.*leaky_train"):
         load("fold_0+fold_9")

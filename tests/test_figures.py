@@ -241,3 +241,22 @@ def test_no_figure_and_no_setting_outlives_its_picture(tmp_path):
     gc.collect()
     assert not [thing for thing in gc.get_objects() if isinstance(thing, Figure)]
     assert dict(matplotlib.rcParams) == settings
+
+
+@pytest.mark.parametrize(
+    "rates", [[1.9e-4], [3e-4, 3.1e-4], [1e-3, 2e-3, 5e-4], [1e-3, 1e-7], [2e-3, 0.0]]
+)
+def test_numbers_at_the_learning_rate_are_few_and_differ(tmp_path, drawn, rates):
+    history = [
+        {"epoch": epoch, "train_loss": 1.0, "learning_rate": rate}
+        for epoch, rate in enumerate(rates, start=1)
+    ]
+    _curves(history, tmp_path / "a.png")
+    axis = drawn[0].axes[-1].yaxis
+    drawn[0].draw_without_rendering()
+    low, high = drawn[0].axes[-1].get_ylim()
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    labels = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high]
+    labels = [label for label in labels if label]
+    assert 1 <= len(labels) <= 8
+    assert len(set(labels)) == len(labels)

@@ -50,7 +50,12 @@ def test_help_imports_neither_jax_nor_matplotlib():
         ([], "needs --config"),
         (["--config=configs/resunet_lgg.py", "--config.batch_sise=4"], "batch_sise"),
         (["--config=configs/resunet_lgg.py:huge"], "cpu, phantom, published"),
-        (["--config=configs/nope.py"], "nope.py"),
+        (
+            ["--config=configs/nope.py"],
+            "there are, in configs/ and with .py: attention",
+        ),
+        (["--config=configs/unet_lgg"], "resunet_lgg"),
+        (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
         (["--mode=fly"], "benchmark"),
         (["--worckdir=a"], "worckdir"),
         (["--mode=evaluate"], "needs --workdir"),

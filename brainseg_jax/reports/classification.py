@@ -244,8 +244,8 @@ def _surest(
     right = decided.predicted == decided.label
     rows = {}
     for heading, members in (
-        ("Right with the highest probability", np.flatnonzero(right)),
-        ("Wrong with the highest probability", np.flatnonzero(~right)),
+        ("Surest of each class among the right ones", np.flatnonzero(right)),
+        ("Surest of each class among the wrong ones", np.flatnonzero(~right)),
     ):
         rows[heading] = [
             class_figures.Judged(

@@ -1,0 +1,71 @@
+"""What is said before a run costs anything, and that nothing is left behind."""
+
+import pytest
+from absl import logging
+
+from brainseg_jax import checkpoints, preflight, run_folder, runs, train
+
+
+@pytest.mark.parametrize(
+    "key, value, said",
+    [
+        ("model.frozen", ("encodr",), "names 'encodr'"),
+        ("data.size", (30, 32), "multiples of"),
+        ("optimizer.encoder_rate", 0.5, "no part called"),
+    ],
+)
+def test_what_the_model_refuses_is_refused_before_there_are_data(
+    config, tmp_path, key, value, said
+):
+    config.data.data_dir = "nowhere"
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=said):
+        preflight.check(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_a_start_that_failed_is_no_run_yet(config, tmp_path):
+    with checkpoints.Checkpoints(tmp_path) as saved:
+        assert saved.latest is None
+    assert not checkpoints.exist(tmp_path)
+    config.model.frozen = ("encodr",)
+    with pytest.raises(ValueError, match="names 'encodr'"):
+        preflight.check(config, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_workdir_that_cannot_be_written_is_refused(config, tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match=rf"--workdir=.*{name} cannot be written"):
+        preflight.check(config, str(tmp_path / name))
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):
+    run_folder.check_writable(tmp_path / "a" / "b", "--workdir")
+    assert not list(tmp_path.iterdir())
+
+
+def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
+    config, tmp_path, caplog
+):
+    run = runs.prepare(config, tmp_path)
+    state = _state(run, tmp_path)
+    caplog.clear()
+    preflight.tell(run, state)
+    assert not caplog.records
+    config.model.frozen = ("output",)
+    config.schedule.warmup_steps = run.total_steps
+    run = runs.prepare(config, tmp_path)
+    with caplog.at_level(logging.INFO):
+        preflight.tell(run, state)
+    said = " ".join(caplog.text.split())
+    own = sum(leaf.size for leaf in state.params["output"].values())
+    assert f"{own} are frozen" in said
+    assert "keeps the random weights" in said
+    assert f"warmup_steps={run.total_steps} are not over" in said
+
+
+def _state(run, folder):
+    with checkpoints.Checkpoints(folder) as saved:
+        return train.start(run, saved, None)[0]
