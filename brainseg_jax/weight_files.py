@@ -22,6 +22,7 @@ DTYPES = {
     **{"I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8},
     **{"U8": np.uint8, "BOOL": np.bool_},
 }  # of safetensors
+LONGEST_HEADER = 1 << 22  # bytes: some 30,000 tensors
 # Whatever a reader may stumble over in bytes that are not what they should be.
 DAMAGE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
@@ -70,17 +71,24 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
     """By layer: save_weights keeps them at the root, save under model_weights.
 
     Links are not followed, since they could lead to any other file. Nor are lists of
-    names read: the library hangs over damaged ones, and the groups say the same.
+    names read: the library hangs over damaged ones, and the groups say the same. Keras
+    writes every tensor in one piece, and pieces may be compressed: a few bytes can fill
+    the memory, as can many tensors in the same place.
     """
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
+    left = path.stat().st_size
 
     def keep(name: str, member: h5py.Group | h5py.Dataset) -> None:
+        nonlocal left
         if isinstance(member, h5py.Group) or name.startswith("top_level_model_weights"):
             return
         if member.external or member.is_virtual:
             raise ValueError(f"{name} lies in another file")
-        if member.dtype.kind not in "fiu" or member.nbytes > path.stat().st_size:
+        left -= member.nbytes
+        if left < 0 or member.dtype.kind not in "fiu":
             raise ValueError(f"{name} is larger than the file, or no numbers")
+        if member.chunks:
+            raise ValueError(f"{name} is in pieces, or compressed")
         tensors[name.removesuffix(":0")] = member[()]
 
     with h5py.File(path) as file:
@@ -95,19 +103,19 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The header's length, a header in JSON, then the numbers it has the places of."""
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    if length > len(content) - 8:
-        raise ValueError("its header is longer than the file")
+    if length > min(LONGEST_HEADER, len(content) - 8):
+        raise ValueError("its header is longer than the file, or than any should be")
     header = json.loads(content[8 : 8 + length])
     numbers = memoryview(content)[8 + length :]
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        (start, end), shape = entry["data_offsets"], entry["shape"]
+        start, end = torch_files.sizes(tuple(entry["data_offsets"]))
+        shape = torch_files.sizes(tuple(entry["shape"]))
         dtype = np.dtype(DTYPES[entry["dtype"]])
-        count = math.prod(shape)
-        fits = 0 <= start <= end <= len(numbers) and all(size >= 0 for size in shape)
-        if not fits or end - start != count * dtype.itemsize:
+        fits = start <= end <= len(numbers)
+        if not fits or end - start != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"{name} reaches beyond the file or its place")
         tensors[name] = np.frombuffer(numbers[start:end], dtype).reshape(shape)
     return tensors

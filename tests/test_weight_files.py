@@ -366,6 +366,13 @@ def test_flipped_bytes_are_refused_or_harmless(whole, tmp_path):
         {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]},  # not its own size
         {"dtype": "F32", "shape": [4], "data_offsets": [16, 0]},
         {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [True, 4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4.0], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [1] * 64 + [4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [1 << 62, 0, 1 << 62], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [10**99], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 10**99]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [False, 16]},
         {"dtype": "F9", "shape": [4], "data_offsets": [0, 16]},
         {"shape": [4]},
         7,
@@ -384,6 +391,14 @@ def test_a_header_longer_than_its_file_is_refused(tmp_path):
         tmp_path / "a.safetensors", {"a": np.ones(1, np.float32)}
     )
     path.write_bytes(struct.pack("<Q", 1 << 60) + path.read_bytes()[8:])
+    with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
+        weight_files.read(path)
+
+
+def test_a_header_longer_than_any_is_refused(tmp_path):
+    text = b"{}".ljust(weight_files.LONGEST_HEADER + 1)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
     with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
         weight_files.read(path)
 
@@ -417,6 +432,24 @@ def test_keras_weights_that_would_fill_the_memory_are_refused(tmp_path):
             "kernel:0", (1 << 40,), "f4", chunks=(1 << 20,)
         )
     with pytest.raises(ValueError, match="larger than the file"):
+        weight_files.read(path)
+
+
+def test_keras_weights_larger_than_their_file_together_are_refused(tmp_path):
+    path = weight_writers.write_keras(tmp_path / "a.h5", {"conv": {}})
+    with h5py.File(path, "a") as file:
+        for number in range(20):  # 40,000 bytes, none of them written
+            file["conv"].create_dataset(f"kernel_{number}:0", (500,), "f4")
+    assert path.stat().st_size < 20_000
+    with pytest.raises(ValueError, match="larger than the file"):
+        weight_files.read(path)
+
+
+def test_compressed_weights_of_keras_are_refused(tmp_path):
+    path = weight_writers.write_keras(tmp_path / "a.h5", KERAS)
+    with h5py.File(path, "a") as file:
+        file["conv"].create_dataset("more:0", data=np.ones(100), compression="gzip")
+    with pytest.raises(ValueError, match="more:0 is in pieces, or compressed"):
         weight_files.read(path)
 
 
