@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from brainseg_jax import pretrained, published, weight_names
 from brainseg_jax.models import encoders, resnet50, vgg16
@@ -40,9 +41,9 @@ def build(name, **options):
     return module.Encoder(**options)
 
 
-def write_official(keras, name, path):
-    """A file of random weights in the layout of the official ones."""
-    net = getattr(keras.applications, KERAS[name])(weights=None, include_top=False)
+def write_official(keras, name, path, **options):
+    """A file of random weights in the layout of the official ones; the net it is of."""
+    net = getattr(keras.applications, KERAS[name])(weights=None, **options)
     keras_weights.randomise(net)
     if name == "efficientnet_b0":  # what the official file has: deviations
         for weight, values in zip(
@@ -54,6 +55,7 @@ def write_official(keras, name, path):
     with h5py.File(path, "w") as file:
         legacy = importlib.import_module("keras.src.legacy.saving.legacy_h5_format")
         legacy.save_weights_to_hdf5_group(file, net)
+    return net
 
 
 def prepare_as_keras(keras, name, image):
@@ -80,7 +82,7 @@ def test_imagenet_weights_give_the_features_of_keras(
 
     def get_file(file, url, cache_subdir, file_hash):
         asked.append((published.cache() / file, published.Download(url, file_hash)))
-        write_official(keras, name, published.cache() / file)
+        write_official(keras, name, published.cache() / file, include_top=False)
         return str(published.cache() / file)
 
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", get_file)
@@ -109,6 +111,25 @@ def test_imagenet_weights_give_the_features_of_keras(
 
 
 @pytest.mark.filterwarnings("ignore:__array__")
+@pytest.mark.parametrize(
+    "name, deepest", [("vgg16", "block5_conv3"), ("resnet50", "conv5_block3_out")]
+)
+def test_a_file_with_its_classifier_on_top_gives_the_features_of_keras(
+    keras, tmp_path, name, deepest
+):
+    path = tmp_path / "a.h5"
+    net = write_official(keras, name, path, input_shape=(*SIZE, 3), classes=10)
+    with h5py.File(path) as file:
+        assert file["predictions"]["predictions"]["kernel"].shape[1] == 10
+    encoder = build(name, **pretrained.describe(name, path))
+    variables = pretrained.load(name, path, shapes(encoder))
+    image = seeded.image(1, *SIZE)
+    *_, features = jax.jit(encoder.apply)(variables, image).values()
+    net = keras.Model(net.input, net.get_layer(deepest).output)
+    assert_near(features, jax.jit(net)(prepare_as_keras(keras, name, image)))
+
+
+@pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.filterwarnings("ignore:.*HDF5 file")
 def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):
     base = keras.applications.EfficientNetB0(
@@ -130,10 +151,10 @@ def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):
     )
 
 
-def write_torchvision(path, name="resnet50", prefix=""):
-    """Seeded weights of all layers, by torchvision's names and in its order of axes."""
-    tree = shapes(build(name, **pretrained.OPTIONS[name, "pytorch"]))
-    theirs = {v: k for k, v in weight_names.LAYERS[name, "pytorch"].items()}
+def write_torchvision(path, prefix=""):
+    """Seeded weights of ResNet50, by torchvision's names and in its order of axes."""
+    tree = shapes(resnet50.Encoder(variant="torchvision"))
+    theirs = {v: k for k, v in weight_names.LAYERS["resnet50", "pytorch"].items()}
     leaves = {"kernel": "weight", "scale": "weight", "bias": "bias"}
     leaves |= {"mean": "running_mean", "var": "running_var"}
     tensors = {prefix + "fc.weight": np.zeros((1000, 2048), np.float32)}
@@ -175,23 +196,75 @@ def test_imagenet_weights_of_lite0_give_the_features_of_its_package():
         assert_near(seeded.sample(tap, name), expected[f"trained/{name}"])
 
 
-def test_vgg16_of_torchvision_has_every_layer_in_its_place():
-    # Convolutions, ReLUs and poolings are counted alike in its list of layers.
-    table = weight_names.LAYERS["vgg16", "pytorch"]
-    assert [int(name.removeprefix("features.")) for name in table] == [
-        *(0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-    ]
-    assert pretrained.OPTIONS["vgg16", "pytorch"] == {"preprocessing": "torch"}
-    found = weight_names.place("vgg16", "pytorch", "features.28.bias")
-    assert found == ("block5_conv3", "bias")
+# torchvision's VGG16: of each stage its features, and where its convolutions are in the
+# list `features`, among ReLUs and poolings.
+VGG16 = [
+    *((64, (0, 2)), (128, (5, 7)), (256, (10, 12, 14))),
+    *((512, (17, 19, 21)), (512, (24, 26, 28))),
+]
+
+
+def torchvision_vgg16():
+    """Seeded weights by torchvision's names, and a classifier that need not fit."""
+    sizes, inputs = {}, 3
+    for features, places in VGG16:
+        for place in places:
+            sizes[f"features.{place}.weight"] = (features, inputs, 3, 3)
+            sizes[f"features.{place}.bias"] = (features,)
+            inputs = features
+    for place in (0, 3, 6):
+        sizes[f"classifier.{place}.weight"] = (2, 2)
+        sizes[f"classifier.{place}.bias"] = (2,)
+    return {name: seeded.weight(name, shape) for name, shape in sizes.items()}
+
+
+def torchvision_taps(weights, image):
+    """What each stage gives before its pooling, channels last."""
+    values = (image - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    values, taps = jnp.asarray(values.transpose(0, 3, 1, 2), jnp.float32), []
+    for _, places in VGG16:
+        if taps:
+            window = (1, 1, 2, 2)
+            values = lax.reduce_window(
+                values, -jnp.inf, lax.max, window, window, "VALID"
+            )
+        for place in places:
+            bias = weights[f"features.{place}.bias"].reshape(1, -1, 1, 1)
+            values = lax.conv(
+                values, weights[f"features.{place}.weight"], (1, 1), "SAME"
+            )
+            values = jnp.maximum(values + bias, 0)
+        taps.append(values.transpose(0, 2, 3, 1))
+    return taps
+
+
+def test_vgg16_of_torchvision_gives_what_plain_convolutions_give(tmp_path):
+    weights = torchvision_vgg16()
+    path = weight_writers.write_torch(tmp_path / "vgg16.pth", weights)
+    options = pretrained.describe("vgg16", path)
+    assert options == {"preprocessing": "torch"}
+    encoder = vgg16.Encoder(**options)
+    variables = pretrained.load("vgg16", path, shapes(encoder))
+    image = seeded.image(1, 32, 48)
+    taps = jax.jit(encoder.apply)(variables, image)
+    expected = torchvision_taps(weights, image)
+    assert list(taps) == [f"block{n}_conv{k}" for n, k in enumerate((2, 2, 3, 3, 3), 1)]
+    for tap, values in zip(taps.values(), expected, strict=True):
+        assert np.std(values) > 0.1
+        np.testing.assert_allclose(tap, values, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["depthwise_kernel", "kernel"])
-def test_depthwise_kernels_of_both_kerases_have_their_input_before_the_output(name):
-    tensor = f"block1a_dwconv/block1a_dwconv/{name}"
-    found = weight_names.place("efficientnet_b0", "keras", tensor)
-    assert found == ("block1a_dwconv", "kernel")
-    assert weight_names.order("keras", found.layer, 4) == (0, 1, 3, 2)
+def test_depthwise_kernels_of_both_kerases_have_their_input_before_the_output(
+    tmp_path, name
+):
+    kernel = np.arange(3 * 3 * 32).reshape(3, 3, 32, 1)
+    layers = {"block1a_dwconv": {f"block1a_dwconv/{name}:0": kernel}}
+    path = weight_writers.write_keras(tmp_path / "a.h5", layers)
+    tree = {"params": {"block1a_dwconv": {"kernel": np.zeros((3, 3, 1, 32))}}}
+    found = pretrained.load("efficientnet_b0", path, tree)["params"]["block1a_dwconv"]
+    # The second row's third place begins at (1 * 3 + 2) * 32 = 160.
+    np.testing.assert_array_equal(found["kernel"][1, 2, 0], np.arange(160, 192))
 
 
 def test_names_of_the_first_keras_are_known(tmp_path):
