@@ -93,8 +93,8 @@ def encoder_of(config: ConfigDict) -> str:
     name = _encoder_name(config)
     if name not in encoders.ENCODERS:
         raise ValueError(
-            f"{config.model.name} has no encoder of published weights; set "
-            "config.model.options.encoder to one of "
+            f"There are no published weights of {name}, the encoder of this "
+            f"{config.model.name}; set config.model.options.encoder to one of "
             f"{', '.join(encoders.ENCODERS)}, or leave config.model.encoder_weights out."
         )
     return name

@@ -7,6 +7,7 @@
 layout with layer names, .pth of PyTorch, .safetensors.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,9 +147,19 @@ def _places(
         )
     raise ValueError(
         f"{path} is another net: {unknown[0]} is not in {architecture}, nor are "
-        f"{len(unknown) - 1} more of {len(names)} names. Give a file of {wanted}, with "
-        "at most a classifier on top."
+        f"{len(unknown) - 1} more of {len(names)} names.{_advice(names)} Give a file of "
+        f"{wanted}, with at most a classifier on top."
     )
+
+
+def _advice(names: list[str]) -> str:
+    """What to save instead, where all the names are a known net's after a prefix."""
+    parts = os.path.commonprefix(names).split(".")[:-1]
+    for count in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:count]) + "."
+        if weight_names.recognise([name.removeprefix(prefix) for name in names]):
+            return f" All begin with {prefix!r}: save that part alone."
+    return ""
 
 
 def _check_leaves(
@@ -185,6 +196,16 @@ def _fit(
             values = widen(values, shape[2])
         if place.layer == "normalization" and values.shape == (3,) != shape:
             values = np.full(shape, values.mean())
+    if tensor.values.dtype in (np.int8, np.uint8):
+        raise ValueError(
+            f"{path}: {tensor.name} holds {tensor.values.dtype}, perhaps quantised; give "
+            "a file of the weights as floating-point numbers."
+        )
+    if place.leaf == "var" and (values < 0).any():
+        raise ValueError(
+            f"{path}: {tensor.name} holds variances below 0, which no training gives; "
+            "the file was written wrongly."
+        )
     if not np.isfinite(values).all():
         raise ValueError(
             f"{path}: {tensor.name} holds values that are not finite; the training that "

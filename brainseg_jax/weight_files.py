@@ -15,7 +15,7 @@ import h5py
 import jax.numpy as jnp
 import numpy as np
 
-from brainseg_jax import torch_files
+from brainseg_jax import torch_files, torch_pickles
 
 DTYPES = {
     **{"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16},
@@ -31,21 +31,37 @@ DAMAGE = (
 )
 
 
+HOW_TO_SAVE = (
+    "Keras writes them with model.save('weights.h5'), not in .keras or .weights.h5; "
+    "PyTorch with torch.save(model.state_dict(), 'weights.pth')."
+)
+# What files begin with, and a suffix of theirs.
+KINDS = {b"\x89HDF": ".h5", b"PK\x03\x04": ".pth"}
+
+
+class Unreadable(ValueError):
+    """The file is whole, but holds what is not read here; says what to do."""
+
+
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Every named tensor of a file, in the file's own names, layout and precision."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(
             f"There is no file of weights {path}; give the path of one, or imagenet."
         )
     path.open("rb").close()  # what may not be read says so itself
-    if path.suffix.lower() not in READERS:
+    if (suffix := path.suffix.lower()) not in READERS:
         raise ValueError(
-            f"{path} has no suffix of a weight file: {', '.join(READERS)}."
+            f"{path} has no suffix of a weight file: {', '.join(READERS)}. {HOW_TO_SAVE}"
         )
+    if (kind := _kind(path)) and READERS[kind] is not READERS[suffix]:
+        raise ValueError(f"{path} is not what its suffix says; rename it to {kind}.")
     try:
-        tensors = READERS[path.suffix.lower()](path)
-    except torch_files.ForbiddenGlobal as error:
+        tensors = READERS[suffix](path)
+    except Unreadable as error:
+        raise ValueError(f"{path}: {error}") from error
+    except torch_pickles.ForbiddenGlobal as error:
         raise ValueError(
             f"{path} holds more than tensors: it asks for {error}, which is not run. "
             "Save the weights alone, torch.save(model.state_dict(), path), or as "
@@ -57,14 +73,19 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             f"({type(error).__name__}: {error})"
         ) from error
     if not tensors:
-        raise ValueError(
-            f"{path} holds no tensors by name. Keras writes them with "
-            "model.save('weights.h5'), not in .keras or .weights.h5; PyTorch with "
-            "torch.save(model.state_dict(), 'weights.pth')."
-        )
+        raise ValueError(f"{path} holds no tensors by name. {HOW_TO_SAVE}")
     if all(name.startswith("module.") for name in tensors):  # of DataParallel
         return {name.removeprefix("module."): tensors[name] for name in tensors}
     return tensors
+
+
+def _kind(path: Path) -> str:
+    """The suffix of files that begin as this one does; "" where that does not tell."""
+    with path.open("rb") as file:
+        start = file.read(10)
+    if start[8:9] == b"{":  # after the length of the header
+        return ".safetensors"
+    return next((kind for first, kind in KINDS.items() if start.startswith(first)), "")
 
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
@@ -88,7 +109,10 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
         if left < 0 or member.dtype.kind not in "fiu":
             raise ValueError(f"{name} is larger than the file, or no numbers")
         if member.chunks:
-            raise ValueError(f"{name} is in pieces, or compressed")
+            raise Unreadable(
+                f"{name} is stored in pieces, or compressed, which Keras never does; "
+                "write it anew, h5repack -l CONTI -f NONE."
+            )
         tensors[name.removesuffix(":0")] = member[()]
 
     with h5py.File(path) as file:
@@ -111,8 +135,13 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        start, end = torch_files.sizes(tuple(entry["data_offsets"]))
-        shape = torch_files.sizes(tuple(entry["shape"]))
+        start, end = torch_pickles.sizes(tuple(entry["data_offsets"]))
+        shape = torch_pickles.sizes(tuple(entry["shape"]))
+        if entry["dtype"] not in DTYPES:
+            raise Unreadable(
+                f"{name} is of type {entry['dtype']}; save it as float32 (F32). Types "
+                f"that are read: {', '.join(DTYPES)}."
+            )
         dtype = np.dtype(DTYPES[entry["dtype"]])
         fits = start <= end <= len(numbers)
         if not fits or end - start != math.prod(shape) * dtype.itemsize:

@@ -13,7 +13,7 @@ LEVELS = (
         *("classes", "normalise"),
         *("augment", "freeze", "optim", "order", "pretrained", "published"),
         "model_options",
-        *("torch_files", "weight_files", "weight_names"),
+        *("torch_files", "torch_pickles", "weight_files", "weight_names"),
     ),
     ("state", "tasks"),
     ("steps",),

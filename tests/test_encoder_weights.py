@@ -94,7 +94,7 @@ def test_a_model_without_such_an_encoder_is_refused():
     config = unet_lgg.get_config("")
     config.model.encoder_weights = "imagenet"
     config.data.normalisation = {"name": "unit"}
-    with pytest.raises(ValueError, match="unet has no encoder of published weights"):
+    with pytest.raises(ValueError, match="no published weights of unet"):
         encoder_weights.resolve(config)
 
 

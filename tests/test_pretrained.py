@@ -327,6 +327,14 @@ def changed(layer, **weights):
         ),
         (changed("conv1_conv", kernel=np.zeros(64)), r"shape \(64,\), but \(7, 7"),
         (changed("conv1_bn", gamma=np.full(64, np.nan)), "conv1_bn/gamma.* not finite"),
+        (
+            changed("conv1_bn", moving_variance=np.full(64, -1.0)),
+            "conv1_bn/moving_variance.* variances below 0",
+        ),
+        (
+            changed("conv1_bn", gamma=np.ones(64, np.int8)),
+            "conv1_bn/gamma holds int8, perhaps quantised",
+        ),
         (changed("conv4_block7_1_conv", bias=np.ones(1)), "another net: conv4_block7"),
         (changed("my_layer", kernel=np.ones(1)), "another net: my_layer.*classifier"),
         (changed("twin", **{"conv1_bn/gamma": np.ones(64)}), "two of the same net"),
@@ -351,6 +359,17 @@ def test_shapes_are_told_in_the_order_of_the_file(tmp_path):
     path = weight_writers.write_safetensors(tmp_path / "a.safetensors", tensors)
     with pytest.raises(ValueError, match=r"\(64, 3, 5, 5\), but \(64, 3, 3, 3\)"):
         pretrained.load("vgg16", path, shapes(vgg16.Encoder(stages=1)))
+
+
+def test_an_encoder_within_another_net_is_told_by_its_prefix(tmp_path):
+    tensors = {
+        f"net.encoder.features.{place}.{leaf}": np.ones(1, np.float32)
+        for place in (0, 2)
+        for leaf in ("weight", "bias")
+    }
+    path = weight_writers.write_safetensors(tmp_path / "a.safetensors", tensors)
+    with pytest.raises(ValueError, match="begin with 'net.encoder.': save that part"):
+        pretrained.describe("vgg16", path)
 
 
 @pytest.mark.parametrize("variant", ["keras", "torchvision"])

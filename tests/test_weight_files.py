@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from brainseg_jax import torch_files, weight_files
+from brainseg_jax import torch_files, torch_pickles, weight_files
 from tests import weight_writers
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -317,7 +317,7 @@ def test_a_key_that_would_take_forever_to_hash_is_left_out(tmp_path):
 
 
 def test_a_pickle_longer_than_any_state_dict_is_refused(tmp_path):
-    code = weight_writers.plain("a" * torch_files.LONGEST)
+    code = weight_writers.plain("a" * torch_pickles.LONGEST)
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [])
     with pytest.raises(ValueError, match="a pickle is longer than"):
         weight_files.read(path)
@@ -373,7 +373,6 @@ def test_flipped_bytes_are_refused_or_harmless(whole, tmp_path):
         {"dtype": "F32", "shape": [10**99], "data_offsets": [0, 16]},
         {"dtype": "F32", "shape": [4], "data_offsets": [0, 10**99]},
         {"dtype": "F32", "shape": [4], "data_offsets": [False, 16]},
-        {"dtype": "F9", "shape": [4], "data_offsets": [0, 16]},
         {"shape": [4]},
         7,
     ],
@@ -383,6 +382,28 @@ def test_safetensors_with_impossible_places_are_refused(tmp_path, entry):
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
     with pytest.raises(ValueError, match=DAMAGED):
+        weight_files.read(path)
+
+
+def test_safetensors_of_an_unknown_type_say_which_are_read(tmp_path):
+    entry = {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}
+    text = json.dumps({"a": entry}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
+    with pytest.raises(ValueError, match=r"a\.safetensors: a is of type F8_E4M3.*F32"):
+        weight_files.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".pth", ".safetensors"])
+def test_a_file_under_the_suffix_of_another_kind_is_told_its_own(
+    whole, tmp_path, suffix
+):
+    path = tmp_path / f"renamed{suffix}"
+    path.write_bytes(whole.read_bytes())
+    if whole.suffix == suffix:
+        return
+    kind = "" if "stream" in whole.name else f"rename it to {whole.suffix}"
+    with pytest.raises(ValueError, match=kind or DAMAGED):
         weight_files.read(path)
 
 
@@ -449,7 +470,9 @@ def test_compressed_weights_of_keras_are_refused(tmp_path):
     path = weight_writers.write_keras(tmp_path / "a.h5", KERAS)
     with h5py.File(path, "a") as file:
         file["conv"].create_dataset("more:0", data=np.ones(100), compression="gzip")
-    with pytest.raises(ValueError, match="more:0 is in pieces, or compressed"):
+    with pytest.raises(
+        ValueError, match="more:0 is stored in pieces, or compressed.*h5repack"
+    ):
         weight_files.read(path)
 
 
@@ -469,8 +492,16 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no file of weights .*a\.h5"):
         weight_files.read(tmp_path / "a.h5")
     (tmp_path / "a.npz").touch()
-    with pytest.raises(ValueError, match=r"a\.npz .* \.h5, .*\.safetensors"):
+    with pytest.raises(
+        ValueError, match=r"a\.npz .* \.h5, .*\.safetensors.*model\.save"
+    ):
         weight_files.read(tmp_path / "a.npz")
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    weight_writers.write_keras(tmp_path / "a.h5", KERAS)
+    assert weight_files.read("~/a.h5")
 
 
 def test_compressed_and_big_endian_files_are_refused(tmp_path):

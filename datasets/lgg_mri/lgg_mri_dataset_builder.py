@@ -84,7 +84,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """The raw files, found but not yet read."""
         if not self.raw_dir:
             raise raw.MissingRawData(
-                f"{self.builder_config.name} needs raw data. {HOW_TO_GET}"
+                f"{self.name}/{self.builder_config.name} needs raw data. {HOW_TO_GET}"
             )
         path = pathlib.Path(self.raw_dir).expanduser()
         if not path.exists():
