@@ -96,6 +96,8 @@ def _predict_volume(
             "the patient for better predictions.",
             paths[0],
         )
+    if all((picture == picture[0, 0]).all() for picture in pictures):
+        logging.warning("%s is of one colour: its prediction means nothing.", volume)
     rows = []
     for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
         probs = _probabilities(restored, step, picture, numbers[None])

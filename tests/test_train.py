@@ -8,6 +8,7 @@ import os
 import pathlib
 import signal
 
+import cv2
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -195,6 +196,21 @@ def test_a_lone_slice_says_that_it_is_alone(finished, data_dir, tmp_path, caplog
     rows = predict.predict(str(finished[0]), [str(picture)], str(tmp_path / "out"))
     assert [row["normalised_by"] for row in rows] == ["lone slice"]
     assert "a lone slice" in caplog.text
+
+
+def test_a_volume_of_one_colour_is_told_to_mean_nothing(finished, tmp_path, caplog):
+    picture = tmp_path / "black.png"
+    cv2.imwrite(str(picture), np.zeros((40, 50, 3), np.uint8))
+    predict.predict(str(finished[0]), [str(picture)], str(tmp_path / "out"))
+    assert "is of one colour" in " ".join(caplog.text.split())
+
+
+def test_outputs_that_cannot_be_written_are_refused_first(finished, data_dir, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="--outputs=.* cannot be written"):
+        predict.predict(
+            str(finished[0]), [str(data_dir / "raw")], str(tmp_path / "file" / "out")
+        )
 
 
 def test_predicting_into_the_inputs_is_refused(
