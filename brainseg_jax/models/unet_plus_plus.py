@@ -14,7 +14,9 @@ class Model(nn.Module):
     node_i_j is X(i, j) of the paper counted from 1: row i from the finest, column j from
     the encoder's; it joins what is below with all nodes before it in its row. (System 004's
     net of this name has no skip at all.) With `deep_supervision` every node of the first
-    row has an output: in training all come as a tuple, the last column's first.
+    row has an output: in training all come as a tuple, the last column's first. Where the
+    encoder's finest tap has half the image's size, only the last node is doubled once more;
+    the other outputs keep their half size.
     """
 
     outputs: int
@@ -39,13 +41,10 @@ class Model(nn.Module):
         *,
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
-    ) -> (
-        Float[Array, "n *space outputs"] | tuple[Float[Array, "n *space outputs"], ...]
-    ):
+    ) -> Float[Array, "n *space outputs"] | tuple[Float[Array, "n ... outputs"], ...]:
         style = layers.style_of(self, train)
         column = encoders.encode(self, image, style, keys, "U-Net++")
         encoders.check_widths(self, column, "U-Net++")
-        full_size = column[0].shape[1:-1] == image.shape[1:-1]
         node = layers.staged(blocks.Decoder, self.remat)
         rows = [[tap] for tap in column]
         for place in range(1, len(rows)):
@@ -55,11 +54,10 @@ class Model(nn.Module):
                 made = node(features, style, self.upsampling, name=name)
                 rows[row].append(made(below, rows[row], keys))
 
-        first = rows[0][1:] if self.deep_supervision else rows[0][-1:]
-        if not full_size:
+        *others, finest = rows[0][1:] if self.deep_supervision else rows[0][-1:]
+        if finest.shape[1:-1] != image.shape[1:-1]:
             last = node(self.widths[0], style, self.upsampling, name="full_size")
-            first = [last(image, (), keys) for image in first]
-        *others, finest = first
+            finest = last(finest, (), keys)
         logits = [layers.output(finest, self.outputs)]
         for place in range(len(others), 0, -1):
             head = convolutions.Conv(self.outputs, 1, name=f"output_{place + 1}")
