@@ -76,7 +76,13 @@ def _adityajn105(config: ConfigDict) -> None:
 def _buda(config: ConfigDict) -> None:
     recipes.buda(config)
     config.model.name = "unet"
-    config.model.options = {"widths": (32, 64, 128, 256, 512), "bias": False}
+    config.model.options = {
+        "widths": (32, 64, 128, 256, 512),
+        "kernel_init": "pytorch_uniform",
+        "bias": False,
+        "momentum": 0.9,
+        "epsilon": 1e-5,
+    }
 
 
 VARIANTS = {

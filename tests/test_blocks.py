@@ -144,6 +144,12 @@ def test_a_momentum_of_one_is_refused():
         encoder.init(jax.random.key(0), noise(1, 4, 4, 3))
 
 
+@pytest.mark.parametrize("field, value", [("momentum", 1.0), ("epsilon", 0.0)])
+def test_a_batch_normalisation_that_cannot_be_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"options.{field} is {value}; it has to be"):
+        Style(**{field: value})
+
+
 def test_two_blocks_of_one_net_drop_different_places():
     class Net(nn.Module):
         @nn.compact
@@ -180,6 +186,7 @@ def test_initialisers_are_those_of_their_names():
         "glorot_normal": 2 / (576 + 288),
         "glorot_uniform": 2 / (576 + 288),
         "he_normal_out": 2 / 288,
+        "pytorch_uniform": 1 / (3 * 576),
     }
     assert set(variances) == set(convolutions.INITIALISERS)
     for name, variance in variances.items():

@@ -26,8 +26,9 @@ WIDTHS = (16, 32, 64, 128, 256)
 class Drawing:
     """Keras layers under our names."""
 
-    def __init__(self, keras, *, bias=True, norm=True):
+    def __init__(self, keras, *, bias=True, norm=True, epsilon=1e-3):
         self.keras, self.layers, self.bias, self.norm = keras, keras.layers, bias, norm
+        self.epsilon = epsilon
 
     def conv(self, image, features, size, name, bias=True, activation=None):
         return self.layers.Conv2D(
@@ -44,7 +45,9 @@ class Drawing:
         place = f"_{number}" if number else ""
         image = self.conv(image, features, 3, f"{name}.conv{place}", self.bias)
         if self.norm:
-            image = self.layers.BatchNormalization(name=f"{name}.norm{place}")(image)
+            image = self.layers.BatchNormalization(
+                epsilon=self.epsilon, name=f"{name}.norm{place}"
+            )(image)
         return self.layers.ReLU()(image)
 
     def pair(self, image, features, name, dropout=0.0):
@@ -78,9 +81,9 @@ class Drawing:
         return self.keras.Model(inputs, self.conv(image, 1, 1, name))
 
 
-def vanilla(keras, widths=(64, 128, 256, 512, 1024), bias=True, norm=True, dropout=0):
+def vanilla(keras, widths=(64, 128, 256, 512, 1024), dropout=0, **options):
     """A1 (i) and A10, and the 2-D twin of A7: transposed convolutions of 2x2."""
-    draw, rates = Drawing(keras, bias=bias, norm=norm), dropout or (0.0,) * 5
+    draw, rates = Drawing(keras, **options), dropout or (0.0,) * 5
     inputs = draw.start(1 if dropout else 3)
     taps = draw.encode(inputs, widths, rates)
     return draw.end(inputs, decoded(draw, taps, widths, rates))
@@ -182,7 +185,7 @@ NETS = {
     ),
     (unet, "adityajn105"): (adityajn105, 22_716_609),
     (unet, "Buda et al. 2019"): (
-        lambda keras: vanilla(keras, BUDA, bias=False),
+        lambda keras: vanilla(keras, BUDA, bias=False, epsilon=1e-5),
         7_763_041,
     ),
     (unet_plus_plus, "system 004, with its skips"): (nested, 2_550_561),
@@ -213,6 +216,25 @@ def test_a_net_is_the_published_one(keras, module, form):
     expected = jax.jit(lambda image: net(image, training=False))(image)
     assert 0.01 < expected.std() < 100
     np.testing.assert_allclose(logits, expected, atol=1e-4 * expected.std())
+
+
+@pytest.mark.parametrize(
+    "form, share", [("system 000", 0.01), ("Buda et al. 2019", 0.1)]
+)
+def test_running_statistics_take_their_librarys_share_of_a_batch(form, share):
+    model = unet.Model(1, **{**unet.PUBLISHED[form].options, "widths": (4, 6)})
+    image = noise((2, 8, 8, 3))
+    variables = jax.jit(model.init)(jax.random.key(0, impl="rbg"), image)
+    _, seen = model.apply(
+        variables,
+        image,
+        train=True,
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=lambda module, _: module.name == "conv_1",
+    )
+    convolved = seen["intermediates"]["encoder"]["level_1"]["conv_1"]["__call__"][0]
+    found = seen["batch_stats"]["encoder"]["level_1"]["norm_1"]["mean"]
+    np.testing.assert_allclose(found, share * convolved.mean((0, 1, 2)), atol=1e-6)
 
 
 def test_dropout_lies_between_the_convolutions_at_the_published_rates():

@@ -70,12 +70,8 @@ class Encoder(nn.Module):
     def _pool(self, image: Array, keys: Keys, name: str) -> Array:
         image = resampling.max_pool(image)
         if self.pooled_momentum is not None:
-            if not 0 <= self.pooled_momentum < 1:
-                raise ValueError(
-                    f"config.model.options.pooled_momentum is {self.pooled_momentum}; it "
-                    "has to be 0 or more and below 1."
-                )
             momentum = self.pooled_momentum
+            layers.check_momentum("pooled_momentum", momentum)
             style = dataclasses.replace(self.style, norm="batch", momentum=momentum)
             image = style.normalise(image, f"{name}_norm")
         return self.style.dropout(image, self.pooled_dropout, keys, f"encoder/{name}")

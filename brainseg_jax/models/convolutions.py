@@ -20,6 +20,8 @@ INITIALISERS: dict[str, Initializer] = {
     "he_normal_out": nn.initializers.variance_scaling(
         2.0, "fan_out", "truncated_normal"
     ),
+    # Up to 1 / sqrt(fan in), where PyTorch's convolutions start.
+    "pytorch_uniform": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
 }
 
 

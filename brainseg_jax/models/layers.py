@@ -64,6 +64,11 @@ class Style:
             ("kernel_init", tuple(convolutions.INITIALISERS)),
         ):
             check_known(field, getattr(self, field), known)
+        check_momentum("momentum", self.momentum)
+        if self.epsilon <= 0:
+            raise ValueError(
+                f"config.model.options.epsilon is {self.epsilon}; it has to be above 0."
+            )
 
     def conv(
         self,
@@ -139,6 +144,15 @@ def check_known(option: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(
             f"config.model.options.{option} is {value!r}; it can be {', '.join(known)}."
+        )
+
+
+def check_momentum(option: str, value: float) -> None:
+    """Refuses a share of the old statistics that leaves no room for the new."""
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"config.model.options.{option} is {value}; it has to be 0 or more and "
+            "below 1."
         )
 
 

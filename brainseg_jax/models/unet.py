@@ -12,7 +12,10 @@ class Model(nn.Module):
     """31,055,297 parameters at three channels in and one out, statistics included.
 
     The defaults are system 000's vanilla U-Net; PUBLISHED has the other forms. `dropout`
-    holds a rate per level, finest first, within the blocks going down and up.
+    holds a rate per level, finest first, within the blocks going down and up. The form of
+    Buda et al. normalises and starts its 3x3 convolutions as in PyTorch; transposed ones
+    and the output start Glorot-uniform and biases at zero in all forms, where in PyTorch
+    they too reach up to 1 / sqrt(fan in).
     """
 
     outputs: int
@@ -21,6 +24,8 @@ class Model(nn.Module):
     activation: str = "relu"
     kernel_init: str = "glorot_uniform"
     bias: bool = True  # of the convolutions before a normalisation
+    momentum: float = 0.99  # of batch normalisation, and its epsilon: Keras's
+    epsilon: float = 1e-3
     upsampling: str = "transposed"
     dropout: tuple[float, ...] = (0.0,)
     pooled_momentum: float | None = None  # of a batch normalisation after each pooling
@@ -100,6 +105,12 @@ PUBLISHED = {
         7_768_929,
         (256, 256, 3),
         1,
-        {"widths": (32, 64, 128, 256, 512), "bias": False},
+        {
+            "widths": (32, 64, 128, 256, 512),
+            "kernel_init": "pytorch_uniform",
+            "bias": False,
+            "momentum": 0.9,
+            "epsilon": 1e-5,
+        },
     ),
 }
