@@ -1,4 +1,4 @@
-"""Eight fake CPU devices, strict ranks, a compile cache and a tiny built data set."""
+"""Eight fake CPU devices, strict ranks and shapes, a compile cache, tiny built data."""
 
 import importlib
 import os
@@ -16,10 +16,19 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import jaxtyping
 import pytest
 
 from datasets import phantom, prepare
 from tests import tiny_config
+
+# Every call of these is checked against its annotations, shapes included. Files that answer
+# ill-fitting arrays in words of their own are left out, and those that take NumPy's too.
+CHECKED = ("models", "losses", "augment", "overlap")
+jaxtyping.install_import_hook(
+    [f"brainseg_jax.{name}" for name in CHECKED],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 CACHE = pathlib.Path(tempfile.gettempdir()) / "brainseg_jax_test_cache"
 jax.config.update("jax_numpy_rank_promotion", "raise")

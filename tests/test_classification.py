@@ -211,7 +211,7 @@ def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
     found = steps.eval_step(
         restored.variables,
         {},
-        BATCH,
+        jax.tree.map(jnp.asarray, BATCH),
         model=restored.model,
         task=restored.task,
         loss=experiment.make_loss({"cross_entropy": {"weight": 1.0}}, restored.task),

@@ -192,7 +192,7 @@ def assert_lite0_gives(expected, variables, size):
     head = blocks.Head(1000, layers.Style())
 
     @jax.jit
-    def apply(image):
+    def apply(variables, image):
         of_encoder, of_head = (
             {name: tree[part] for name, tree in variables.items() if part in tree}
             for part in ("encoder", "head")
@@ -200,7 +200,7 @@ def assert_lite0_gives(expected, variables, size):
         taps = encoder.apply(of_encoder, image)
         return {**taps, "logits": head.apply(of_head, taps["top_activation"])}
 
-    found = apply(jnp.asarray(seeded.image(1, *size)))
+    found = apply(variables, jnp.asarray(seeded.image(1, *size)))
     assert found.keys() == expected.keys()
     for name, value in found.items():
         assert_near(seeded.sample(value, name), expected[name])

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -109,6 +110,12 @@ def test_a_kernel_starts_he_normal():
     ]
     assert params["kernel"].std() == pytest.approx(np.sqrt(2 / 100), rel=0.02)
     assert not params["bias"].any()
+
+
+def test_shapes_are_checked_against_annotations_here():
+    image, kernel = noise(1, 2, 2, 3), noise(1, 1, 3, 4)
+    with pytest.raises(jaxtyping.TypeCheckError, match="'bias'"):
+        convolutions.conv1x1(image, kernel, noise(3))
 
 
 class Normalised(nn.Module):

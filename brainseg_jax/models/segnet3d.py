@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from brainseg_jax.models import blocks, layers, resampling
 
-Choices = list[Bool[Array, "n *part c"]]  # of one pooling, an array per axis
+Choices = list[Bool[Array, "n ... c"]]  # of one pooling, an array per axis
 
 
 class Model(nn.Module):
