@@ -137,7 +137,8 @@ def test_logits_have_their_shape(name):
         for form in registry.find(models, name).PUBLISHED
     ],
 )
-def test_a_published_form_has_its_parameters(name, form):
+def test_a_form_has_its_parameters(name, form):
+    # Published, or of those that are "(ours)" counted by us alone.
     module = registry.find(models, name)
     parameters, shape, outputs, options = module.PUBLISHED[form]
     logits, variables = jax.eval_shape(
@@ -146,7 +147,8 @@ def test_a_published_form_has_its_parameters(name, form):
         jax.ShapeDtypeStruct((1, *shape), jnp.float32),
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == parameters
-    assert logits.shape[-1] == outputs
+    space = shape[:-1] if logits.ndim > 2 else ()
+    assert (logits.shape, logits.dtype) == ((1, *space, outputs), jnp.float32)
 
 
 def test_batch_statistics_move_in_training_alone(name, variables):

@@ -4,6 +4,7 @@ Each exports `Model(outputs, **options)`, a linen module whose fields are the de
 called as `model(image, train=False, keys=None)`; it returns float32 logits,
 [n, *space, outputs] for masks and [n, outputs] for classes. Batch normalisation spans
 the devices of `axis_name` in training. `keys` [n], one per example, draw the dropout.
-`PUBLISHED` names the forms of it that somebody published, with their parameters.
+`PUBLISHED` names the forms of it that somebody published, or that are "(ours)", with their
+parameters.
 What architectures share is in registry.SHARED: layers and blocks, no models themselves.
 """

@@ -78,7 +78,9 @@ class Model(nn.Module):
 
 
 PUBLISHED = {
-    "Oktay et al. 2018": layers.Published(5_750_326, (128, 128, 128, 3), 4),
+    "after Oktay et al. 2018 (ours)": layers.Published(
+        5_750_326, (128, 128, 128, 3), 4
+    ),
     "system 001": layers.Published(
         5_851_734, (128, 128, 128, 3), 4, {"gated": "decoder"}
     ),

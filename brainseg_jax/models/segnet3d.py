@@ -74,7 +74,9 @@ class Model(nn.Module):
 
 _PLAIN = {"unpool": "nearest", "norm": "none", "decoder_repeats": (2, 2, 2, 3)}
 PUBLISHED = {
-    "Badrinarayanan et al. 2017": layers.Published(2_876_004, (128, 128, 128, 3), 4),
+    "after Badrinarayanan et al. 2017 (ours)": layers.Published(
+        2_876_004, (128, 128, 128, 3), 4
+    ),
     "system 001": layers.Published(3_195_988, (128, 128, 128, 3), 4, _PLAIN),
 }
 
