@@ -65,18 +65,34 @@ def test_a_transposed_convolution_is_flaxs(space, size, bias):
 
 @pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 7, 9, 3)])
 @pytest.mark.parametrize("size, strides", [(3, 1), (3, 2), (5, 1), (5, 2)])
-@pytest.mark.parametrize("padding", ["SAME", "VALID", 2])
-def test_a_depthwise_convolution_is_flaxs_grouped_one(shape, size, strides, padding):
-    ours = convolutions.DepthwiseConv(size, strides, padding)
+def test_a_depthwise_convolution_is_flaxs_grouped_one(shape, size, strides):
+    ours = convolutions.DepthwiseConv(size, strides)
     theirs = nn.Conv(
-        3,
-        (size, size),
-        (strides, strides),
-        padding=padding,
-        feature_group_count=3,
-        use_bias=False,
+        3, (size, size), (strides, strides), feature_group_count=3, use_bias=False
     )
     assert_same(ours, theirs, noise(*shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 7, 9, 3)])
+@pytest.mark.parametrize("size, strides", [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_both_forms_of_a_depthwise_convolution_agree(shape, size, strides):
+    image, kernel = noise(*shape), noise(size, size, 1, 3)
+    (shifted, of_shifted), (grouped, of_grouped) = (
+        jax.vjp(lambda *pair, form=form: form(*pair, strides), image, kernel)
+        for form in (convolutions.depthwise_shifted, convolutions.depthwise_grouped)
+    )
+    np.testing.assert_allclose(shifted, grouped, atol=1e-5)
+    for found, expected in zip(of_shifted(grouped), of_grouped(grouped), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("platform, grouped", [("cpu", 0), ("cuda", 1), ("tpu", 1)])
+def test_a_depthwise_convolution_is_grouped_but_on_a_cpu(platform, grouped):
+    traced = jax.jit(convolutions.depthwise, static_argnums=2).trace(
+        noise(1, 4, 4, 3), noise(3, 3, 1, 3), 1
+    )
+    lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert lowered.count("feature_group_count = 3") == grouped
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 2), (2, 3, 5, 1), (1, 4, 2, 3, 2)])

@@ -235,8 +235,8 @@ def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
     if how == "nearest":
         return resampling.upsample_nearest(image)
     raise ValueError(
-        f"No upsampling {how!r}; it can be linear or nearest, in most nets also "
-        "transposed or transposed_3."
+        f"config.model.options.upsampling is {how!r}; it can be linear or nearest, in "
+        "most nets also transposed or transposed_3."
     )
 
 

@@ -22,7 +22,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu6": nn.relu6,
     "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.01),
     "silu": nn.silu,
-    "gelu": nn.gelu,
     "none": lambda image: image,
 }
 NORMS = ("batch", "instance", "group", "none")
@@ -30,7 +29,10 @@ GROUPS = 8  # of group normalisation, or what divides the channels
 
 
 class Published(NamedTuple):
-    """A form of an architecture that somebody published, and what they counted."""
+    """A form of an architecture that somebody published, and what they counted.
+
+    Of one whose name ends in "ours", the count is our own.
+    """
 
     parameters: int  # statistics of normalisations included, as Keras counts
     shape: tuple[int, ...]  # of one image, [*space, channels]
@@ -80,6 +82,7 @@ class Style:
         bias: bool | None = None,
         name: str,
     ) -> convolutions.Conv:
+        """A convolution of this style, to be called with an image; `bias` overrules it."""
         return convolutions.Conv(
             features,
             size,
@@ -92,6 +95,7 @@ class Style:
         )
 
     def normalise(self, image: Array, name: str) -> Array:
+        """The image normalised as `norm` says; called `name` where it has parameters."""
         if self.norm == "batch":
             norm = nn.BatchNorm(
                 momentum=self.momentum,
@@ -112,6 +116,7 @@ class Style:
         return image
 
     def activate(self, image: Array, name: str) -> Array:
+        """The image activated; only a PReLU has parameters, under `name`."""
         if self.activation == "prelu":
             return PReLU(name=name)(image)
         return ACTIVATIONS[self.activation](image)
