@@ -29,7 +29,7 @@ CONVOLUTIONS = {
     "segnet3d": "he_uniform",
     "unet3d": "he_uniform",
     "unet_plus_plus": "glorot_uniform",
-    "vnet3d": "he_normal",  # theirs by the mean of both fans, the same where they are
+    "vnet3d": "he_normal",  # by the mean of both fans there
 }
 ENCODERS = {
     "efficientnet_b0": "he_normal_out",

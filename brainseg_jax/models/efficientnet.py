@@ -16,10 +16,12 @@ DEPTHWISE_INIT = nn.initializers.variance_scaling(
 
 
 class Stage(NamedTuple):
-    size: int
+    """Equal blocks one after the other, of which the first may halve the image."""
+
+    size: int  # of the depthwise kernels
     repeats: int
-    features: int
-    strides: int
+    features: int  # that come out
+    strides: int  # of the first block
 
 
 STAGES = (
@@ -41,6 +43,7 @@ BLOCKS = [  # each with its name
 def make_style(
     activation: str, train: bool, dtype: DTypeLike, axis_name: str | None
 ) -> layers.Style:
+    """Keras's: no biases, and kernels whose width goes by what comes out of them."""
     return layers.Style(
         activation=activation,
         kernel_init="he_normal_out",

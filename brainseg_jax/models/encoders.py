@@ -64,6 +64,10 @@ def check_widths(model: Any, taps: list[Array], title: str) -> None:
 
 
 def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
+    """The `Encoder` of the file that a model's field `encoder` names.
+
+    Of the style it takes what holds for all of a net: training, type and devices.
+    """
     module = importlib.import_module(f"brainseg_jax.models.{model.encoder}")
     if model.variant and not hasattr(module.Encoder, "variant"):
         raise ValueError(

@@ -11,6 +11,8 @@ from brainseg_jax.models import convolutions, layers, resampling
 class Model(nn.Module):
     """1,210,513 parameters at three channels in and one out, statistics included.
 
+    As systems 002 and 003 built it, after Zhang, Liu and Wang 2018 (arXiv 1711.10684),
+    whose units normalise and activate before two 3x3 convolutions, and halve by strides.
     Every kernel is [height, width, in, out]. Parts are named for the figure: encoder_1
     at full size to the bottleneck, and decoder_k, which takes the skip of encoder_k.
     """

@@ -59,6 +59,7 @@ class Model(classifiers.Classifier):
         return Encoder(**options)
 
     def features(self, deepest: Float[Array, "n h w c"]) -> Array:
+        """Pooled once more: the last of VGG16's five poolings follows its last tap."""
         return resampling.max_pool(deepest)
 
 

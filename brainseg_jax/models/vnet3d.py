@@ -15,6 +15,8 @@ class Model(nn.Module):
     of each stage, down and up alike. There is no normalisation, as published and since
     one or two volumes are no batch to take statistics of; norm="group" or "instance"
     does without one. The image is added to the first stage by repeating its channels.
+    Kernels start He-normal by their inputs, where theirs go by the mean of inputs and
+    outputs (the same within a stage), and transposed ones Glorot-uniform.
     """
 
     outputs: int
