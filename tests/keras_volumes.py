@@ -3,13 +3,6 @@
 A layer's name says where ours has it. Dropout, nothing outside of training, is left out.
 """
 
-import numpy as np
-
-KERAS_NAMES = {
-    **{"kernel": "kernel", "bias": "bias", "gamma": "scale", "beta": "bias"},
-    **{"moving_mean": "mean", "moving_variance": "var", "alpha": "slope"},
-}
-
 
 class Keras:
     """The layers that the tables speak of. Kernels start as zeros, which takes no time."""
@@ -168,34 +161,3 @@ def build(keras, name, space, widths, outputs):
     inputs = k.layers.Input((*space, 3))
     image = TWINS[name](k, inputs, widths)
     return keras.Model(inputs, k.conv(image, outputs, "output", 1))
-
-
-def randomise(net):
-    """No value stays where it starts; logits come out near one."""
-    random = np.random.default_rng(0)
-    for variable in net.variables:
-        last, shape = variable.path.rpartition("/")[2], variable.shape
-        if last in ("gamma", "moving_variance"):
-            variable.assign(random.uniform(0.5, 1.5, shape))
-        elif last == "kernel":
-            variable.assign(random.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape))
-        else:
-            variable.assign(random.normal(0, 0.1, shape))
-
-
-def ours(net):
-    """Keras variables as our tree.
-
-    Keras has a transposed kernel as [*size, out, in] and does not flip it.
-    """
-    tree = {"params": {}, "batch_stats": {}}
-    for variable in net.variables:
-        *path, last = variable.path.replace(".", "/").split("/")
-        value = np.asarray(variable)
-        if path[-1] == "transposed" and last == "kernel":
-            value = np.flip(value, (0, 1, 2)).swapaxes(-1, -2)
-        branch = tree["batch_stats" if "moving" in last else "params"]
-        for part in path:
-            branch = branch.setdefault(part, {})
-        branch[KERAS_NAMES[last]] = value.squeeze() if last == "alpha" else value
-    return tree if tree["batch_stats"] else {"params": tree["params"]}

@@ -4,7 +4,7 @@ import numpy as np
 
 NAMES = {
     **{"kernel": "kernel", "bias": "bias", "gamma": "scale", "beta": "bias"},
-    **{"moving_mean": "mean", "moving_variance": "var"},
+    **{"moving_mean": "mean", "moving_variance": "var", "alpha": "slope"},
 }
 
 
@@ -12,8 +12,8 @@ def ours(variables, values=None):
     """Keras variables (or other values of theirs) as our tree.
 
     A layer "decoder_1.up" is our params["decoder_1"]["up"]. Only the kernels of transposed
-    convolutions, recognised by the name "transposed", are changed: Keras has them [height,
-    width, out, in], Flax flipped and [height, width, in, out].
+    convolutions, recognised by the name "transposed", are changed: Keras has them [*size,
+    out, in], Flax flipped and [*size, in, out].
     """
     tree = {"params": {}, "batch_stats": {}}
     for variable, value in zip(variables, values or variables, strict=True):
@@ -25,7 +25,7 @@ def ours(variables, values=None):
         if last == "kernel" and path[-1] == "transposed":
             space = tuple(range(value.ndim - 2))
             value = np.flip(np.swapaxes(value, -1, -2), space)
-        branch[NAMES[last]] = value
+        branch[NAMES[last]] = value.squeeze() if last == "alpha" else value
     return tree if tree["batch_stats"] else {"params": tree["params"]}
 
 

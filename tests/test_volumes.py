@@ -1,4 +1,4 @@
-"""The 3D nets: their counts, Keras nets of the same layers, pooling indices, training."""
+"""The 3D nets: Keras nets of the same layers, pooling indices, training."""
 
 from typing import NamedTuple
 
@@ -11,40 +11,40 @@ import pytest
 from brainseg_jax import models, registry
 from brainseg_jax.models import layers, resampling, segnet3d
 from tests import keras_volumes
+from tests.keras_weights import ours, randomise
 
 CLASSES = 4
 
 
 class Form(NamedTuple):
-    """A net in one of its forms; `parameters` at three channels, statistics included."""
+    """A net in one of its published forms."""
 
     model: str
-    parameters: int
+    name: str
     narrow: tuple[int, ...]  # widths for a run of all levels
     shallow: dict  # options for a run of few levels
-    options: dict = {}
+
+    @property
+    def published(self):
+        return registry.find(models, self.model).PUBLISHED[self.name]
 
 
 FIVE, FOUR = (4, 4, 6, 8, 8), (4, 6, 8, 8)
 THREE = {"widths": (4, 8, 8)}
+TWO = {"widths": (4, 8), "repeats": (2,), "decoder_repeats": (2,)}
+RATES = {**THREE, "dropout": (0.1, 0.1, 0.2)}
+GATED, UNPOOLED = "after Oktay et al. 2018", "after Badrinarayanan et al. 2017"
 FORMS = {
-    "unet3d": Form("unet3d", 5_645_828, FIVE, {**THREE, "dropout": (0.1, 0.1, 0.2)}),
-    "fcn3d": Form("fcn3d", 2_942_644, FIVE, THREE),
-    "attention_unet3d": Form("attention_unet3d", 5_750_326, FOUR, THREE),
-    "attention_unet3d, decoder": Form(
-        "attention_unet3d", 5_851_734, FOUR, THREE, {"gated": "decoder"}
+    "unet3d": Form("unet3d", "system 001", FIVE, RATES),
+    "fcn3d": Form("fcn3d", "system 001", FIVE, THREE),
+    "attention_unet3d": Form("attention_unet3d", f"{GATED} (ours)", FOUR, THREE),
+    "attention_unet3d, decoder": Form("attention_unet3d", "system 001", FOUR, THREE),
+    "segnet3d": Form("segnet3d", f"{UNPOOLED} (ours)", FOUR, TWO),
+    "segnet3d, nearest": Form("segnet3d", "system 001", FOUR, TWO),
+    "vnet3d": Form(
+        "vnet3d", "Milletari et al. 2016", FIVE, {**THREE, "repeats": (1, 2, 3)}
     ),
-    "segnet3d": Form(
-        "segnet3d", 2_876_004, FOUR,
-        {"widths": (4, 8), "repeats": (2,), "decoder_repeats": (2,)},
-    ),
-    "segnet3d, nearest": Form(
-        "segnet3d", 3_195_988, FOUR,
-        {"widths": (4, 8), "repeats": (2,), "decoder_repeats": (2,)},
-        {"unpool": "nearest", "norm": "none", "decoder_repeats": (2, 2, 2, 3)},
-    ),
-    "vnet3d": Form("vnet3d", 65_179_380, FIVE, {**THREE, "repeats": (1, 2, 3)}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(params=FORMS)
@@ -54,7 +54,7 @@ def form(request):
 
 def make(form, outputs=CLASSES, **options):
     module = registry.find(models, form.model)
-    return module.Model(outputs, **{**form.options, **options})
+    return module.Model(outputs, **{**form.published.options, **options})
 
 
 def noise(*shape, seed=0):
@@ -64,31 +64,6 @@ def noise(*shape, seed=0):
 def shapes(model, *shape):
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     return jax.eval_shape(model.init_with_output, jax.random.key(0), image)
-
-
-def count(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def test_a_full_volume_gives_logits_and_the_published_number_of_parameters(form):
-    logits, variables = shapes(make(form), 1, 128, 128, 128, 3)
-    assert (logits.shape, logits.dtype) == ((1, 128, 128, 128, CLASSES), jnp.float32)
-    assert count(variables) == form.parameters
-
-
-@pytest.mark.parametrize(
-    "name, channels, parameters, statistics",
-    [
-        ("unet3d", 4, 5_646_260, 0),  # 27 * 16 more than at three channels
-        ("fcn3d", 3, 2_942_644, 1_472),
-        ("attention_unet3d, decoder", 3, 5_851_734, 384),
-        ("segnet3d, nearest", 3, 3_195_988, 0),
-    ],
-)
-def test_counts_as_published(name, channels, parameters, statistics):
-    _, variables = shapes(make(FORMS[name]), 1, 128, 128, 128, channels)
-    assert count(variables) == parameters
-    assert count(variables.get("batch_stats", {})) == statistics
 
 
 def test_a_size_is_refused_in_words():
@@ -123,9 +98,8 @@ def test_any_number_of_widths_makes_a_net(form, widths):
 @pytest.mark.parametrize("name", keras_volumes.TWINS)
 def test_logits_are_those_of_keras(keras, name):
     form, space = FORMS[name], (16, 16, 32)
-    net = keras_volumes.build(keras, name, space, form.narrow, CLASSES)
-    keras_volumes.randomise(net)
-    image, variables = noise(2, *space, 3), keras_volumes.ours(net)
+    net = randomise(keras_volumes.build(keras, name, space, form.narrow, CLASSES))
+    image, variables = noise(2, *space, 3), ours(net.weights)
     model = make(form, widths=form.narrow)
     _, tree = shapes(model, *image.shape)
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, tree)
@@ -140,7 +114,7 @@ def test_keras_counts_as_many_parameters(keras, name):
     # All but the V-Net, which would fill a quarter of a gigabyte.
     widths = make(FORMS[name]).widths
     net = keras_volumes.build(keras, name, (16, 16, 16), widths, CLASSES)
-    assert net.count_params() == FORMS[name].parameters
+    assert net.count_params() == FORMS[name].published.parameters
 
 
 def test_the_unets_dropout_has_its_rates_and_a_mask_of_its_own_everywhere(monkeypatch):
@@ -160,46 +134,6 @@ def test_the_unets_dropout_has_its_rates_and_a_mask_of_its_own_everywhere(monkey
     )
     assert [rate for rate, _ in drawn] == [0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1]
     assert len({name for _, name in drawn}) == 9
-
-
-def draw(model, image):
-    """Random variables of the right shapes, of which none costs a compilation."""
-    random = np.random.default_rng(2)
-
-    def values(path, leaf):
-        if path[-1].key in ("var", "scale"):
-            return jnp.asarray(random.uniform(0.5, 1.5, leaf.shape), jnp.float32)
-        deviation = np.sqrt(2 / max(np.prod(leaf.shape[:-1]), 8))
-        return jnp.asarray(random.normal(0, deviation, leaf.shape), jnp.float32)
-
-    _, tree = shapes(model, *image.shape)
-    return jax.tree_util.tree_map_with_path(values, tree)
-
-
-def test_computing_stages_again_changes_neither_names_nor_results(form):
-    image, keys = noise(2, 8, 8, 16, 3), jax.random.split(jax.random.key(1), 2)
-    plain, again = (make(form, **form.shallow, remat=remat) for remat in (False, True))
-    variables = draw(plain, image)
-    assert jax.tree.structure(draw(again, image)) == jax.tree.structure(variables)
-
-    def loss(params, model):
-        logits, updated = model.apply(
-            {**variables, "params": params}, image, train=True, keys=keys,
-            mutable=["batch_stats"],
-        )  # fmt: skip
-        return jnp.sin(logits).mean(), (logits, updated)
-
-    def traced(model):
-        gradient = jax.jit(jax.grad(loss, has_aux=True), static_argnums=1)
-        return gradient.trace(variables["params"], model)
-
-    plain, again = traced(plain), traced(again)
-    assert "remat" not in str(plain.jaxpr) and "remat" in str(again.jaxpr)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-        again.lower().compile()(variables["params"]),
-        plain.lower().compile()(variables["params"]),
-    )
 
 
 def balls(count, size=16):
@@ -271,9 +205,9 @@ def test_unpooling_is_that_of_a_loop_over_windows(space):
         best = np.unravel_index(image[window].argmax(), (2,) * len(space))
         pooled[place] = image[window][best]
         unpooled[window][best] = values[place]
-    ours, choices = segnet3d.max_pool(jnp.asarray(image))
-    np.testing.assert_array_equal(ours, pooled)
-    np.testing.assert_array_equal(ours, resampling.max_pool(jnp.asarray(image)))
+    found, choices = segnet3d.max_pool(jnp.asarray(image))
+    np.testing.assert_array_equal(found, pooled)
+    np.testing.assert_array_equal(found, resampling.max_pool(jnp.asarray(image)))
     np.testing.assert_array_equal(
         segnet3d.max_unpool(jnp.asarray(values), choices), unpooled
     )
