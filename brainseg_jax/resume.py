@@ -60,8 +60,8 @@ def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
 FREE = (
     *("outputs", "widths", "hidden", "pool", "deep_supervision", "stages", "repeats"),
     *("kernel_init", "head_init", "dropout", "joined_dropout", "dropout_before"),
-    *("convolution_dropout", "drop_connect", "pooled_momentum", "decoder_repeats"),
-    *("remat", "dtype", "axis_name", "parent", "name"),
+    *("convolution_dropout", "drop_connect", "momentum", "pooled_momentum"),
+    *("decoder_repeats", "remat", "dtype", "axis_name", "parent", "name"),
 )
 
 
