@@ -108,9 +108,8 @@ def _dispatch(mode: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; a mistyped name or key is a sentence, not a traceback."""
     try:
-        rest = FLAGS(argv)
-        _check_config_file()
-        return rest
+        _check_config_file(argv)
+        return FLAGS(argv)
     except flags.Error as error:  # what a config raised comes with its traceback
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         if "Unknown command line flag 'config." in lines[-1]:
@@ -127,12 +126,14 @@ def _parse(argv: list[str]) -> list[str]:
         )
 
 
-def _check_config_file() -> None:
-    if not FLAGS["config"].present:
-        return
-    path = config_flags.get_config_filename(FLAGS["config"]).partition(":")[0]
-    if not pathlib.Path(path).is_file():
-        sys.exit(f"There is no config {path!r}; {_listed()}")
+def _check_config_file(argv: list[str]) -> None:
+    """Says which configs there are, where the library only says that there is not this."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument == "--config" or argument.startswith("--config="):
+            given = argument.partition("=")[2] or following
+            path = given.partition(":")[0]
+            if not pathlib.Path(path).is_file():
+                sys.exit(f"There is no config {path!r}; {_listed()}")
 
 
 def _listed() -> str:

@@ -79,6 +79,11 @@ def check(config: ConfigDict) -> None:
             f"config.schedule.decay is {config.schedule.decay}; it has to be above 0 and "
             "at most 1 (no decay)."
         )
+    if config.schedule.decay < 1 and config.schedule.name != "plateau":
+        raise ValueError(
+            f"config.schedule.decay is {config.schedule.decay}, which is of "
+            f"config.schedule.name=plateau, not of {config.schedule.name}; leave it at 1."
+        )
     if evaluation.metric == "loss" and evaluation.mode == "max":
         raise ValueError(
             "config.evaluation.metric=loss gets better as it falls; "
@@ -94,9 +99,9 @@ def check(config: ConfigDict) -> None:
 
 def _check_size(size: tuple[int, ...], model: str) -> None:
     """A net of volumes would otherwise be built for slices, without a word."""
-    forms = registry.find(models, model).PUBLISHED.values()
+    forms = getattr(registry.find(models, model), "PUBLISHED", {}).values()
     known = sorted({len(form.shape) - 1 for form in forms})
-    if len(size) not in known:
+    if known and len(size) not in known:
         axes = " or ".join(str(number) for number in known)
         raise ValueError(
             f"config.data.size has {len(size)} numbers, {size}, but "

@@ -42,6 +42,8 @@ def frozen_modules(
 
 def check(model: nn.Module, shape: tuple[int, ...], frozen: frozenset[Path]) -> None:
     """Refuses to train a model of which everything is frozen."""
+    if not frozen:
+        return
     variables = jax.eval_shape(
         model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32)
     )

@@ -13,6 +13,7 @@ from brainseg_jax import (
     experiment,
     freeze,
     published,
+    resume,
     run_folder,
 )
 from brainseg_jax.runs import Run
@@ -37,6 +38,8 @@ def check(config: ConfigDict, workdir: str) -> None:
         )
         parts = config.model.frozen, config.model.frozen_up_to
         freeze.check(model, shape, freeze.frozen_modules(model, shape, *parts))
+        if config.init_from:
+            resume.check_origin(model, config.init_from)
         if config.model.encoder_weights == "imagenet":
             published.weights(encoder_weights.encoder_of(config))
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
@@ -196,7 +197,7 @@ def _fit(
             values = widen(values, shape[2])
         if place.layer == "normalization" and values.shape == (3,) != shape:
             values = np.full(shape, values.mean())
-    if tensor.values.dtype in (np.int8, np.uint8):
+    if place.leaf != "count" and not jnp.issubdtype(tensor.values.dtype, jnp.floating):
         raise ValueError(
             f"{path}: {tensor.name} holds {tensor.values.dtype}, perhaps quantised; give "
             "a file of the weights as floating-point numbers."

@@ -12,6 +12,8 @@ from flax import linen as nn
 from brainseg_jax import encoder_weights, experiment
 from brainseg_jax.state import TrainState
 
+# Keys that are younger than some runs, each with what it was as good as before it came.
+SINCE = {"schedule.decay": 1.0}
 # Beside what the user sees: where the data lie, since disks get moved.
 CHANGEABLE = (
     "epochs",
@@ -27,7 +29,7 @@ def check(
     config: Mapping[str, Any], saved: Mapping[str, Any], workdir: pathlib.Path
 ) -> None:
     """Refuses a config that differs from the checkpoint's where that changes the run."""
-    new, old = dict(_flat(config)), dict(_flat(saved))
+    new, old = dict(_flat(config)), {**SINCE, **dict(_flat(saved))}
     changed = [
         f"  config.{key}: {old.get(key, 'absent')} in the checkpoint, "
         f"{new.get(key, 'absent')} now"
@@ -82,6 +84,11 @@ def transfer(
     average = jax.tree.map(jax.numpy.copy, taken["params"]) if fresh.average else {}
     state = fresh.replace(**taken, average=average)
     return state, restored.record["trained_patients"]
+
+
+def check_origin(model: nn.Module, workdir: str | pathlib.Path) -> None:
+    """Refuses a run whose weights would mean something else in `model`."""
+    _check_meaning(model, experiment.restore(workdir).model, workdir)
 
 
 def _check_meaning(

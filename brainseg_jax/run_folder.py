@@ -27,19 +27,16 @@ PACKAGES = (
 
 
 def check_writable(folder: pathlib.Path, flag: str) -> None:
-    """Refuses a folder, given by `flag`, in which no file can be made; leaves no trace."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    """Refuses a folder, given by `flag`, in which no file could be made; makes none."""
+    parents = (folder, *folder.absolute().parents)
+    nearest = next(path for path in parents if os.path.lexists(path))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise OSError(
-            f"{flag}={folder} cannot be written: {error.strerror}. Name another folder."
+            f"{flag}={folder} cannot be written: {error.strerror} ({nearest}). Name "
+            "another folder."
         ) from error
-    finally:
-        for path in missing:
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 @contextlib.contextmanager

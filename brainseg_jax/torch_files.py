@@ -3,14 +3,16 @@
 import io
 import math
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from brainseg_jax.torch_pickles import Tensor, load, of
+from brainseg_jax.torch_pickles import ALONE, Tensor, Unreadable, load, of
 
+PICKLE = "/data.pkl"  # in a zip
 MAGIC = 0x1950A86A20F9469CFC6C  # of files written before PyTorch 1.6
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -23,6 +25,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return _read_zip(archive, path.stat().st_size)
+    if tarfile.is_tarfile(path):
+        raise Unreadable(
+            "it is in the form of PyTorch 0.1, an archive by tar; load it with PyTorch "
+            "and save it again, or take a newer file of the same net."
+        )
     return _read_stream(io.BytesIO(path.read_bytes()))
 
 
@@ -33,11 +40,14 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> dict[str, np.ndarray]:
     """
     for info in archive.infolist():
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise ValueError(f"{info.filename} is compressed or encrypted")
+            raise Unreadable(
+                f"{info.filename} is compressed or encrypted, which PyTorch's state dicts "
+                f"never are. {ALONE}"
+            )
     if sum(info.file_size for info in archive.infolist()) > limit:
         raise ValueError("its records are larger than the file")
     names = archive.namelist()
-    folder = next(n for n in names if n.endswith("/data.pkl")).removesuffix("data.pkl")
+    folder = next(n for n in names if n.endswith(PICKLE)).removesuffix("data.pkl")
     if (
         f"{folder}byteorder" in names
         and archive.read(f"{folder}byteorder") != b"little"

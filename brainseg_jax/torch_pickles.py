@@ -28,6 +28,9 @@ LONGEST = 1 << 21  # bytes of a pickle: some 15,000 tensors, at worst 300 MB in 
 LARGEST = (1 << 63) - 1  # numbers in an array
 AXES = 64  # of an array
 ARGUMENTS = 8  # of a call
+ALONE = (
+    "Save the weights alone, torch.save(model.state_dict(), path), or as safetensors."
+)
 # Instructions: of values that are always the same, of values that stand in the pickle, and
 # how many values others take from the stack; None for all since the last mark.
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
@@ -40,6 +43,10 @@ TAKEN = {
     **{"APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None},
     **{"STACK_GLOBAL": 2, "REDUCE": 2, "BINPERSID": 1, "BUILD": 1},
 }
+
+
+class Unreadable(ValueError):
+    """The file may be whole, but holds what is not read here; says what to do."""
 
 
 class ForbiddenGlobal(pickle.UnpicklingError):
@@ -84,7 +91,7 @@ def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     reader, start = _Reader(), file.tell()
     for instruction, argument, _ in pickletools.genops(file):
         if file.tell() - start > LONGEST:
-            raise pickle.UnpicklingError(f"a pickle is longer than {LONGEST} bytes")
+            raise Unreadable(f"its pickle is longer than {LONGEST} bytes. {ALONE}")
         reader.follow(instruction.name, argument)
     return reader.values.pop(), reader.storages
 
@@ -152,7 +159,10 @@ class _Reader:
                 return _call(*taken)
             case "BINPERSID":
                 return self._storage(*taken)
-        raise pickle.UnpicklingError(f"{instruction} is no part of a state dict")
+        raise Unreadable(
+            f"{instruction} is in its pickle, which is no part of a state dict: it holds "
+            f"something else, or is damaged. {ALONE}"
+        )
 
     def _storage(self, saved: Any) -> Storage:
         """The storage of ("storage", type, key, device, size), and no view of another."""

@@ -4,6 +4,7 @@ A damaged file, or one that holds anything but tensors, is refused with a ValueE
 nothing in a file is ever run.
 """
 
+import contextlib
 import json
 import math
 import pickle
@@ -35,12 +36,7 @@ HOW_TO_SAVE = (
     "Keras writes them with model.save('weights.h5'), not in .keras or .weights.h5; "
     "PyTorch with torch.save(model.state_dict(), 'weights.pth')."
 )
-# What files begin with, and a suffix of theirs.
-KINDS = {b"\x89HDF": ".h5", b"PK\x03\x04": ".pth"}
-
-
-class Unreadable(ValueError):
-    """The file is whole, but holds what is not read here; says what to do."""
+ZIP = ".zip"  # which is none of weights
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
@@ -55,17 +51,18 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path} has no suffix of a weight file: {', '.join(READERS)}. {HOW_TO_SAVE}"
         )
-    if (kind := _kind(path)) and READERS[kind] is not READERS[suffix]:
+    if (kind := _kind(path)) == ZIP:
+        raise ValueError(f"{path} is an archive, as .keras is. {HOW_TO_SAVE}")
+    if kind and READERS[kind] is not READERS[suffix]:
         raise ValueError(f"{path} is not what its suffix says; rename it to {kind}.")
     try:
         tensors = READERS[suffix](path)
-    except Unreadable as error:
+    except torch_pickles.Unreadable as error:
         raise ValueError(f"{path}: {error}") from error
     except torch_pickles.ForbiddenGlobal as error:
         raise ValueError(
             f"{path} holds more than tensors: it asks for {error}, which is not run. "
-            "Save the weights alone, torch.save(model.state_dict(), path), or as "
-            "safetensors."
+            f"{torch_pickles.ALONE}"
         ) from error
     except DAMAGE as error:
         raise ValueError(
@@ -85,7 +82,10 @@ def _kind(path: Path) -> str:
         start = file.read(10)
     if start[8:9] == b"{":  # after the length of the header
         return ".safetensors"
-    return next((kind for first, kind in KINDS.items() if start.startswith(first)), "")
+    with contextlib.suppress(*DAMAGE), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        return ".pth" if any(n.endswith(torch_files.PICKLE) for n in names) else ZIP
+    return ".h5" if start.startswith(b"\x89HDF") else ""
 
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
@@ -109,7 +109,7 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
         if left < 0 or member.dtype.kind not in "fiu":
             raise ValueError(f"{name} is larger than the file, or no numbers")
         if member.chunks:
-            raise Unreadable(
+            raise torch_pickles.Unreadable(
                 f"{name} is stored in pieces, or compressed, which Keras never does; "
                 "write it anew, h5repack -l CONTI -f NONE."
             )
@@ -138,7 +138,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         start, end = torch_pickles.sizes(tuple(entry["data_offsets"]))
         shape = torch_pickles.sizes(tuple(entry["shape"]))
         if entry["dtype"] not in DTYPES:
-            raise Unreadable(
+            raise torch_pickles.Unreadable(
                 f"{name} is of type {entry['dtype']}; save it as float32 (F32). Types "
                 f"that are read: {', '.join(DTYPES)}."
             )

@@ -90,13 +90,14 @@ def test_prelu_has_a_slope_per_channel():
         ("relu", [0, 1, 8]),
         ("relu6", [0, 1, 6]),
         ("leaky_relu", [-0.04, 1, 8]),
+        ("gelu", [-7.0246e-5, 0.841192, 8]),  # by tanh, Hendrycks and Gimpel 2016
         ("silu", [-4 / (1 + math.e**4), 1 / (1 + 1 / math.e), 8 / (1 + math.e**-8)]),
     ],
 )
 def test_activations_by_hand(activation, expected):
     image = jnp.array([-4.0, 1, 8]).reshape(1, 1, 3, 1)
     found = Style(activation=activation).activate(image, "activation")
-    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("maps", [1, 5])
@@ -189,6 +190,7 @@ def test_initialisers_are_those_of_their_names():
     variances = {
         "he_normal": 2 / 576,
         "he_uniform": 2 / 576,
+        "glorot_normal": 2 / (576 + 288),
         "glorot_uniform": 2 / (576 + 288),
         "he_normal_out": 2 / 288,
         "pytorch_uniform": 1 / (3 * 576),

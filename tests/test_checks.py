@@ -3,6 +3,7 @@
 import pytest
 
 from brainseg_jax import checks
+from brainseg_jax.models import resunet
 from configs import base
 
 
@@ -38,6 +39,22 @@ def test_a_setting_that_cannot_work_is_refused(key, value, said):
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said):
         checks.check(config)
+
+
+def test_a_decay_of_another_schedule_is_refused():
+    config = base.get_config()
+    config.schedule.decay = 0.9
+    with pytest.raises(ValueError, match="which is of config.schedule.name=plateau"):
+        checks.check(config)
+
+
+@pytest.mark.parametrize("published", [None, {}])
+def test_a_model_without_published_forms_takes_any_size(monkeypatch, published):
+    if published is None:
+        monkeypatch.delattr(resunet, "PUBLISHED")
+    else:
+        monkeypatch.setattr(resunet, "PUBLISHED", published)
+    checks.check(base.get_config())
 
 
 def test_a_loss_without_weight_is_refused():

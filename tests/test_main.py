@@ -55,6 +55,8 @@ def test_help_imports_neither_jax_nor_matplotlib():
             "there are, in configs/ and with .py: attention",
         ),
         (["--config=configs/unet_lgg"], "resunet_lgg"),
+        (["--config=configs/nope.py", "--config.batch_size=3"], "resunet_lgg"),
+        (["--config=configs/unet_lgg.py", "--config.init_from=nope"], "no checkpoint"),
         (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
         (["--mode=fly"], "benchmark"),
         (["--worckdir=a"], "worckdir"),

@@ -1,5 +1,7 @@
 """What is said before a run costs anything, and that nothing is left behind."""
 
+import tempfile
+
 import pytest
 from absl import logging
 
@@ -39,6 +41,17 @@ def test_a_workdir_that_cannot_be_written_is_refused(config, tmp_path, name):
     with pytest.raises(OSError, match=rf"--workdir=.*{name} cannot be written"):
         preflight.check(config, str(tmp_path / name))
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_workdir_below_a_closed_folder_is_refused(config, tmp_path, monkeypatch):
+    """Such as another user's; root may look into everything, so here it is told not to."""
+
+    def closed(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", closed)
+    with pytest.raises(OSError, match=r"--workdir=.* cannot be written: Permission"):
+        preflight.check(config, str(tmp_path / "run"))
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):

@@ -258,7 +258,7 @@ def test_vgg16_of_torchvision_gives_what_plain_convolutions_give(tmp_path):
 def test_depthwise_kernels_of_both_kerases_have_their_input_before_the_output(
     tmp_path, name
 ):
-    kernel = np.arange(3 * 3 * 32).reshape(3, 3, 32, 1)
+    kernel = np.arange(3.0 * 3 * 32).reshape(3, 3, 32, 1)
     layers = {"block1a_dwconv": {f"block1a_dwconv/{name}:0": kernel}}
     path = weight_writers.write_keras(tmp_path / "a.h5", layers)
     tree = {"params": {"block1a_dwconv": {"kernel": np.zeros((3, 3, 1, 32))}}}
@@ -271,7 +271,7 @@ def test_names_of_the_first_keras_are_known(tmp_path):
     kernels = {"block1_conv1": 3, "block1_conv2": 64}
     layers = {
         layer: {
-            f"{layer}_W_1:0": np.full((3, 3, inputs, 64), inputs),
+            f"{layer}_W_1:0": np.full((3, 3, inputs, 64), float(inputs)),
             f"{layer}_b_1:0": np.ones(64),
         }
         for layer, inputs in kernels.items()

@@ -20,6 +20,7 @@ from brainseg_jax import (
     experiment,
     parallel,
     predict,
+    resume,
     run_folder,
     runs,
     train,
@@ -323,6 +324,15 @@ def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
     experiment.restore(finished[0])
     assert unfinished.exists()
     unfinished.rmdir()
+
+
+def test_a_key_younger_than_a_run_is_as_it_was_before_it_came(config, tmp_path):
+    old = config.to_dict()
+    del old["schedule"]["decay"]
+    resume.check(config.to_dict(), old, tmp_path)
+    config.schedule.decay = 0.9
+    with pytest.raises(ValueError, match=r"decay: 1\.0 in the checkpoint, 0\.9 now"):
+        resume.check(config.to_dict(), old, tmp_path)
 
 
 def test_a_second_writer_is_refused(config, tmp_path):

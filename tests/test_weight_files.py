@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import struct
+import tarfile
 import tracemalloc
 import zipfile
 
@@ -260,7 +261,7 @@ def test_attributes_set_by_a_pickle_change_nothing(tmp_path, attributes):
 def test_other_instructions_than_a_state_dict_needs_are_refused(tmp_path, code):
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [])
     with pytest.raises(
-        ValueError, match=r"a\.pth (is truncated|holds more than tensors)"
+        ValueError, match=r"a\.pth(: .*in its pickle| is truncated| holds more)"
     ):
         weight_files.read(path)
 
@@ -319,7 +320,7 @@ def test_a_key_that_would_take_forever_to_hash_is_left_out(tmp_path):
 def test_a_pickle_longer_than_any_state_dict_is_refused(tmp_path):
     code = weight_writers.plain("a" * torch_pickles.LONGEST)
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [])
-    with pytest.raises(ValueError, match="a pickle is longer than"):
+    with pytest.raises(ValueError, match="its pickle is longer than"):
         weight_files.read(path)
 
 
@@ -496,6 +497,24 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
         ValueError, match=r"a\.npz .* \.h5, .*\.safetensors.*model\.save"
     ):
         weight_files.read(tmp_path / "a.npz")
+
+
+def test_archives_of_other_things_say_what_to_save(tmp_path):
+    for name in ("a.h5", "a.pth"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("config.json", "{}")
+        with pytest.raises(
+            ValueError, match=r"is an archive, as \.keras is.*state_dict"
+        ):
+            weight_files.read(tmp_path / name)
+
+
+def test_the_oldest_form_of_pytorch_says_what_it_is(tmp_path):
+    (tmp_path / "pickle").write_bytes(pickle.dumps({}, 2))
+    with tarfile.open(tmp_path / "a.pth", "w") as archive:
+        archive.add(tmp_path / "pickle", "pickle")
+    with pytest.raises(ValueError, match=r"PyTorch 0\.1, an archive by tar"):
+        weight_files.read(tmp_path / "a.pth")
 
 
 def test_a_path_may_begin_at_home(tmp_path, monkeypatch):

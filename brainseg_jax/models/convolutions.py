@@ -15,6 +15,7 @@ from brainseg_jax.models import resampling
 INITIALISERS: dict[str, Initializer] = {
     "he_normal": nn.initializers.he_normal(),
     "he_uniform": nn.initializers.he_uniform(),
+    "glorot_normal": nn.initializers.glorot_normal(),
     "glorot_uniform": nn.initializers.glorot_uniform(),
     "he_normal_out": nn.initializers.variance_scaling(
         2.0, "fan_out", "truncated_normal"

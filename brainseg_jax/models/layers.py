@@ -22,6 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu6": nn.relu6,
     "leaky_relu": functools.partial(nn.leaky_relu, negative_slope=0.01),
     "silu": nn.silu,
+    "gelu": nn.gelu,
     "none": lambda image: image,
 }
 NORMS = ("batch", "instance", "group", "none")
