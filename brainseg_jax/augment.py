@@ -1,25 +1,33 @@
-"""Paired augmentation of image and mask in JAX, inside the step.
+"""Paired augmentation of image and target in JAX, inside the step.
 
 Every example has a key of its own, so that what happens to it depends neither on its
 place in the batch nor on the number of devices. Nothing here is differentiated through.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, Num
+from jaxtyping import Array, Float, Key
 
-Options = Mapping[str, float]
+Options = Mapping[str, float | str]
 Batch = dict[str, Array]
 
 SPATIAL = ("flip_horizontal", "flip_vertical", "rotation", "shift", "scale", "shear")
+# What lies beyond the edge of an image and of its shares of classes: the edge once more,
+# or each channel's darkest value and no class.
+FILLS: dict[str, Callable[[Array, str], Array | None]] = {
+    "edge": lambda maps, part: None,
+    "empty": lambda maps, part: (
+        maps.min((0, 1)) if part == "image" else jnp.zeros(maps.shape[-1])
+    ),
+}
 INTENSITY = ("gamma", "contrast", "brightness", "noise")
 
 
 def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
-    """The batch with image, and mask where there is one, changed together.
+    """The batch with image, and shares of classes where it has them, changed together.
 
     `options` has the keys of `config.augment`; a part whose options are all 0 compiles to
     nothing.
@@ -66,12 +74,17 @@ def random_affine(
 
 
 def sample_linear(
-    image: Float[Array, "h w c"], affine: Float[Array, "2 3"]
+    image: Float[Array, "h w c"],
+    affine: Float[Array, "2 3"],
+    outside: Float[Array, " c"] | None = None,
 ) -> Float[Array, "h w c"]:
-    """Bilinear, the edge repeated outside."""
+    """Bilinear; beyond the edge each channel is `outside`, or None: the edge goes on."""
     height, width, channels = image.shape
-    row, column = _sources(image.shape[:2], affine)
-    row, column = jnp.clip(row, 0, height - 1), jnp.clip(column, 0, width - 1)
+    sources = _sources(image.shape[:2], affine)
+    row, column = (
+        jnp.clip(sources[0], 0, height - 1),
+        jnp.clip(sources[1], 0, width - 1),
+    )
     top, left = jnp.floor(row), jnp.floor(column)
     down, right = (row - top)[:, None], (column - left)[:, None]
     pixels = image.reshape(-1, channels)
@@ -83,21 +96,13 @@ def sample_linear(
 
     upper = at(top, left) * (1 - right) + at(top, left + 1) * right
     lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
-    return (upper * (1 - down) + lower * down).reshape(image.shape)
-
-
-def sample_nearest(
-    mask: Num[Array, "h w c"], affine: Float[Array, "2 3"]
-) -> Num[Array, "h w c"]:
-    """The nearest pixel, 0 outside: never a label that was not there."""
-    height, width, channels = mask.shape
-    row, column = (
-        jnp.round(x).astype(jnp.int32) for x in _sources((height, width), affine)
-    )
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    place = jnp.where(inside, row * width + column, 0)
-    taken = mask.reshape(-1, channels).at[place].get(mode="promise_in_bounds")
-    return jnp.where(inside[:, None], taken, 0).reshape(mask.shape)
+    sampled = upper * (1 - down) + lower * down
+    if outside is not None:
+        beyond = (jnp.abs(sources[0] - row) > 0.5) | (
+            jnp.abs(sources[1] - column) > 0.5
+        )
+        sampled = jnp.where(beyond[:, None], outside[None], sampled)
+    return sampled.reshape(image.shape)
 
 
 def change_intensity(
@@ -129,9 +134,16 @@ def change_intensity(
 def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     shape = batch["image"].shape[1:3]
     affines = jax.vmap(lambda key: random_affine(key, shape, options))(_fold(keys, 0))
-    moved = {"image": jax.vmap(sample_linear)(batch["image"], affines)}
-    if "mask" in batch:
-        moved["mask"] = jax.vmap(sample_nearest)(batch["mask"], affines)
+    outside = FILLS[options["fill"]]
+    moved = {
+        part: jax.vmap(
+            lambda maps, affine, part=part: sample_linear(
+                maps, affine, outside(maps, part)
+            )
+        )(batch[part], affines)
+        for part in ("image", "share")
+        if part in batch
+    }
     return {**batch, **moved}
 
 

@@ -6,6 +6,7 @@ the model is applied with), "training" (what only going on needs) and "record" (
 config, data set, folds, history, scores).
 """
 
+import copy
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -79,7 +80,10 @@ class Checkpoints:
             args=ocp.args.Composite(
                 variables=ocp.args.StandardSave(_variables(state)),
                 training=ocp.args.StandardSave(_training(state)),
-                record=ocp.args.JsonSave({**record, "step": int(state.step)}),
+                # A copy: it is written while training goes on and changes the record.
+                record=ocp.args.JsonSave(
+                    copy.deepcopy({**record, "step": int(state.step)})
+                ),
             ),
             metrics=None if score is None else {SCORE: score},
         )

@@ -5,6 +5,7 @@ import math
 from ml_collections import ConfigDict
 
 from brainseg_jax import (
+    augment,
     losses,
     metrics,
     models,
@@ -33,6 +34,7 @@ def check(config: ConfigDict) -> None:
         "data.cache": (data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
         "data.normalisation.name": (data.normalisation.name, normalise.NORMALISATIONS),
+        "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
         "optimizer.name": (config.optimizer.name, optim.OPTIMIZERS),
         "parallel.mode": (config.parallel.mode, parallel.MODES),
         "schedule.name": (config.schedule.name, optim.SCHEDULES),

@@ -10,22 +10,26 @@ from jaxtyping import Array, Float, Num, Shaped
 def one_hot(
     target: Shaped[Array, "n *_"], logits: Float[Array, "n *space c"], exclusive: bool
 ) -> Float[Array, "n *space c"]:
-    """The target as one map of 0 and 1 per class, in float32.
+    """The target as one map per class, in float32: the class's share of each position.
 
-    Exclusive classes come as integer labels [n, *space], independent ones as maps.
+    Shares [n, *space, c] lie between 0 and 1. Exclusive classes may also come as integer
+    labels [n, *space].
+
+    Raises:
+        ValueError: if the target's shape or type does not fit the logits.
     """
-    expected = logits.shape[:-1] if exclusive else logits.shape
-    if target.shape != expected:
+    if target.shape == logits.shape:
+        return target.astype(jnp.float32)
+    if not exclusive or target.shape != logits.shape[:-1]:
         kind = "exclusive" if exclusive else "independent"
+        labels = f", or labels {logits.shape[:-1]}" if exclusive else ""
         raise ValueError(
             f"The target of {kind} classes has shape {target.shape}, but logits "
-            f"{logits.shape} need {expected}."
+            f"{logits.shape} need {logits.shape}{labels}."
         )
-    if not exclusive:
-        return target.astype(jnp.float32)
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise ValueError(
-            f"Exclusive classes need integer labels, but the target is {target.dtype}."
+            f"Labels of exclusive classes are integers, but the target is {target.dtype}."
         )
     return jax.nn.one_hot(target, logits.shape[-1], dtype=jnp.float32)
 

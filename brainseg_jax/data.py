@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -59,7 +59,7 @@ class Source:
         [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]
     ]  # to the model
     arrays: Batch  # all images and masks; empty if nothing is kept decoded
-    with_masks: bool  # whether batches carry masks
+    target_name: str  # what batches carry beside images: mask, share or nothing
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -69,12 +69,12 @@ class Source:
         if self.arrays:
             pixels = {name: array[indices] for name, array in self.arrays.items()}
         else:
-            image, mask = zip(
+            image, target = zip(
                 *(self.fit(*self.read_stored(int(i))) for i in indices), strict=True
             )
             pixels = {"image": np.stack(image)}
-            if self.with_masks:
-                pixels["mask"] = np.stack(mask)
+            if self.target_name:
+                pixels[self.target_name] = np.stack(target)
         return {
             **pixels,
             "label": self.labels[indices],
@@ -154,10 +154,11 @@ def load(
 ) -> Source:
     """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
 
-    Images are resized to `size`, masks too unless `stored_masks`; batches have no masks
-    without `with_masks`. With `keep` both lie decoded in memory; else each is read when it
-    is taken. Volume statistics come from all slices of a patient, also those outside of
-    the split.
+    Images are resized to `size`. Masks keep their stored size with `stored_masks`; else
+    each class's share of every pixel of `size` takes their place, as "share". Batches have
+    neither without `with_masks`. With `keep` all lie decoded in memory; else each is read
+    when it is taken. Volume statistics come from all slices of a patient, also those
+    outside of the split.
     """
     info = read_info(name, data_dir)
     builder = _builder(name, data_dir)
@@ -181,13 +182,16 @@ def load(
     if not rows:
         raise ValueError(f"Split {split!r} of {name} has no examples to use.")
 
+    target_name = "mask" if stored_masks else "share"
+
     def decode(record: int) -> tuple[np.ndarray, np.ndarray]:
         example = records[record]
         return _decode(example["image"]), _decode(example["mask"])
 
     def fit(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        resized = mask if stored_masks else resize_mask(mask, size)
-        return resize_image(image, size), resized
+        values = info.classes.values()
+        target = mask if stored_masks else area_shares(mask, values, size)
+        return resize_image(image, size), target
 
     def pixels(i: int) -> tuple:
         image, mask = decode(table[i]["record"])
@@ -195,7 +199,7 @@ def load(
         return normalise.histogram(image), kept_pixels
 
     histograms, filled = [], 0
-    parts = ("image", "mask") if with_masks else ("image",)
+    parts = ("image", target_name) if with_masks else ("image",)
     arrays: Batch = {}
     for counts, example in _threaded(needed, pixels):
         histograms.append(counts)
@@ -226,7 +230,7 @@ def load(
         read_stored=lambda i: decode(rows[i]["record"]),
         fit=fit,
         arrays=arrays,
-        with_masks=with_masks,
+        target_name=target_name if with_masks else "",
     )
 
 
@@ -242,18 +246,19 @@ def resize_image(
     return resized.reshape(*size, image.shape[-1])
 
 
-def resize_mask(
-    mask: UInt8[np.ndarray, "h w 1"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "H W 1"]:
-    """Each pixel gets the label that covers most of it."""
-    if mask.shape[:2] == tuple(size):
-        return mask
-    labels = np.unique(mask)
+def area_shares(
+    mask: UInt8[np.ndarray, "h w 1"], values: Iterable[int], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W k"]:
+    """Of each pixel of `size`, the share that each value of the mask covers, in 255ths.
+
+    Unlike the label that covers most of a pixel, shares keep a tumour's area and, once the
+    probabilities they teach are resized back, its outline.
+    """
     shares = [
-        resize_image(np.where(mask == label, 255, 0).astype(np.uint8), size)
-        for label in labels
+        resize_image(np.where(mask == value, 255, 0).astype(np.uint8), size)
+        for value in values
     ]
-    return labels[np.argmax(shares, axis=0)]
+    return np.concatenate(shares, axis=-1)
 
 
 def _threaded(items: Sequence, function: Callable) -> Iterator:

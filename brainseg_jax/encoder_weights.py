@@ -4,8 +4,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
@@ -125,5 +123,8 @@ def load(fresh: state.TrainState, architecture: str, source: str) -> state.Train
         name: {**getattr(fresh, name), freeze.ENCODER: tree}
         for name, tree in loaded.items()
     }
-    average = jax.tree.map(jnp.array, taken["params"]) if fresh.average else {}
-    return fresh.replace(**taken, average=average)
+    started = fresh.replace(**taken)
+    if not fresh.average:
+        return started
+    average = state.copy_average(started.params, started.batch_stats)
+    return started.replace(average=average)

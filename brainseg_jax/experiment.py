@@ -104,8 +104,7 @@ def make_loss(
             "e.g. config.losses.dice = dict(weight=1.0)."
         )
 
-    def of_one(logits: Array, batch: dict[str, Array]) -> dict[str, Array]:
-        target = task.target(batch)
+    def of_one(logits: Array, target: Array) -> dict[str, Array]:
         return {
             name: function(logits, target, exclusive=task.exclusive, **options)
             for name, _, options, function in terms
@@ -115,7 +114,8 @@ def make_loss(
         logits: Array | tuple[Array, ...], batch: dict[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
         heads = logits if isinstance(logits, tuple) else (logits,)
-        values = [of_one(head, _resized(batch, head)) for head in heads]
+        target = task.target(batch)
+        values = [of_one(head, _shrunk(target, head)) for head in heads]
         total = sum(
             weight * share * of_head[name]
             for share, of_head in zip(_shares(len(heads)), values, strict=True)
@@ -131,12 +131,14 @@ def _shares(heads: int) -> list[float]:
     return [2.0 ** (heads - 1 - k) / (2**heads - 1) for k in range(heads)]
 
 
-def _resized(batch: dict[str, Array], logits: Array) -> dict[str, Array]:
-    """The batch with its mask at the size of some logits, by nearest neighbours."""
-    if logits.ndim < 3 or batch["mask"].shape[1:-1] == logits.shape[1:-1]:
-        return batch
-    shape = (*logits.shape[:-1], 1)
-    return {**batch, "mask": jax.image.resize(batch["mask"], shape, "nearest")}
+def _shrunk(target: Array, logits: Array) -> Array:
+    """Maps at the size of some logits, whole times smaller: each window's mean."""
+    for axis in range(1, logits.ndim - 1):
+        size = logits.shape[axis]
+        if target.shape[axis] != size:
+            shape = (*target.shape[:axis], size, -1, *target.shape[axis + 1 :])
+            target = target.reshape(shape).mean(axis + 1)
+    return target
 
 
 def make_task(

@@ -68,6 +68,20 @@ def standing_still(frozen: frozenset[Path]):
         yield
 
 
+@contextlib.contextmanager
+def forgetting():
+    """Within it, the statistics of batch normalisations are those of the last batch."""
+
+    def intercept(call, arguments, options, context):
+        if isinstance(context.module, nn.BatchNorm):
+            # A field of a bound module, which can no longer be set in the usual way.
+            object.__setattr__(context.module, "momentum", 0.0)
+        return call(*arguments, **options)
+
+    with nn.intercept_methods(intercept):
+        yield
+
+
 def stop_gradients(params: Tree, frozen: frozenset[Path]) -> Tree:
     """The same values; nothing is computed backwards for the frozen ones."""
     if not frozen:

@@ -23,7 +23,12 @@ def soft_counts(
     *,
     exclusive: bool,
 ) -> SoftCounts:
-    """Counts per example and class, in float32 whatever the logits' type."""
+    """Counts per example and class, in float32 whatever the logits' type.
+
+    A target may be a share of a position: what prediction and target have in common is
+    the smaller of the two, so that the counts of a target with itself are all hits (Wang
+    et al. 2023, arXiv 2303.16296). For shares of 0 and 1 this is their product.
+    """
     truth = classes.one_hot(target, logits, exclusive)
     logits = logits.astype(jnp.float32)
     if exclusive:
@@ -35,9 +40,9 @@ def soft_counts(
         complement = jax.nn.sigmoid(-logits)
     space = tuple(range(1, logits.ndim - 1))
     return SoftCounts(
-        hits=(probs * truth).sum(space),
-        false_alarms=(probs * (1 - truth)).sum(space),
-        misses=(complement * truth).sum(space),
+        hits=jnp.minimum(probs, truth).sum(space),
+        false_alarms=jnp.maximum(probs - truth, 0).sum(space),
+        misses=jnp.maximum(complement - (1 - truth), 0).sum(space),
     )
 
 

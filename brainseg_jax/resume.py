@@ -10,7 +10,7 @@ from absl import logging
 from flax import linen as nn
 
 from brainseg_jax import encoder_weights, experiment
-from brainseg_jax.state import TrainState
+from brainseg_jax.state import TrainState, copy_average
 
 # Keys that are younger than some runs, each with what it was as good as before it came.
 SINCE = {"schedule.decay": 1.0}
@@ -81,7 +81,7 @@ def transfer(
     for name in ("params", "batch_stats"):
         own, other = getattr(fresh, name), restored.variables.get(name, {})
         taken[name] = _merge(own, other, workdir, complete=same)
-    average = jax.tree.map(jax.numpy.copy, taken["params"]) if fresh.average else {}
+    average = copy_average(**taken) if fresh.average else {}
     state = fresh.replace(**taken, average=average)
     return state, restored.record["trained_patients"]
 

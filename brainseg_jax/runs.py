@@ -47,6 +47,7 @@ class Run:
     resident: dict[str, Any]  # the training split on the devices; {} otherwise
     validation_resident: dict[str, Any]
     train_step: Callable
+    refresh_step: Callable
     eval_step: Callable
     rng: jax.Array
 
@@ -167,6 +168,9 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
                 average_decay=config.ema_decay,
                 frozen=frozen,
             )
+        ),
+        refresh_step=devices.train_step(
+            functools.partial(steps.refresh_step, model=model, frozen=frozen)
         ),
         eval_step=devices.eval_step(
             scoring.make_eval_step(model, task, losses, evaluation.mirror)

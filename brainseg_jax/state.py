@@ -17,7 +17,7 @@ class TrainState(flax.struct.PyTreeNode):
     params: Tree
     batch_stats: Tree
     opt_state: Tree
-    average: Tree  # moving average of params; {} where there is none
+    average: Tree  # moving average of the variables; {} where there is none
     rate_scale: Float[Array, ""]  # what reduce-on-plateau has left of the rate
 
     @property
@@ -27,8 +27,8 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def evaluated(self) -> dict[str, Tree]:
-        """What evaluation applies the model with: averaged weights where kept."""
-        return _variables(self.average or self.params, self.batch_stats)
+        """What evaluation applies the model with: the averages where kept."""
+        return self.average or self.variables
 
 
 def create_state(
@@ -42,15 +42,21 @@ def create_state(
     """Initial state for images of `shape` [1, *space, channels]."""
     variables = jax.jit(model.init)(rng, jnp.zeros(shape))
     params = variables["params"]
+    batch_stats = variables.get("batch_stats", {})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        batch_stats=variables.get("batch_stats", {}),
+        batch_stats=batch_stats,
         opt_state=optimizer.init(params),
         # A copy: the state is donated, and a buffer can be given away only once.
-        average=jax.tree.map(jnp.copy, params) if average else {},
+        average=copy_average(params, batch_stats) if average else {},
         rate_scale=jnp.ones(()),
     )
+
+
+def copy_average(params: Tree, batch_stats: Tree) -> dict[str, Tree]:
+    """Where a moving average begins: at copies of weights and statistics."""
+    return jax.tree.map(jnp.copy, _variables(params, batch_stats))
 
 
 def count(tree: Tree) -> int:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from brainseg_jax import freeze, normalise
 from brainseg_jax.state import TrainState
@@ -78,6 +78,42 @@ def train_step(
     return state, scalars
 
 
+def refresh_step(
+    counted: tuple[TrainState, Int[Array, ""]],
+    resident: Batch,
+    batch: Batch,
+    rng: jax.Array,
+    *,
+    model: nn.Module,
+    frozen: frozenset[tuple[str, ...]] = frozenset(),
+) -> tuple[tuple[TrainState, Int[Array, ""]], dict[str, Array]]:
+    """Takes one more batch into the statistics of the averaged weights.
+
+    Batch normalisation needs the statistics of the very weights it is evaluated with; the
+    running ones are of those that trained. `counted` is a state and how many batches its
+    averaged statistics are the mean of (Izmailov et al. 2018, arXiv 1803.05407, section
+    3.2). Images are not augmented, as in evaluation.
+    """
+    state, count = counted
+    batch = assemble(resident, batch)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, batch["place"])
+    with freeze.standing_still(frozen), freeze.forgetting():
+        _, updated = model.apply(
+            state.average,
+            batch["image"],
+            train=True,
+            keys=keys,
+            mutable=["batch_stats"],
+        )
+    mean = jax.tree.map(
+        lambda mean, new: jnp.where(count == 0, new, mean + (new - mean) / (count + 1)),
+        state.average["batch_stats"],
+        updated["batch_stats"],
+    )
+    average = {**state.average, "batch_stats": mean}
+    return (state.replace(average=average), count + 1), {}
+
+
 def eval_step(
     variables: dict[str, Any],
     resident: Batch,
@@ -116,6 +152,8 @@ def assemble(resident: Batch, batch: Batch) -> Batch:
         for name, values in resident.items()
     }
     batch = {**batch, **taken}
+    if "share" in batch:
+        batch["share"] = batch["share"].astype(jnp.float32) / 255
     return {**batch, "image": normalise.apply(batch["image"], batch["scaling"])}
 
 
@@ -144,13 +182,15 @@ def _logits_and_probs(variables, batch, model, task, mirror):
 
 
 def _average(state: TrainState, params: Any, decay: float) -> Any:
+    """Of the weights; `refresh_step` finds the statistics that fit them."""
     if not decay:
         return state.average
     # Early on a shorter memory, so that the initial weights are soon forgotten.
     warm = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
     # In this form what does not move keeps its average to the last bit.
-    return jax.tree.map(
+    averaged = jax.tree.map(
         lambda average, new: average + (1 - warm) * (new - average),
-        state.average,
+        state.average["params"],
         params,
     )
+    return {**state.average, "params": averaged}

@@ -42,18 +42,24 @@ def segmentation(
     """Masks. `classes` maps each name to its value in the publisher's mask.
 
     With `exclusive` the classes compete with each other and with background, which comes
-    first in the logits; else each class has a sigmoid and `threshold` decides.
+    first in the logits; else each class has a sigmoid and `threshold` decides. The target
+    is each class's share of a position: `batch["share"]` of a mask that was resized, else 0
+    or 1 by `batch["mask"]`.
     """
     values = jnp.array(list(classes.values()), jnp.uint8)
 
     def members(mask: UInt8[Array, "n *space 1"]) -> Bool[Array, "n *space c"]:
         return jnp.expand_dims(values, tuple(range(mask.ndim - 1))) == mask
 
-    def target(batch: Batch) -> Array:
-        found = members(batch["mask"])
+    def target(batch: Batch) -> Float[Array, "n *space o"]:
+        if "share" in batch:
+            shares = batch["share"]
+        else:
+            shares = members(batch["mask"]).astype(jnp.float32)
         if exclusive:
-            return jnp.where(found.any(-1), found.argmax(-1) + 1, 0)
-        return found.astype(jnp.float32)
+            background = 1 - shares.sum(-1, keepdims=True)
+            return jnp.concatenate([background, shares], axis=-1)
+        return shares
 
     def probabilities(logits: Float[Array, "n *space o"]) -> Array:
         return jax.nn.softmax(logits) if exclusive else jax.nn.sigmoid(logits)

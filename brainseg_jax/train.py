@@ -33,6 +33,8 @@ from brainseg_jax.records import Record
 from brainseg_jax.runs import Run, prepare
 from brainseg_jax.state import TrainState, count, create_state
 
+STATISTICS_BATCHES = 16  # that the averaged weights' statistics are taken from
+
 
 def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
     """Trains, or goes on training, and evaluates the best weights on the test split.
@@ -136,7 +138,7 @@ def _train_epochs(
         while not _finished(record, run.config):
             clock = Clock()
             state = _take_steps(run, saved, stop, state, record, bar, clock)
-            row = _evaluate_epoch(run, stop, state, record, clock)
+            state, row = _evaluate_epoch(run, stop, state, record, clock)
             if row is None:
                 saved.save(state, record, None)
                 raise _interrupted(saved, state, stop)
@@ -212,10 +214,28 @@ def _collect(
             sums[name] = sums.get(name, 0.0) + float(value)
 
 
+def _refresh_statistics(run: Run, state: TrainState) -> TrainState:
+    """Batch statistics of the averaged weights, from the first training batches."""
+    if "batch_stats" not in state.average:
+        return state
+    counted = state, run.devices.replicate(np.int32(0))
+    last = min(STATISTICS_BATCHES, run.order.epoch_end(1))
+    for batch in data.training_batches(
+        run.training, run.order, 0, last, resident=bool(run.resident)
+    ):
+        counted, _ = run.refresh_step(
+            counted, run.resident, run.devices.shard(batch), run.rng
+        )
+    return counted[0]
+
+
 def _evaluate_epoch(
     run: Run, stop: StopRequest, state: TrainState, record: Record, clock: Clock
-) -> dict[str, Any] | None:
-    """The epoch's row of history; None if a signal came before it was whole."""
+) -> tuple[TrainState, dict[str, Any] | None]:
+    """The state, its statistics refreshed, and the epoch's row of history.
+
+    No row if a signal came before it was whole.
+    """
     epoch, sums = record["epoch"] + 1, record["sums"]
     means = {name: sums[name] / sums["steps"] for name in sums if name != "steps"}
     row = {
@@ -225,8 +245,9 @@ def _evaluate_epoch(
         **{f"train_{name}": value for name, value in means.items()},
     }
     if epoch % run.config.evaluation.every_epochs and epoch < run.config.epochs:
-        return row
+        return state, row
     with clock.part("evaluation"):
+        state = _refresh_statistics(run, state)
         scored = scoring.score(
             run.eval_step,
             state.evaluated,
@@ -240,11 +261,12 @@ def _evaluate_epoch(
             stop=lambda: stop.signal is not None,
         )
         if scored is None:
-            return None
+            return state, None
         summary = run.report.summarise(
             scored, run.validation, run.task, run.config.evaluation.empty
         )
-    return row | {f"validation_{name}": value for name, value in summary.items()}
+    scores = {f"validation_{name}": value for name, value in summary.items()}
+    return state, row | scores
 
 
 def _close_epoch(

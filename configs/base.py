@@ -91,6 +91,8 @@ def get_config() -> ConfigDict:
     augment.shift = 0.05  # of the image's size
     augment.scale = 0.1  # 0.1: from 0.9 to 1.1
     augment.shear = 0.0  # degrees
+    # Beyond the edge of image and mask: edge, repeated, or empty (darkest value, no class)
+    augment.fill = "edge"
     augment.gamma = 0.0  # 0.2: exponents from 1/1.2 to 1.2
     augment.contrast = 0.1
     augment.brightness = 0.1  # of the image's standard deviation

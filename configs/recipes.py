@@ -149,8 +149,7 @@ def system_000(config: ConfigDict) -> None:
     """Its three nets' recipe. Rotation and shear are degrees: next to none.
 
     Its Dice sums over the batch; here it is computed per image. It zoomed height and width
-    each by a factor of its own, here they share one; beyond its edge a mask was repeated,
-    here it is empty.
+    each by a factor of its own; here they share one.
     """
     leaky(config)
     keras_adam(config, 1e-4)

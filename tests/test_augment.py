@@ -11,7 +11,7 @@ import scipy.ndimage
 from brainseg_jax import augment
 from configs import base
 
-OFF = {name: 0.0 for name in base.get_config().augment}
+OFF = {**dict.fromkeys(base.get_config().augment, 0.0), "fill": "edge"}
 ALL = {
     **OFF,
     "probability": 1.0,
@@ -31,8 +31,8 @@ ALL = {
 def make_batch(count=8, shape=(20, 26)):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(count, *shape, 3)).astype(np.float32)
-    mask = rng.choice([0, 1, 4], (count, *shape, 1)).astype(np.uint8)
-    return {"image": jnp.asarray(image), "mask": jnp.asarray(mask)}
+    share = rng.choice([0.0, 0.3, 1.0], (count, *shape, 2)).astype(np.float32)
+    return {"image": jnp.asarray(image), "share": jnp.asarray(share)}
 
 
 def keys(count=8, seed=0):
@@ -49,14 +49,14 @@ def test_options_of_zero_change_nothing():
     batch = make_batch()
     for options in (OFF, {**ALL, "probability": 0.0}):
         after = augment.augment(keys(), batch, options)
-        assert after["image"] is batch["image"] and after["mask"] is batch["mask"]
+        assert after["image"] is batch["image"] and after["share"] is batch["share"]
 
 
 @pytest.mark.parametrize("name, axis", [("flip_vertical", 1), ("flip_horizontal", 2)])
 def test_a_certain_flip_is_numpys(name, axis):
     batch = make_batch()
     after = augment.augment(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
-    for part in ("image", "mask"):
+    for part in ("image", "share"):
         np.testing.assert_array_equal(after[part], np.flip(batch[part], axis))
 
 
@@ -70,7 +70,7 @@ def test_a_quarter_turn_is_numpys():
 @pytest.mark.parametrize("seed", range(3))
 def test_sampling_equals_scipy(seed):
     batch = make_batch(1, (24, 31))
-    image, mask = batch["image"][0], batch["mask"][0]
+    image, share = batch["image"][0], batch["share"][0]
     options = {**ALL, "shift": 0.05}
     move = augment.random_affine(jax.random.key(seed), (24, 31), options)
     matrix, shift = np.asarray(move[:, :2], float), np.asarray(move[:, 2], float)
@@ -83,28 +83,52 @@ def test_sampling_equals_scipy(seed):
         expected = scipy_affine(image[..., channel], order=1, mode="nearest")
         found = augment.sample_linear(image, move)[..., channel]
         np.testing.assert_allclose(found, expected, atol=1e-3)
-    expected = scipy_affine(mask[..., 0], order=0, mode="grid-constant", cval=0)
-    found = np.asarray(augment.sample_nearest(mask, move)[..., 0])
-    # Rounding may fall the other way at the middle between two pixels or at the edge.
-    assert (found != expected).mean() < 0.02
+    # SciPy's constant begins at the middle of the last pixel, ours half a pixel further on.
+    found = augment.sample_linear(share, move, jnp.full(2, 7.0))[..., 0]
+    repeated = scipy_affine(share[..., 0], order=1, mode="nearest")
+    filled = scipy_affine(share[..., 0], order=0, mode="grid-constant", cval=7.0) == 7
+    assert ((found == 7) != filled).mean() < 0.02
+    np.testing.assert_allclose(found[found != 7], repeated[found != 7], atol=1e-3)
 
 
-def test_a_mask_keeps_its_labels_and_its_place():
+@pytest.mark.parametrize(
+    "fill, image, share", [("edge", 3.0, 0.5), ("empty", 1.0, 0.0)]
+)
+def test_image_and_share_have_the_fill_that_is_asked_for(fill, image, share):
+    # Dark but for the first column, which is moved to the right by half the width.
+    column = np.zeros((1, 8, 8, 1), np.float32)
+    column[:, :, 0] = 1
+    batch = {
+        "image": jnp.asarray(1 + 2 * column),
+        "share": jnp.asarray(0.5 * column),
+    }
+    options = {**OFF, "fill": fill, "probability": 1.0, "shift": 0.5}
+    # The key whose shift goes furthest to the right.
+    moves = [
+        augment.random_affine(augment._fold(key[None], 0)[0], (8, 8), options)[1, 2]
+        for key in keys(50)
+    ]
+    key = keys(50)[int(np.argmin(moves))][None]
+    after = augment.augment(key, batch, options)
+    assert float(after["image"][0, 4, 0, 0]) == image
+    assert float(after["share"][0, 4, 0, 0]) == share
+
+
+def test_shares_move_with_their_image():
     # A disc, bright in the image where it is in the mask.
     row, column = np.mgrid[:40, :40]
     disc = ((row - 14) ** 2 + (column - 22) ** 2 < 64)[None, ..., None]
     disc = np.repeat(disc, 8, axis=0)
     batch = {
         "image": jnp.asarray(disc, jnp.float32),
-        "mask": jnp.asarray(disc * 4, jnp.uint8),
+        "share": jnp.asarray(disc, jnp.float32),
     }
     spatial = {**ALL, "gamma": 0.0, "contrast": 0.0, "brightness": 0.0, "noise": 0.0}
     after = augment.augment(keys(), batch, spatial)
-    assert set(np.unique(after["mask"])) == {0, 4}
-    bright = np.asarray(after["image"]) > 0.5
-    disagreement = (bright != (np.asarray(after["mask"]) == 4)).mean((1, 2, 3))
-    assert disagreement.max() < 0.01
-    assert (np.asarray(after["mask"]) != np.asarray(batch["mask"])).any((1, 2, 3)).all()
+    np.testing.assert_array_equal(after["image"], after["share"])
+    assert (
+        (np.asarray(after["share"]) != np.asarray(batch["share"])).any((1, 2, 3)).all()
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
@@ -119,7 +143,7 @@ def test_an_example_depends_on_its_key_and_itself_alone(size):
         for start in range(0, 8, size):
             part = slice(start, start + size)
             alone = run(all_keys[part], {name: x[part] for name, x in batch.items()})
-            np.testing.assert_array_equal(alone["mask"], whole["mask"][part])
+            np.testing.assert_array_equal(alone["share"], whole["share"][part])
             np.testing.assert_allclose(
                 alone["image"], whole["image"][part], rtol=0, atol=tolerance
             )

@@ -3,6 +3,7 @@
 import functools
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -55,7 +56,7 @@ def test_volume_statistics_come_from_all_slices_of_a_patient(load):
 def test_only_tumour_keeps_the_slices_with_tumour(load):
     source = load("fold_0", only_tumour=True)
     assert source.tumour.all()
-    assert source.take(np.arange(len(source)))["mask"].any((1, 2, 3)).all()
+    assert source.take(np.arange(len(source)))["share"].any((1, 2, 3)).all()
 
 
 def test_stored_masks_keep_their_size(load):
@@ -91,19 +92,43 @@ def test_host_batches_hold_what_the_order_says(load):
         np.testing.assert_array_equal(batches[1][name], values)
 
 
-def test_masks_shrink_by_majority():
-    # A quarter of the left block is tumour, three quarters of the right one.
-    mask = np.array([[0, 4, 4, 4], [0, 0, 0, 4]], np.uint8)[..., None]
-    np.testing.assert_array_equal(data.resize_mask(mask, (1, 2))[..., 0], [[0, 4]])
+def test_a_smaller_masks_pixels_are_shares_of_each_class():
+    # A quarter of the left block is 4, and three quarters of the right one; one pixel is 1.
+    mask = np.array([[0, 4, 4, 4], [0, 0, 1, 4]], np.uint8)[..., None]
+    shares = data.area_shares(mask, (1, 4), (1, 2)) / 255
+    np.testing.assert_allclose(shares, [[[0, 0.25], [0.25, 0.75]]], atol=1 / 255)
 
 
-def test_resizing_a_mask_invents_no_labels():
-    rng = np.random.default_rng(0)
-    mask = rng.choice([0, 1, 2, 4], (40, 30, 1)).astype(np.uint8)
-    for size in ((10, 10), (64, 48)):
-        resized = data.resize_mask(mask, size)
-        assert resized.shape == (*size, 1)
-        assert set(np.unique(resized)) <= {0, 1, 2, 4}
+def test_shares_at_the_stored_size_are_0_and_1():
+    mask = np.random.default_rng(0).choice([0, 1, 4], (6, 5, 1)).astype(np.uint8)
+    shares = data.area_shares(mask, (1, 4), (6, 5))
+    np.testing.assert_array_equal(shares, 255 * (mask == np.array([1, 4])))
+
+
+def restored_dice(masks, size):
+    """Dice with themselves of a patient's masks made smaller and brought back."""
+    hits = total = 0
+    for mask in masks:
+        small = data.area_shares(mask, (255,), size).astype(np.float32) / 255
+        back = jax.image.resize(small, mask.shape, "linear") > 0.5
+        hits += 2 * (back & (mask > 0)).sum()
+        total += back.sum() + (mask > 0).sum()
+    return hits / total
+
+
+def test_shares_of_half_size_keep_the_outline(load):
+    # The label that covers most of a pixel would keep 0.97 of these, and lose area.
+    source = load("fold_0+fold_1", stored_masks=True)
+    masks = [source.read_stored(i)[1] for i in range(len(source))]
+    owner = np.array(source.patients)
+    dice = [
+        restored_dice([masks[i] for i in np.flatnonzero(owner == name)], (128, 128))
+        for name in dict.fromkeys(source.patients)
+    ]
+    assert np.mean(dice) > 0.985 and min(dice) > 0.975
+    small = [data.area_shares(mask, (255,), (128, 128)) for mask in masks]
+    area = sum(share.sum() / 255 * 4 for share in small)
+    assert area == pytest.approx(sum((mask > 0).sum() for mask in masks), rel=2e-3)
 
 
 def test_a_data_set_that_is_not_prepared_says_how(tmp_path):

@@ -9,7 +9,7 @@ import optax
 import pytest
 import sklearn.metrics
 
-from brainseg_jax import losses, registry
+from brainseg_jax import losses, overlap, registry
 from brainseg_jax.losses import cross_entropy, dice, focal, focal_tversky, tversky
 
 LOSSES = {name: registry.find(losses, name).loss for name in registry.names(losses)}
@@ -181,9 +181,29 @@ def test_a_target_of_another_shape_or_type_is_refused(loss):
     with pytest.raises(ValueError, match="independent classes has shape"):
         loss(logits, jnp.zeros((2, 4, 4, 1)), exclusive=False)
     with pytest.raises(ValueError, match="exclusive classes has shape"):
-        loss(logits, jnp.zeros((2, 4, 4, 3), int), exclusive=True)
-    with pytest.raises(ValueError, match="need integer labels"):
+        loss(logits, jnp.zeros((2, 4, 4, 2), int), exclusive=True)
+    with pytest.raises(ValueError, match="exclusive classes are integers"):
         loss(logits, jnp.zeros((2, 4, 4)), exclusive=True)
+
+
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+@both_kinds
+def test_an_overlap_loss_of_shares_is_0_where_they_are_predicted(name, exclusive):
+    # A product of the two would be least where what is half covered is predicted whole.
+    shares = jnp.array([[0.5, 0.5], [0.9, 0.1], [0.25, 0.75]]).reshape(1, 3, 2)
+    odds = jnp.log(shares) if exclusive else jnp.log(shares / (1 - shares))
+    loss = functools.partial(LOSSES[name], target=shares, exclusive=exclusive)
+    np.testing.assert_allclose(loss(odds), 0, atol=2e-5)
+    for step in (-0.5, 0.5):
+        assert loss(odds.at[0, 0, 0].add(step)) > 0.01
+
+
+def test_counts_of_shares_worked_out_by_hand():
+    # p 0.8 of a share of 0.5: 0.5 in common, 0.3 too much. p 0.2 of 0.6: 0.4 missed.
+    probs, shares = jnp.array([0.8, 0.2]), jnp.array([0.5, 0.6]).reshape(1, 2, 1)
+    logits = jnp.log(probs / (1 - probs)).reshape(1, 2, 1)
+    counts = overlap.soft_counts(logits, shares, exclusive=False)
+    np.testing.assert_allclose(jnp.ravel(jnp.array(counts)), [0.7, 0.3, 0.4], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ AUGMENT = {
     "shift": 0.1,
     "scale": 0.1,
     "shear": 0.0,
+    "fill": "edge",
     "gamma": 0.2,
     "contrast": 0.1,
     "brightness": 0.1,
@@ -34,7 +35,7 @@ def make_batch(step):
     scaling = np.tile([[0.0], [255.0], [127.0], [70.0]], (BATCH, 1, 3))
     return {
         "image": image,
-        "mask": np.where(image[..., :1] > 180, 255, 0).astype(np.uint8),
+        "share": np.where(image[..., :1] > 180, 255, 0).astype(np.uint8),
         "scaling": scaling.astype(np.float32),
         "label": rng.integers(0, 2, BATCH).astype(np.int32),
         "place": np.arange(BATCH, dtype=np.int32),
@@ -163,7 +164,7 @@ def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
     devices = parallel.Devices(mode, tuple(jax.devices()[:2]))
     whole = make_batch(0)
     resident = devices.replicate(
-        {name: whole[name] for name in ("image", "mask", "scaling")}
+        {name: whole[name] for name in ("image", "share", "scaling")}
     )
     chosen = np.array([3, 1, 7, 5], np.int32)
 
@@ -178,9 +179,9 @@ def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
     by_value = gather(
         variables,
         {},
-        devices.shard({n: whole[n][chosen] for n in ("image", "mask", "scaling")}),
+        devices.shard({n: whole[n][chosen] for n in ("image", "share", "scaling")}),
     )
-    for name in ("image", "mask"):
+    for name in ("image", "share"):
         np.testing.assert_array_equal(
             devices.gather(by_index)[name], devices.gather(by_value)[name]
         )

@@ -15,11 +15,20 @@ def test_each_class_is_a_map_of_its_own_value():
     np.testing.assert_array_equal(target[0, ..., 1], [[0, 0], [1, 0]])
 
 
-def test_exclusive_targets_are_labels_with_background_first():
+def test_exclusive_targets_are_maps_with_background_first():
     task = tasks.segmentation(CLASSES, exclusive=True)
     target = task.target({"mask": jnp.asarray(MASK)})
-    np.testing.assert_array_equal(target[0], [[0, 1], [2, 0]])
+    np.testing.assert_array_equal(target[0].argmax(-1), [[0, 1], [2, 0]])
+    np.testing.assert_array_equal(target[0].sum(-1), np.ones((2, 2)))
     assert task.outputs == 3
+
+
+def test_shares_are_targets_as_they_are():
+    batch = {"share": jnp.array([0.25, 0.5]).reshape(1, 1, 1, 2)}
+    target = tasks.segmentation(CLASSES).target(batch)
+    np.testing.assert_array_equal(target[0, 0, 0], [0.25, 0.5])
+    target = tasks.segmentation(CLASSES, exclusive=True).target(batch)
+    np.testing.assert_array_equal(target[0, 0, 0], [0.25, 0.25, 0.5])
 
 
 def test_predictions_have_the_publishers_values():

@@ -11,6 +11,7 @@ import signal
 import cv2
 import jax
 import numpy as np
+import optax
 import orbax.checkpoint as ocp
 import pytest
 
@@ -23,6 +24,7 @@ from brainseg_jax import (
     resume,
     run_folder,
     runs,
+    state,
     train,
 )
 from brainseg_jax.interrupt import Interrupted
@@ -252,6 +254,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
         train.train(config, str(tmp_path))
 
 
+def fresh_state():
+    """The state of a tiny net, as it begins."""
+    model = experiment.make_model("unet", {"widths": (4,)}, outputs=1, dtype="float32")
+    return state.create_state(model, optax.sgd(0.1), jax.random.key(0), (1, 4, 4, 3))
+
+
 def dies(*arguments, **options):
     raise SystemExit("the process ends here")
 
@@ -271,6 +279,25 @@ def test_a_checkpoint_is_never_given_up_before_the_next_is_written(
         with pytest.raises(SystemExit):
             train.train(config, str(tmp_path))
     assert fingerprint(tmp_path)[:2] == before[:2]
+
+
+def test_a_checkpoints_record_is_of_the_moment_it_was_saved(
+    finished, tmp_path, monkeypatch
+):
+    # Orbax writes it in the background, while training adds to the record.
+    saved_items = []
+    monkeypatch.setattr(
+        ocp.CheckpointManager,
+        "save",
+        lambda self, number, args, metrics: saved_items.append(args.record.item),
+    )
+    record = {"sums": {"steps": 1}, "history": [{"epoch": 1}]}
+    with checkpoints.Checkpoints(tmp_path) as saved:
+        saved.save(fresh_state(), record, None)
+    record["sums"]["steps"] = 2
+    record["history"].append({"epoch": 2})
+    assert saved_items[0]["sums"] == {"steps": 1}
+    assert saved_items[0]["history"] == [{"epoch": 1}]
 
 
 def test_an_extended_run_is_scored_again(config, tmp_path, monkeypatch):
