@@ -69,14 +69,16 @@ def main(argv: list[str]) -> None:
 def _dispatch(mode: str) -> None:
     """Imports the module of the mode, and nothing of the others."""
     if mode == "benchmark" and FLAGS.config is None:
-        importlib.import_module("brainseg_jax.benchmark_models").benchmark_models(
+        importlib.import_module("brainseg_jax.benchmarks.nets").benchmark_models(
             batch=FLAGS.batch
         )
         return
     if mode in ("train", "prepare", "benchmark"):
         config = _config()
         if mode == "train":  # to prepare data may take hours
-            importlib.import_module("brainseg_jax.preflight").check(config, _workdir())
+            importlib.import_module("brainseg_jax.runs.preflight").check(
+                config, _workdir()
+            )
         importlib.import_module("datasets.prepare").prepare(
             config.data.name,
             config.data.data_dir,
@@ -84,15 +86,15 @@ def _dispatch(mode: str) -> None:
             skip_bad_files=config.data.skip_bad_files,
         )
     if mode == "train":
-        importlib.import_module("brainseg_jax.train").train(config, _workdir())
+        importlib.import_module("brainseg_jax.modes.train").train(config, _workdir())
     if mode == "benchmark":
-        importlib.import_module("brainseg_jax.benchmark").benchmark(config)
+        importlib.import_module("brainseg_jax.modes.benchmark").benchmark(config)
     if mode == "models":
-        importlib.import_module("brainseg_jax.models_table").show(_experiments())
+        importlib.import_module("brainseg_jax.modes.models").show(_experiments())
     if mode in ("evaluate", "predict"):
         _refuse_overrides()
     if mode == "evaluate":
-        importlib.import_module("brainseg_jax.evaluate").evaluate(
+        importlib.import_module("brainseg_jax.modes.evaluate").evaluate(
             _workdir(),
             FLAGS.split,
             data_name=FLAGS.data_name,
@@ -100,7 +102,7 @@ def _dispatch(mode: str) -> None:
             allow_contaminated=FLAGS.allow_contaminated,
         )
     if mode == "predict":
-        importlib.import_module("brainseg_jax.predict").predict(
+        importlib.import_module("brainseg_jax.modes.predict").predict(
             _workdir(), FLAGS.inputs, FLAGS.outputs
         )
 

@@ -5,15 +5,14 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-# What the parts of a package are built from; never a part itself.
-SHARED = {"layers", "convolutions", "resampling", "blocks", "encoders"}
-SHARED |= {"classifiers", "efficientnet", "preprocessing"}
-
 
 def names(package: ModuleType) -> list[str]:
-    """Every part of a package, such as brainseg_jax.models, without importing any."""
+    """Every part of a package, such as brainseg_jax.models, without importing any.
+
+    What the parts themselves are made of lies in a folder of the package.
+    """
     modules = pkgutil.iter_modules(package.__path__)
-    return sorted(module.name for module in modules if module.name not in SHARED)
+    return sorted(module.name for module in modules if not module.ispkg)
 
 
 def find(package: ModuleType, name: str) -> ModuleType:

@@ -12,35 +12,35 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("attention_unet_lgg", VARIANTS, argument)
+    return pieces.build("attention_unet_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.segmentation(config)
+    ours.segmentation(config)
     config.model.name = "attention_unet"
     config.model.options = {"widths": (32, 64, 128, 256, 512)}
 
 
 def _cpu(config: ConfigDict) -> None:
     _ours(config)
-    recipes.cpu(config)
+    pieces.cpu(config)
     config.model.options.widths = (16, 32, 64, 128, 256)
 
 
 def _published(config: ConfigDict) -> None:
     """System 004's net and recipe; its data were others."""
-    recipes.system_004(config)
+    references.system_004(config)
     config.model.name = "attention_unet"
 
 
 def _vgg16(config: ConfigDict) -> None:
     """Our recipe on an encoder with ImageNet weights, as system 004's README promises."""
     _ours(config)
-    recipes.pretrained(config)
+    ours.pretrained(config)
     config.model.options = {"encoder": "vgg16", "widths": (16, 32, 64, 128)}
 
 
@@ -52,7 +52,7 @@ def _b0(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": _cpu,
-    "phantom": recipes.chain(_cpu, recipes.phantom),
+    "phantom": pieces.chain(_cpu, pieces.phantom),
     "published": _published,
     "vgg16": _vgg16,
     "b0": _b0,

@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     # unit | image_standard | volume_percentile | volume_unit, with its options:
-    # brainseg_jax/normalise.py
+    # brainseg_jax/data/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
     # One of device | host | none: where the training split lies, decoded
     data.cache = "device"
@@ -43,8 +43,7 @@ def get_config() -> ConfigDict:
     # Compute each stage again in the backward pass instead of keeping it: less memory
     model.remat = False
     # Published weights for the encoder to start from: "imagenet", or the path of a
-    # file; see brainseg_jax/pretrained.py. Images then have to be 0 to 1 ("unit", or
-    # "volume_unit").
+    # file: docs/pretrained.md. Images then have to be 0 to 1 ("unit" or "volume_unit").
     model.encoder_weights = ""
     # Parts that do not train: names from the parameters, "encoder" or "encoder/block1"
     model.frozen = ()

@@ -11,20 +11,20 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("cnn_lgg", VARIANTS, argument)
+    return pieces.build("cnn_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.classification(config)
+    ours.classification(config)
     config.model.name = "cnn"
 
 
 def _published(config: ConfigDict) -> None:
-    recipes.system_002(config)
+    references.system_002(config)
     config.model.name = "cnn"
 
 
@@ -37,8 +37,8 @@ def _module(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
-    "phantom": recipes.chain(_ours, recipes.phantom),
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, pieces.phantom),
     "published": _published,
     "module": _module,
 }

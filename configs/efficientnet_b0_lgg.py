@@ -9,28 +9,28 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("efficientnet_b0_lgg", VARIANTS, argument)
+    return pieces.build("efficientnet_b0_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.classification(config)
-    recipes.pretrained(config)
+    ours.classification(config)
+    ours.pretrained(config)
     config.model.name = "efficientnet_b0"
 
 
 def _published(config: ConfigDict) -> None:
     """System 004, which told four kinds of images; here they are two."""
-    recipes.system_004_classifier(config)
+    references.system_004_classifier(config)
     config.model.name = "efficientnet_b0"
     config.model.encoder_weights = "imagenet"
 
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
+    "cpu": pieces.chain(_ours, pieces.cpu),
     "published": _published,
 }

@@ -13,16 +13,16 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("efficientnet_lite0_lgg", VARIANTS, argument)
+    return pieces.build("efficientnet_lite0_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.classification(config)
-    recipes.pretrained(config)
+    ours.classification(config)
+    ours.pretrained(config)
     config.model.name = "efficientnet_lite0"
 
 
@@ -33,8 +33,8 @@ def _frozen(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
-    "frozen": recipes.chain(_ours, recipes.cpu, _frozen),
-    "scratch": recipes.chain(_ours, recipes.cpu, recipes.scratch),
-    "phantom": recipes.chain(_ours, recipes.phantom),
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "frozen": pieces.chain(_ours, pieces.cpu, _frozen),
+    "scratch": pieces.chain(_ours, pieces.cpu, ours.scratch),
+    "phantom": pieces.chain(_ours, pieces.phantom),
 }

@@ -17,15 +17,15 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("encoder_unet_lgg", VARIANTS, argument)
+    return pieces.build("encoder_unet_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.segmentation(config)
+    ours.segmentation(config)
     config.model.name = "encoder_unet"
     config.model.options = {
         "encoder": "efficientnet_lite0",
@@ -34,14 +34,14 @@ def _ours(config: ConfigDict) -> None:
         "upsampling": "nearest",
         "bias": False,
     }
-    recipes.pretrained(config)
+    ours.pretrained(config)
 
 
 def _published(config: ConfigDict) -> None:
     """System 000: every layer trains. It fed its ResNet50 images of 0 to 1 as they are;
     here they are prepared as the weights were trained.
     """
-    recipes.system_000(config)
+    references.system_000(config)
     config.model.name = "encoder_unet"
     config.model.encoder_weights = "imagenet"
 
@@ -64,9 +64,9 @@ def _b0(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
-    "scratch": recipes.chain(_ours, recipes.cpu, recipes.scratch),
-    "phantom": recipes.chain(_ours, recipes.phantom),
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "scratch": pieces.chain(_ours, pieces.cpu, ours.scratch),
+    "phantom": pieces.chain(_ours, pieces.phantom),
     "published": _published,
     "gated": _gated,
     "vgg16": _vgg16,

@@ -11,22 +11,22 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("resnet50_lgg", VARIANTS, argument)
+    return pieces.build("resnet50_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.classification(config)
-    recipes.pretrained(config)
+    ours.classification(config)
+    ours.pretrained(config)
     config.model.name = "resnet50"
 
 
 def _published(config: ConfigDict) -> None:
     """Meant to be frozen, but every layer trained."""
-    recipes.system_002(config)
+    references.system_002(config)
     config.task.exclusive = True
     config.data.size = (256, 256)
     config.epochs = 100
@@ -42,7 +42,7 @@ def _deployed(config: ConfigDict) -> None:
 
 
 def _system_003(config: ConfigDict) -> None:
-    recipes.system_003(config)
+    references.system_003(config)
     config.model.name = "resnet50"
     config.model.encoder_weights = "imagenet"
     config.model.options = {"hidden": (256, 256)}
@@ -50,7 +50,7 @@ def _system_003(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
+    "cpu": pieces.chain(_ours, pieces.cpu),
     "published": _published,
     "deployed": _deployed,
     "system_003": _system_003,

@@ -10,15 +10,15 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("resunet_lgg", VARIANTS, argument)
+    return pieces.build("resunet_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.segmentation(config)
+    ours.segmentation(config)
 
 
 def _published(config: ConfigDict) -> None:
@@ -29,9 +29,9 @@ def _published(config: ConfigDict) -> None:
     slices are used. They trained for an epoch and went on to weights of unknown origin;
     here it is 60 epochs, or fewer by their patience of 20.
     """
-    recipes.leaky(config)
-    recipes.keras_adam(config, 0.05)
-    recipes.watch_loss(config, 20)
+    pieces.leaky(config)
+    pieces.keras_adam(config, 0.05)
+    pieces.watch_loss(config, 20)
     config.optimizer.eps = 0.1
     config.data.only_tumour = True
     config.data.normalisation = {"name": "image_standard"}
@@ -40,7 +40,7 @@ def _published(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
-    "phantom": recipes.chain(_ours, recipes.phantom),
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, pieces.phantom),
     "published": _published,
 }

@@ -14,43 +14,43 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 NARROW = (16, 32, 64, 128, 256)
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("unet_lgg", VARIANTS, argument)
+    return pieces.build("unet_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.segmentation(config)
+    ours.segmentation(config)
     config.model.name = "unet"
     config.model.options = {"widths": (32, 64, 128, 256, 512), "bias": False}
 
 
 def _cpu(config: ConfigDict) -> None:
     _ours(config)
-    recipes.cpu(config)
+    pieces.cpu(config)
     config.model.options.widths = NARROW
 
 
 def _published(config: ConfigDict) -> None:
     """System 000's vanilla U-Net."""
-    recipes.system_000(config)
+    references.system_000(config)
     config.model.name = "unet"
 
 
 def _system_004(config: ConfigDict) -> None:
     """System 004's; its data were others."""
-    recipes.system_004(config)
+    references.system_004(config)
     config.model.name = "unet"
     config.model.options = {"widths": NARROW, "bias": False, "upsampling": "linear"}
 
 
 def _dropout(config: ConfigDict) -> None:
     """The U-Net of a module that system 004 never trained, by the recipe of the others."""
-    recipes.system_004(config)
+    references.system_004(config)
     config.model.name = "unet"
     config.model.options = {
         "widths": NARROW,
@@ -61,7 +61,7 @@ def _dropout(config: ConfigDict) -> None:
 
 
 def _adityajn105(config: ConfigDict) -> None:
-    recipes.adityajn105(config)
+    references.adityajn105(config)
     config.model.name = "unet"
     config.model.options = {
         "widths": (64, 128, 256, 512, 512),
@@ -74,7 +74,7 @@ def _adityajn105(config: ConfigDict) -> None:
 
 
 def _buda(config: ConfigDict) -> None:
-    recipes.buda(config)
+    references.buda(config)
     config.model.name = "unet"
     config.model.options = {
         "widths": (32, 64, 128, 256, 512),
@@ -88,7 +88,7 @@ def _buda(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": _cpu,
-    "phantom": recipes.chain(_cpu, recipes.phantom),
+    "phantom": pieces.chain(_cpu, pieces.phantom),
     "published": _published,
     "system_004": _system_004,
     "dropout": _dropout,

@@ -12,29 +12,29 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("unet_plus_plus_lgg", VARIANTS, argument)
+    return pieces.build("unet_plus_plus_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.segmentation(config)
+    ours.segmentation(config)
     config.model.name = "unet_plus_plus"
     config.model.options = {"deep_supervision": True}
 
 
 def _published(config: ConfigDict) -> None:
     """System 004's recipe; its net had no skips, its data were others."""
-    recipes.system_004(config)
+    references.system_004(config)
     config.model.name = "unet_plus_plus"
 
 
 def _vgg16(config: ConfigDict) -> None:
     """Our recipe on an encoder with ImageNet weights, as system 004's README promises."""
     _ours(config)
-    recipes.pretrained(config)
+    ours.pretrained(config)
     config.model.options.encoder = "vgg16"
     config.model.options.widths = (16, 32, 64, 128)
 
@@ -46,8 +46,8 @@ def _b0(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
-    "phantom": recipes.chain(_ours, recipes.phantom),
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, pieces.phantom),
     "published": _published,
     "vgg16": _vgg16,
     "b0": _b0,

@@ -11,22 +11,22 @@ The README lists which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs.recipes import ours, pieces, references
 
 
 def get_config(argument: str = "") -> ConfigDict:
-    return recipes.build("vgg16_lgg", VARIANTS, argument)
+    return pieces.build("vgg16_lgg", VARIANTS, argument)
 
 
 def _ours(config: ConfigDict) -> None:
-    recipes.classification(config)
-    recipes.pretrained(config)
+    ours.classification(config)
+    ours.pretrained(config)
     config.model.name = "vgg16"
 
 
 def _published(config: ConfigDict) -> None:
     """Model 1: meant to be frozen, but every layer trained."""
-    recipes.system_002(config)
+    references.system_002(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
 
@@ -46,7 +46,7 @@ def _frozen(config: ConfigDict) -> None:
 
 def _system_004(config: ConfigDict) -> None:
     """Its head and recipe for four kinds of images, never run; here they are two."""
-    recipes.system_004_classifier(config)
+    references.system_004_classifier(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
     config.model.options = {"pool": "global", "hidden": (), "dropout_before": 0.5}
@@ -54,7 +54,7 @@ def _system_004(config: ConfigDict) -> None:
 
 VARIANTS = {
     "": _ours,
-    "cpu": recipes.chain(_ours, recipes.cpu),
+    "cpu": pieces.chain(_ours, pieces.cpu),
     "published": _published,
     "frozen": _frozen,
     "system_004": _system_004,

@@ -18,8 +18,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 from absl import logging
 
-from datasets import phantom
 from datasets.raw import BadFile, MissingRawData
+from datasets.synthetic import phantom
 
 __all__ = ["BadFile", "MissingRawData", "NoSpace", "prepare"]
 

@@ -19,12 +19,13 @@ import jax
 import jaxtyping
 import pytest
 
-from datasets import phantom, prepare
+from datasets import prepare
+from datasets.synthetic import phantom
 from tests import tiny_config
 
 # Every call of these is checked against its annotations, shapes included. Files that answer
 # ill-fitting arrays in words of their own are left out, and those that take NumPy's too.
-CHECKED = ("models", "losses", "augment", "overlap")
+CHECKED = ("models", "losses", "data.augment")
 jaxtyping.install_import_hook(
     [f"brainseg_jax.{name}" for name in CHECKED],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",

@@ -6,29 +6,20 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "brainseg_jax"
 LEVELS = (
-    ("registry", "parallel", "interrupt", "progress", "files"),
-    (
-        *("models", "losses", "metrics", "scores", "class_scores", "overlap"),
-        *("classes", "normalise"),
-        *("augment", "freeze", "optim", "order", "pretrained", "published"),
-        "model_options",
-        *("torch_files", "torch_pickles", "weight_files", "weight_names"),
-    ),
-    ("state", "tasks"),
-    ("steps",),
-    (
-        *("checkpoints", "data", "experiment", "figures", "images", "run_folder"),
-        *("inference", "localize", "class_figures", "encoder_weights"),
-    ),
-    (
-        *("train", "evaluate", "predict", "preflight"),
-        *("benchmark", "benchmark_torch", "benchmark_models"),
-        *("models_table", "checks", "runs", "records", "resume", "scoring", "reports"),
-    ),
+    ("registry", "parallel", "interrupt", "terminal", "files"),
+    ("models", "losses", "metrics", "weights"),
+    ("data", "tasks"),
+    ("training",),
+    ("inference",),
+    ("reports",),
+    ("runs",),
+    ("benchmarks",),
+    ("modes",),
 )
 HEIGHT = {name: height for height, level in enumerate(LEVELS) for name in level}
-SOURCES = sorted((ROOT / "brainseg_jax").rglob("*.py"))
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imported(path):
@@ -47,28 +38,49 @@ def own(path):
 
 
 def level_of(path):
-    return HEIGHT[path.relative_to(ROOT / "brainseg_jax").parts[0].removesuffix(".py")]
+    return HEIGHT[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
+
+
+def test_the_levels_name_every_room_and_no_other():
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    files = {path.stem for path in PACKAGE.glob("[a-z]*.py")}
+    assert HEIGHT.keys() == rooms | files
+    assert len(files) <= 6
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in SOURCES if p.parent.name != "brainseg_jax" or p.stem[0] != "_"],
-    ids=lambda path: path.stem,
-)  # fmt: skip
+    "path",
+    [path for path in SOURCES if path != PACKAGE / "__init__.py"],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
 def test_a_file_imports_from_its_level_or_below(path):
     above = {name for name in own(path) if HEIGHT[name] > level_of(path)}
     assert not above
 
 
 def test_imports_have_no_cycle():
-    # A folder of parts is one node: models and losses never need each other.
     graph: dict[str, set[str]] = {}
     for path in SOURCES:
-        name = path.relative_to(ROOT / "brainseg_jax").parts[0].removesuffix(".py")
-        graph[name] = graph.get(name, set()) | own(path) - {name}
+        graph[module_of(path)] = {module_of(found) for found in files_of(path)}
     while free := [name for name, needs in graph.items() if not needs & graph.keys()]:
         for name in free:
             del graph[name]
     assert not graph
+
+
+def module_of(path):
+    return str(path.relative_to(PACKAGE))
+
+
+def files_of(path):
+    """The files of brainseg_jax that a file imports."""
+    for name in imported(path):
+        parts = name.split(".")[1:]
+        for end in range(len(parts), 0, -1):
+            file = PACKAGE.joinpath(*parts[:end]).with_suffix(".py")
+            if name.startswith("brainseg_jax.") and file.exists() and file != path:
+                yield file
+                break
 
 
 @pytest.mark.parametrize(
@@ -83,7 +95,7 @@ def test_a_folder_keeps_away_from(folder, forbidden):
     found = {
         (path.name, name.split(".")[0])
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "benchmark_torch.py"  # the one that times PyTorch
+        if path.name != "torch_nets.py"  # the one that times PyTorch
         for name in imported(path)
     }
     assert not {pair for pair in found if pair[1] in forbidden}

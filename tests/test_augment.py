@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from brainseg_jax import augment
+from brainseg_jax.data import augment
 from configs import base
 
 OFF = {**dict.fromkeys(base.get_config().augment, 0.0), "fill": "edge"}

@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 
-from brainseg_jax import benchmark_models, models, registry
+from brainseg_jax import models, registry
+from brainseg_jax.benchmarks import nets
 
 
 def test_every_form_for_images_is_timed_once_whatever_its_head():
-    timed = benchmark_models.two_dimensional()
+    timed = nets.two_dimensional()
     assert ("encoder_unet", "on EfficientNet-Lite0 (ours)") in timed
     for name in registry.names(models):
         flat = {
@@ -31,7 +32,7 @@ def test_every_form_for_images_is_timed_once_whatever_its_head():
     ],
 )
 def test_forward_and_training_can_be_repeated(name, options):
-    timed = benchmark_models.of_jax(name, options, (1, 16, 16, 3))
+    timed = nets.of_jax(name, options, (1, 16, 16, 3))
     assert [one.what for one in timed] == ["forward", "training"]
     for one in timed:
         one.once()
@@ -40,20 +41,18 @@ def test_forward_and_training_can_be_repeated(name, options):
 
 def test_a_negative_batch_is_refused():
     with pytest.raises(ValueError, match="--batch is -3"):
-        benchmark_models.benchmark_models(batch=-3)
+        nets.benchmark_models(batch=-3)
 
 
 def test_the_fastest_of_a_few_rounds_counts_and_all_take_turns(monkeypatch):
     called, clock = [], itertools.count()
     times = iter([0, 5, 5, 7, 7, 9, 9, 10, 10, 14, 14, 15])  # starts and ends
-    monkeypatch.setattr(benchmark_models.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(nets.time, "perf_counter", lambda: next(times))
     timed = [
-        benchmark_models.Timed(
-            "JAX", what, lambda w=what: called.append((w, next(clock)))
-        )
+        nets.Timed("JAX", what, lambda w=what: called.append((w, next(clock))))
         for what in ("forward", "training")
     ]
-    best = benchmark_models.fastest(timed)
+    best = nets.fastest(timed)
     # Once to warm up; then 5, 2 and 4 seconds forward, 2, 1 and 1 in training.
     assert best == {("JAX", "forward"): 2, ("JAX", "training"): 1}
     assert [what for what, _ in called] == ["forward", "training"] * 4

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import blocks, convolutions
-from brainseg_jax.models.layers import Style
+from brainseg_jax.models.parts import blocks, convolutions
+from brainseg_jax.models.parts.layers import Style
 
 
 def noise(*shape):

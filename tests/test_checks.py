@@ -2,8 +2,8 @@
 
 import pytest
 
-from brainseg_jax import checks
 from brainseg_jax.models import resunet
+from brainseg_jax.runs import checks
 from configs import base
 
 

@@ -8,11 +8,12 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainseg_jax import class_scores, tasks
-from brainseg_jax.class_scores import Decided
+from brainseg_jax.metrics import classification as class_scores
+from brainseg_jax.metrics.classification import Decided
+from brainseg_jax.tasks import classification
 
 CLASSES = ("no tumour", "tumour")
-DECIDE = tasks.classification(CLASSES).predict
+DECIDE = classification.make_task(CLASSES, exclusive=True, threshold=0.5).predict
 
 # Ann: three slices, two with tumour; bob: five, one with tumour.
 PATIENTS = ["ann"] * 3 + ["bob"] * 5

@@ -10,19 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax import (
-    checkpoints,
-    data,
-    evaluate,
-    experiment,
-    predict,
-    runs,
-    steps,
-    train,
-)
+from brainseg_jax.data import sources
+from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.interrupt import Interrupted
+from brainseg_jax.modes import evaluate, predict, train
 from brainseg_jax.reports import classification
-from brainseg_jax.scoring import Scored
+from brainseg_jax.runs import build, checkpoints, experiment
+from brainseg_jax.training import objective
 from tests import tiny_classifier
 from tests.test_train import fingerprint, scores_of, stopping
 
@@ -115,7 +110,7 @@ def test_evaluating_trained_patients_is_refused(finished):
 
 def test_data_with_other_labels_cannot_be_scored(finished, config):
     trained = experiment.restore(finished[0]).record["data"]
-    info = data.read_info(config.data.name, config.data.data_dir)
+    info = sources.read_info(config.data.name, config.data.data_dir)
     other = dataclasses.replace(info, labels=("glioma", "meningioma"))
     with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
         evaluate._check_kind(other, trained, "labels")
@@ -153,27 +148,27 @@ def test_an_old_checkpoint_says_that_it_is_old(finished, monkeypatch):
 def test_slices_with_tumour_alone_are_nothing_to_tell_apart(config, tmp_path):
     config.data.only_tumour = True
     with pytest.raises(ValueError, match=r"of one class, 'tumour'.*only_tumour=False"):
-        runs.prepare(config, tmp_path)
+        build.prepare(config, tmp_path)
 
 
 def test_a_score_that_is_never_known_cannot_be_watched(config, tmp_path):
     config.evaluation.metric = "patient_vote_accuracy"
     with pytest.raises(ValueError, match="not defined on the validation split"):
-        runs.prepare(config, tmp_path)
+        build.prepare(config, tmp_path)
 
 
 def test_a_score_of_another_task_cannot_be_watched(config, tmp_path):
     config.evaluation.metric = "patient_dice"
     with pytest.raises(ValueError, match="slice_auc"):
-        runs.prepare(config, tmp_path)
+        build.prepare(config, tmp_path)
 
 
 def test_batches_have_labels_and_no_masks(config, tmp_path):
-    run = runs.prepare(config, tmp_path)
+    run = build.prepare(config, tmp_path)
     assert "mask" not in run.resident
     np.testing.assert_array_equal(run.resident["label"], run.training.labels)
     np.testing.assert_array_equal(run.training.labels, run.training.tumour)
-    source = data.load(
+    source = sources.load(
         "lgg_mri/phantom",
         "fold_4",
         config.data.data_dir,
@@ -191,7 +186,7 @@ def test_mirror_images_average_probabilities(finished):
     restored = experiment.restore(finished[0])
 
     def probs(image, mirror=()):
-        return steps.predict_step(
+        return inference_steps.predict_step(
             restored.variables,
             {},
             {**BATCH, "image": image},
@@ -208,13 +203,13 @@ def test_mirror_images_average_probabilities(finished):
 
 def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
     restored = experiment.restore(finished[0])
-    found = steps.eval_step(
+    found = inference_steps.eval_step(
         restored.variables,
         {},
         jax.tree.map(jnp.asarray, BATCH),
         model=restored.model,
         task=restored.task,
-        loss=experiment.make_loss({"cross_entropy": {"weight": 1.0}}, restored.task),
+        loss=objective.make_loss({"cross_entropy": {"weight": 1.0}}, restored.task),
     )
     given = found["measured"].probability[np.arange(2), BATCH["label"]]
     np.testing.assert_allclose(found["loss"], -np.log(given), rtol=1e-5)
@@ -224,7 +219,7 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     """As in data of tumour types: a label per patient, so a vote and its matrix."""
     workdir, _ = finished
     restored = experiment.restore(workdir)
-    source = data.load(
+    source = sources.load(
         "lgg_mri/phantom",
         "fold_0+fold_4",
         config.data.data_dir,

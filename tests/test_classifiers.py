@@ -7,14 +7,12 @@ import pytest
 
 from brainseg_jax.models import (
     cnn,
-    convolutions,
-    efficientnet,
     efficientnet_b0,
     efficientnet_lite0,
-    preprocessing,
     resnet50,
     vgg16,
 )
+from brainseg_jax.models.parts import convolutions, efficientnet, preprocessing
 
 
 def noise(*shape, seed=0):

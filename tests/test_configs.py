@@ -11,19 +11,12 @@ import numpy as np
 import pytest
 
 import configs
-from brainseg_jax import (
-    augment,
-    data,
-    encoder_weights,
-    experiment,
-    freeze,
-    models,
-    normalise,
-    optim,
-    registry,
-    steps,
-)
-from brainseg_jax.state import create_state
+from brainseg_jax import models, registry
+from brainseg_jax.data import augment, normalise, sources
+from brainseg_jax.inference import mirroring
+from brainseg_jax.runs import encoder_weights, experiment
+from brainseg_jax.training import freezing, objective, optimisers, steps
+from brainseg_jax.training.state import create_state
 from configs import base
 
 EXPERIMENTS = [
@@ -54,23 +47,23 @@ def build(config):
         dtype=config.compute_dtype,
     )
     names = ("rate", "warmup_steps", "final", "step_epochs", "factor", "decay")
-    schedule = optim.make_schedule(
+    schedule = optimisers.make_schedule(
         name=config.schedule.name,
         **{name: config.schedule[name] for name in names},
         steps_per_epoch=100.0,
         total_steps=1000,
     )
-    frozen = freeze.frozen_modules(
+    frozen = freezing.frozen_modules(
         model, (1, *config.data.size, 3), config.model.frozen, config.model.frozen_up_to
     )
-    optimizer = optim.make_optimizer(
+    optimizer = optimisers.make_optimizer(
         schedule, **config.optimizer.to_dict(), frozen=frozen
     )
     step = functools.partial(
         steps.train_step,
         model=model,
         optimizer=optimizer,
-        loss=experiment.make_loss(config.losses.to_dict(), task),
+        loss=objective.make_loss(config.losses.to_dict(), task),
         augment=functools.partial(augment.augment, options=config.augment.to_dict()),
         mean=lambda tree: tree,
         average_decay=config.ema_decay,
@@ -111,7 +104,7 @@ def test_an_experiment_says_only_what_base_knows(name, argument):
     normalise.scaling(
         np.ones((1, 3, 256), int), ["volume"], **config.data.normalisation.to_dict()
     )
-    steps.mirror_axes(config.evaluation.mirror)
+    mirroring.mirror_axes(config.evaluation.mirror)
     assert set(config.keys()) == set(base.get_config().keys())
     assert set(config.augment.keys()) == set(base.get_config().augment.keys())
     with pytest.raises(AttributeError):
@@ -187,10 +180,10 @@ def different():
 @pytest.mark.slow
 @pytest.mark.parametrize("name, argument", different())
 def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_path):
-    train = importlib.import_module("brainseg_jax.train")
+    train = importlib.import_module("brainseg_jax.modes.train")
     config = small(name, argument)
     config.data.data_dir = str(data_dir)
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes
     assert np.isfinite(summary[config.evaluation.metric])
-    assert data.read_info(config.data.name, data_dir).synthetic
+    assert sources.read_info(config.data.name, data_dir).synthetic

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models import convolutions, resampling
+from brainseg_jax.models.parts import convolutions, resampling
 
 
 def noise(*shape):

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from brainseg_jax import data
-from brainseg_jax.order import Order
+from brainseg_jax.data import sources
+from brainseg_jax.data.order import Order
 
 NAME = "lgg_mri/phantom"
 
@@ -16,7 +16,7 @@ NAME = "lgg_mri/phantom"
 @pytest.fixture
 def load(data_dir):
     return functools.partial(
-        data.load,
+        sources.load,
         NAME,
         data_dir=data_dir,
         size=(64, 64),
@@ -77,7 +77,7 @@ def test_phantoms_say_so(load):
 
 def test_evaluation_pads_its_last_batch_and_says_so(load):
     source = load("fold_0+fold_1+fold_2")
-    batches = list(data.evaluation_batches(source, 8, resident=False))
+    batches = list(sources.evaluation_batches(source, 8, resident=False))
     assert {len(batch["image"]) for batch in batches} == {8}
     assert sum(batch["valid"].sum() for batch in batches) == len(source)
 
@@ -85,7 +85,7 @@ def test_evaluation_pads_its_last_batch_and_says_so(load):
 def test_host_batches_hold_what_the_order_says(load):
     source = load("fold_0+fold_1")
     order = Order(source.tumour, batch_size=4, seed=0)
-    batches = list(data.training_batches(source, order, 2, 5, resident=False))
+    batches = list(sources.training_batches(source, order, 2, 5, resident=False))
     assert len(batches) == 3
     expected = source.take(order.indices(3))
     for name, values in expected.items():
@@ -95,13 +95,13 @@ def test_host_batches_hold_what_the_order_says(load):
 def test_a_smaller_masks_pixels_are_shares_of_each_class():
     # A quarter of the left block is 4, and three quarters of the right one; one pixel is 1.
     mask = np.array([[0, 4, 4, 4], [0, 0, 1, 4]], np.uint8)[..., None]
-    shares = data.area_shares(mask, (1, 4), (1, 2)) / 255
+    shares = sources.area_shares(mask, (1, 4), (1, 2)) / 255
     np.testing.assert_allclose(shares, [[[0, 0.25], [0.25, 0.75]]], atol=1 / 255)
 
 
 def test_shares_at_the_stored_size_are_0_and_1():
     mask = np.random.default_rng(0).choice([0, 1, 4], (6, 5, 1)).astype(np.uint8)
-    shares = data.area_shares(mask, (1, 4), (6, 5))
+    shares = sources.area_shares(mask, (1, 4), (6, 5))
     np.testing.assert_array_equal(shares, 255 * (mask == np.array([1, 4])))
 
 
@@ -109,7 +109,7 @@ def restored_dice(masks, size):
     """Dice with themselves of a patient's masks made smaller and brought back."""
     hits = total = 0
     for mask in masks:
-        small = data.area_shares(mask, (255,), size).astype(np.float32) / 255
+        small = sources.area_shares(mask, (255,), size).astype(np.float32) / 255
         back = jax.image.resize(small, mask.shape, "linear") > 0.5
         hits += 2 * (back & (mask > 0)).sum()
         total += back.sum() + (mask > 0).sum()
@@ -126,14 +126,14 @@ def test_shares_of_half_size_keep_the_outline(load):
         for name in dict.fromkeys(source.patients)
     ]
     assert np.mean(dice) > 0.985 and min(dice) > 0.975
-    small = [data.area_shares(mask, (255,), (128, 128)) for mask in masks]
+    small = [sources.area_shares(mask, (255,), (128, 128)) for mask in masks]
     area = sum(share.sum() / 255 * 4 for share in small)
     assert area == pytest.approx(sum((mask > 0).sum() for mask in masks), rel=2e-3)
 
 
 def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
     with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        data.read_info(NAME, tmp_path)
+        sources.read_info(NAME, tmp_path)
 
 
 def test_a_split_named_twice_is_refused(load):

@@ -6,14 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from brainseg_jax import (
-    checkpoints,
-    encoder_weights,
-    experiment,
-    pretrained,
-    resume,
-    train,
-)
+from brainseg_jax.modes import train
+from brainseg_jax.runs import checkpoints, encoder_weights, experiment, resume
+from brainseg_jax.weights import pretrained
 from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
 
 needs_package = pytest.mark.skipif(

@@ -10,16 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax import weight_files
-from brainseg_jax.models import (
-    blocks,
-    efficientnet,
-    efficientnet_b0,
-    efficientnet_lite0,
-    layers,
-    resnet50,
-    vgg16,
-)
+from brainseg_jax.models import efficientnet_b0, efficientnet_lite0, resnet50, vgg16
+from brainseg_jax.models.parts import blocks, efficientnet, layers
+from brainseg_jax.weights import formats
 from tests.fixtures import seeded
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -227,7 +220,7 @@ def test_lite0_with_its_trained_weights_is_that_of_its_package():
     path = (
         pathlib.Path(package.origin).parent / "models/efficientnet-lite0-57934424.pth"
     )
-    weights = weight_files.read(path)
+    weights = formats.read(path)
 
     def value(path, leaf):
         names, last = modules(path)

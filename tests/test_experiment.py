@@ -2,7 +2,7 @@
 
 import pytest
 
-from brainseg_jax import experiment
+from brainseg_jax.runs import experiment
 
 SHAPE = (1, 16, 16, 3)
 

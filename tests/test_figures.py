@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from brainseg_jax import figures
+from brainseg_jax.reports.parts import figures
 
 
 def _history(epochs: int) -> list[dict[str, float]]:

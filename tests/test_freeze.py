@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax import freeze, optim, parallel, steps
+from brainseg_jax import parallel
 from brainseg_jax.models import unet
-from brainseg_jax.state import create_state
+from brainseg_jax.training import freezing, optimisers, steps
+from brainseg_jax.training.state import create_state
 
 SHAPE = (2, 16, 16, 3)
 # A bias before a normalisation has no gradient but rounding, of which Adam makes a step.
@@ -25,7 +26,7 @@ def loss(logits, batch):
 
 
 def make_optimizer(frozen, encoder_rate):
-    return optim.make_optimizer(
+    return optimisers.make_optimizer(
         lambda step: 0.01,
         name="adamw",
         **{"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1, "clip": 1.0},
@@ -87,7 +88,7 @@ def moved(before, after):
 
 
 def test_a_frozen_encoder_stands_still_and_the_decoder_trains():
-    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, ("encoder",), "")
     before, after = train(frozen)
     params = moved(before.params, after.params)
     assert not any(path.startswith("encoder") for path in params)
@@ -103,7 +104,7 @@ def test_a_frozen_encoder_stands_still_and_the_decoder_trains():
 
 @pytest.mark.parametrize("mode", parallel.MODES)
 def test_freezing_is_the_same_on_two_devices_and_with_stages_computed_again(mode):
-    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
     before, expected = train(frozen, average_decay=0.9)
     _, after = train(frozen, average_decay=0.9, remat=True, mode=mode, devices=2)
     jax.tree.map(
@@ -119,7 +120,7 @@ def test_freezing_is_the_same_on_two_devices_and_with_stages_computed_again(mode
 
 
 def test_up_to_a_level_freezes_what_comes_before_it_too():
-    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
     before, after = train(frozen)
     for tree in ("params", "batch_stats"):
         names = moved(getattr(before, tree), getattr(after, tree))
@@ -128,18 +129,20 @@ def test_up_to_a_level_freezes_what_comes_before_it_too():
 
 
 def test_up_to_the_head_freezes_everything():
-    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "output")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, (), "output")
     before, after = train(frozen)
     assert not moved(
         (before.params, before.batch_stats), (after.params, after.batch_stats)
     )
     with pytest.raises(ValueError, match="nothing of the model to train"):
-        freeze.check(MODEL, SHAPE, frozen)
-    freeze.check(MODEL, SHAPE, freeze.frozen_modules(MODEL, SHAPE, ("encoder",), ""))
+        freezing.check(MODEL, SHAPE, frozen)
+    freezing.check(
+        MODEL, SHAPE, freezing.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    )
 
 
 def test_what_is_frozen_keeps_its_moving_average_to_the_last_bit():
-    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, ("encoder",), "")
     before, after = train(frozen, average_decay=0.99, count=3)
     assert not any(
         path.startswith("encoder") for path in moved(before.average, after.average)
@@ -147,10 +150,10 @@ def test_what_is_frozen_keeps_its_moving_average_to_the_last_bit():
 
 
 def test_a_frozen_normalisation_goes_by_its_running_statistics():
-    frozen = freeze.frozen_modules(MODEL, SHAPE, (), "output")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, (), "output")
     variables = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))
     image = jnp.asarray(np.random.default_rng(0).normal(5, 2, SHAPE), jnp.float32)
-    with freeze.standing_still(frozen):
+    with freezing.standing_still(frozen):
         logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
     np.testing.assert_array_equal(logits, MODEL.apply(variables, image))
     logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
@@ -162,13 +165,13 @@ def test_nothing_is_computed_backwards_for_what_is_frozen():
 
     def cost(frozen):
         def objective(params):
-            params = freeze.stop_gradients(params, frozen)
+            params = freezing.stop_gradients(params, frozen)
             return MODEL.apply({**variables, "params": params}, jnp.ones(SHAPE)).sum()
 
         compiled = jax.jit(jax.grad(objective)).lower(variables["params"]).compile()
         return compiled.cost_analysis()["flops"]
 
-    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder",), "")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, ("encoder",), "")
     assert cost(frozen) < 0.8 * cost(frozenset())
 
 
@@ -193,7 +196,7 @@ def test_the_encoder_has_a_rate_of_its_own():
 def test_weights_decay_at_the_rate_of_their_part_and_not_where_frozen():
     params = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))["params"]
     params = jax.tree.map(jnp.ones_like, params)
-    frozen = freeze.frozen_modules(MODEL, SHAPE, ("encoder/level_1",), "")
+    frozen = freezing.frozen_modules(MODEL, SHAPE, ("encoder/level_1",), "")
     optimizer = make_optimizer(frozen, encoder_rate=0.25)
     nothing = jax.tree.map(jnp.zeros_like, params)
     updates, _ = optimizer.update(nothing, optimizer.init(params), params)
@@ -206,6 +209,6 @@ def test_weights_decay_at_the_rate_of_their_part_and_not_where_frozen():
 
 def test_an_unknown_part_is_refused_with_what_there_is():
     with pytest.raises(ValueError, match="decoder_1, decoder_2, encoder, output"):
-        freeze.frozen_modules(MODEL, SHAPE, ("encodr",), "")
+        freezing.frozen_modules(MODEL, SHAPE, ("encodr",), "")
     with pytest.raises(ValueError, match="Near it: encoder/level_2"):
-        freeze.frozen_modules(MODEL, SHAPE, (), "encoder/levl_2")
+        freezing.frozen_modules(MODEL, SHAPE, (), "encoder/levl_2")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from brainseg_jax import images
+from brainseg_jax.data import image_files
 
 
 def _picture(height: int = 12, width: int = 16) -> np.ndarray:
@@ -27,41 +27,45 @@ def _touch(folder: Path, *names: str) -> list[Path]:
 
 def test_slice_two_comes_before_slice_ten(tmp_path):
     _touch(tmp_path, "a_10.tif", "a_9.TIF", "a_2.png", "sub/a_1.jpeg", "notes.txt")
-    found = [str(path.relative_to(tmp_path)) for path in images.find_images([tmp_path])]
+    found = [
+        str(path.relative_to(tmp_path)) for path in image_files.find_images([tmp_path])
+    ]
     assert found == ["a_2.png", "a_9.TIF", "a_10.tif", "sub/a_1.jpeg"]
 
 
 def test_masks_and_hidden_files_are_left_out(tmp_path):
     _touch(tmp_path, "a_1.tif", "a_1_mask.tif", "b_mask.png", "._a_1.tif", ".x/c.png")
-    assert images.find_images([tmp_path]) == [tmp_path / "a_1.tif"]
+    assert image_files.find_images([tmp_path]) == [tmp_path / "a_1.tif"]
 
 
 def test_a_file_named_twice_is_read_once(tmp_path):
     (image,) = _touch(tmp_path, "a_1.tif")
-    assert images.find_images([tmp_path, image, str(image)]) == [image]
+    assert image_files.find_images([tmp_path, image, str(image)]) == [image]
 
 
 def test_nothing_found_says_which_endings_are_read(tmp_path):
     _touch(tmp_path, "a_mask.tif", "a.nii.gz")
     with pytest.raises(FileNotFoundError, match=r"1 \*_mask files.*\.tif, .*\.jpeg"):
-        images.find_images([tmp_path])
+        image_files.find_images([tmp_path])
 
 
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
-        images.find_images([tmp_path / "nowhere"])
+        image_files.find_images([tmp_path / "nowhere"])
 
 
 def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
-    with pytest.raises(images.UnreadableImage, match=r"scan\.gif.*must end in \.tif"):
-        images.find_images(_touch(tmp_path, "scan.gif"))
+    with pytest.raises(
+        image_files.UnreadableImage, match=r"scan\.gif.*must end in \.tif"
+    ):
+        image_files.find_images(_touch(tmp_path, "scan.gif"))
 
 
 def test_a_folder_is_a_volume(tmp_path):
     files = _touch(
         tmp_path, "p/p_2.tif", "p/p_10.tif", "q/7.png", "q/11.png", "r/x.png"
     )
-    assert images.group_volumes(reversed(files)) == {
+    assert image_files.group_volumes(reversed(files)) == {
         str(tmp_path / "p"): files[:2],
         str(tmp_path / "q"): files[2:4],
         str(tmp_path / "r"): files[4:],
@@ -71,7 +75,7 @@ def test_a_folder_is_a_volume(tmp_path):
 def test_patients_that_share_a_folder_are_volumes_of_their_own(tmp_path):
     names = ("TCGA_CS_1_2.tif", "TCGA_CS_1_10.tif", "TCGA_CS_2_1.tif", "other.tif")
     files = _touch(tmp_path, *names)
-    assert images.group_volumes(files) == {
+    assert image_files.group_volumes(files) == {
         str(tmp_path / "TCGA_CS_1_*"): files[:2],
         str(tmp_path / "TCGA_CS_2_*"): files[2:3],
         str(tmp_path): files[3:],
@@ -86,14 +90,14 @@ def test_colours_keep_their_order(tmp_path, ending):
         tifffile.imwrite(path, picture, photometric="rgb")
     else:
         cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    np.testing.assert_array_equal(images.read_image(path, 3), picture)
+    np.testing.assert_array_equal(image_files.read_image(path, 3), picture)
 
 
 def test_a_jpeg_keeps_its_colours_nearly(tmp_path):
     path = tmp_path / "a.jpg"
     bgr = cv2.cvtColor(_picture(64, 64), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, 100])
-    corner = images.read_image(path, 3)[0, 0].astype(int)
+    corner = image_files.read_image(path, 3)[0, 0].astype(int)
     assert corner[0] > 230 and corner[1:].max() < 20  # red, as drawn
 
 
@@ -106,14 +110,16 @@ def test_planar_and_compressed_tiffs_are_read(tmp_path):
     # OpenCV writes LZW, which tifffile alone does not decode.
     cv2.imwrite(str(tmp_path / "lzw.tif"), picture[..., ::-1])
     for name in ("planar.tif", "lzw.tif"):
-        np.testing.assert_array_equal(images.read_image(tmp_path / name, 3), picture)
+        np.testing.assert_array_equal(
+            image_files.read_image(tmp_path / name, 3), picture
+        )
 
 
 def test_a_grey_picture_serves_a_model_of_one_channel(tmp_path):
     grey = np.arange(192, dtype=np.uint8).reshape(12, 16)
     tifffile.imwrite(tmp_path / "a.tif", grey)
     np.testing.assert_array_equal(
-        images.read_image(tmp_path / "a.tif", 1), grey[..., None]
+        image_files.read_image(tmp_path / "a.tif", 1), grey[..., None]
     )
 
 
@@ -137,15 +143,17 @@ def test_what_the_model_was_not_trained_on_is_refused(tmp_path, name):
         tifffile.imwrite(path, pixels, photometric=colours)
     else:
         cv2.imwrite(str(path), pixels)
-    with pytest.raises(images.UnreadableImage, match=sentence) as error:
-        images.read_image(path, 3)
+    with pytest.raises(image_files.UnreadableImage, match=sentence) as error:
+        image_files.read_image(path, 3)
     assert str(path) in str(error.value)
 
 
 def test_a_colour_picture_is_refused_by_a_model_of_one_channel(tmp_path):
-    images.write_png(tmp_path / "a.png", _picture())
-    with pytest.raises(images.UnreadableImage, match=r"a\.png has 3 channels \(RGB\)"):
-        images.read_image(tmp_path / "a.png", 1)
+    image_files.write_png(tmp_path / "a.png", _picture())
+    with pytest.raises(
+        image_files.UnreadableImage, match=r"a\.png has 3 channels \(RGB\)"
+    ):
+        image_files.read_image(tmp_path / "a.png", 1)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
@@ -156,30 +164,30 @@ def test_truncated_files_are_refused_by_name(tmp_path, ending, share):
     path = tmp_path / f"cut{ending}"
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(
-        images.UnreadableImage, match=rf"cut\{ending} cannot be decoded"
+        image_files.UnreadableImage, match=rf"cut\{ending} cannot be decoded"
     ):
-        images.read_image(path, 3)
+        image_files.read_image(path, 3)
 
 
 def test_a_mask_is_written_with_its_values_and_nothing_else(tmp_path):
     mask = np.array([[0, 1, 4], [255, 2, 0]], np.uint8)
-    path = images.write_mask(tmp_path / "new" / "a_mask.png", mask)
+    path = image_files.write_mask(tmp_path / "new" / "a_mask.png", mask)
     np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), mask)
     assert [file.name for file in path.parent.iterdir()] == ["a_mask.png"]
 
 
 def test_a_mask_of_probabilities_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.png: a mask is uint8.*float64 \(2, 2\)"):
-        images.write_mask(tmp_path / "a.png", np.zeros((2, 2)))
+        image_files.write_mask(tmp_path / "a.png", np.zeros((2, 2)))
 
 
 def test_a_png_under_another_name_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.tif would hold a PNG"):
-        images.write_mask(tmp_path / "a.tif", np.zeros((2, 2), np.uint8))
+        image_files.write_mask(tmp_path / "a.tif", np.zeros((2, 2), np.uint8))
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = images.write_mask(tmp_path / "a.png", np.ones((2, 2), np.uint8))
+    path = image_files.write_mask(tmp_path / "a.png", np.ones((2, 2), np.uint8))
     before = path.read_bytes()
 
     def full_disk(file: Path, content: bytes) -> int:
@@ -189,14 +197,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        images.write_mask(path, np.zeros((2, 2), np.uint8))
+        image_files.write_mask(path, np.zeros((2, 2), np.uint8))
     assert os.listdir(tmp_path) == ["a.png"] and path.read_bytes() == before
 
 
 def test_overlay_paints_the_mask_and_nothing_else():
     mask = np.zeros((12, 16), bool)
     mask[3:8, 5:11] = True
-    painted = images.overlay(_picture(), mask, (255, 0, 0))
+    painted = image_files.overlay(_picture(), mask, (255, 0, 0))
     assert (painted[mask] == (255, 0, 0)).all()
     np.testing.assert_array_equal(painted[~mask], _picture()[~mask])
 
@@ -204,7 +212,7 @@ def test_overlay_paints_the_mask_and_nothing_else():
 def test_an_outline_leaves_the_inside():
     mask = np.zeros((6, 6), bool)
     mask[0:4, 1:5] = True  # touches the upper edge, which counts as border
-    painted = images.overlay(
+    painted = image_files.overlay(
         np.zeros((6, 6, 3), np.uint8), mask, (0, 255, 0), outline=True
     )
     border = mask.copy()
@@ -214,18 +222,20 @@ def test_an_outline_leaves_the_inside():
 
 def test_opacity_mixes_colour_and_image():
     image = np.full((1, 1, 3), 100, np.uint8)
-    painted = images.overlay(image, np.ones((1, 1), bool), (200, 0, 0), opacity=0.25)
+    painted = image_files.overlay(
+        image, np.ones((1, 1), bool), (200, 0, 0), opacity=0.25
+    )
     assert painted.tolist() == [[[125, 75, 75]]]  # 3/4 of 100, and 1/4 of the colour
 
 
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"\(3, 3\) does not fit.*\(12, 16\)"):
-        images.overlay(_picture(), np.zeros((3, 3), bool), (255, 0, 0))
+        image_files.overlay(_picture(), np.zeros((3, 3), bool), (255, 0, 0))
 
 
 def test_display_keeps_colours_and_repeats_grey():
-    np.testing.assert_array_equal(images.display(_picture()), _picture())
+    np.testing.assert_array_equal(image_files.display(_picture()), _picture())
     for channels in (1, 4):
         many = np.zeros((2, 2, channels), np.uint8)
         many[..., 0] = 7
-        np.testing.assert_array_equal(images.display(many), np.full((2, 2, 3), 7))
+        np.testing.assert_array_equal(image_files.display(many), np.full((2, 2, 3), 7))

@@ -7,7 +7,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from brainseg_jax.models import convolutions, layers, resampling
+from brainseg_jax.models.parts import convolutions, layers, resampling
 
 SPACES = pytest.mark.parametrize("space", [(6, 8), (5, 7), (4, 5, 6)], ids=str)
 

@@ -11,8 +11,9 @@ import pytest
 import tensorflow_datasets as tfds
 import tifffile
 
-from datasets import folds, leaky, phantom, prepare, raw
+from datasets import folds, leaky, prepare, raw
 from datasets.lgg_mri import raw_files
+from datasets.synthetic import phantom
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 FIRST = "TCGA_DU_PHANTOM0001_20000101"

@@ -9,8 +9,9 @@ import optax
 import pytest
 import sklearn.metrics
 
-from brainseg_jax import losses, overlap, registry
+from brainseg_jax import losses, registry
 from brainseg_jax.losses import cross_entropy, dice, focal, focal_tversky, tversky
+from brainseg_jax.losses.parts import soft_overlap
 
 LOSSES = {name: registry.find(losses, name).loss for name in registry.names(losses)}
 OF_IMAGES = {"cross_entropy": cross_entropy.loss, "focal": focal.loss}
@@ -202,7 +203,7 @@ def test_counts_of_shares_worked_out_by_hand():
     # p 0.8 of a share of 0.5: 0.5 in common, 0.3 too much. p 0.2 of 0.6: 0.4 missed.
     probs, shares = jnp.array([0.8, 0.2]), jnp.array([0.5, 0.6]).reshape(1, 2, 1)
     logits = jnp.log(probs / (1 - probs)).reshape(1, 2, 1)
-    counts = overlap.soft_counts(logits, shares, exclusive=False)
+    counts = soft_overlap.soft_counts(logits, shares, exclusive=False)
     np.testing.assert_allclose(jnp.ravel(jnp.array(counts)), [0.7, 0.3, 0.4], rtol=1e-5)
 
 

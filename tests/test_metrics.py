@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from brainseg_jax import metrics
+from brainseg_jax.metrics import overlap
 
 RATIOS = (
-    metrics.dice,
-    metrics.iou,
-    metrics.precision,
-    metrics.recall,
-    metrics.specificity,
+    overlap.dice,
+    overlap.iou,
+    overlap.precision,
+    overlap.recall,
+    overlap.specificity,
 )
 masks = arrays.arrays(bool, (2, 3, 4, 2))
 every_ratio = pytest.mark.parametrize("ratio", RATIOS, ids=lambda f: f.__name__)
@@ -24,11 +24,11 @@ every_ratio = pytest.mark.parametrize("ratio", RATIOS, ids=lambda f: f.__name__)
 
 def counted(tp, fp, fn, tn):
     """Counts of one example and one class."""
-    return metrics.Counts(*(np.array([[count]]) for count in (tp, fp, fn, tn)))
+    return overlap.Counts(*(np.array([[count]]) for count in (tp, fp, fn, tn)))
 
 
 def numpy_counts(pred, truth):
-    return jax.tree.map(np.asarray, metrics.counts(pred, truth))
+    return jax.tree.map(np.asarray, overlap.counts(pred, truth))
 
 
 def make_masks(shape=(3, 9, 8, 2), seed=0):
@@ -40,7 +40,7 @@ def test_counts_worked_out_by_hand():
     # First class: one pixel of each kind. Second: predicted everywhere, there nowhere.
     pred = np.array([[[1, 1], [1, 1], [0, 1], [0, 1]]], bool)
     truth = np.array([[[1, 0], [0, 0], [1, 0], [0, 0]]], bool)
-    assert [part.tolist() for part in metrics.counts(pred, truth)] == [
+    assert [part.tolist() for part in overlap.counts(pred, truth)] == [
         [[1, 0]],
         [[1, 4]],
         [[1, 0]],
@@ -51,17 +51,17 @@ def test_counts_worked_out_by_hand():
 def test_ratios_worked_out_by_hand():
     counts = counted(tp=6, fp=2, fn=4, tn=88)
     expected = {
-        metrics.dice: 12 / 18,
-        metrics.iou: 6 / 12,
-        metrics.precision: 6 / 8,
-        metrics.recall: 6 / 10,
-        metrics.specificity: 88 / 90,
-        metrics.accuracy: 94 / 100,
+        overlap.dice: 12 / 18,
+        overlap.iou: 6 / 12,
+        overlap.precision: 6 / 8,
+        overlap.recall: 6 / 10,
+        overlap.specificity: 88 / 90,
+        overlap.accuracy: 94 / 100,
     }
     for ratio, value in expected.items():
         assert ratio(counts).item() == pytest.approx(value, rel=1e-12)
     # 6 / (6 + 0.3 * 2 + 0.7 * 4)
-    tversky = metrics.tversky(counts, alpha=0.3, beta=0.7)
+    tversky = overlap.tversky(counts, alpha=0.3, beta=0.7)
     assert tversky.item() == pytest.approx(6 / 9.4, rel=1e-12)
 
 
@@ -69,11 +69,11 @@ def test_ratios_equal_scikit_learns():
     pred, truth = make_masks()
     counts = numpy_counts(pred, truth)
     reference = {
-        metrics.dice: sklearn.metrics.f1_score,
-        metrics.iou: sklearn.metrics.jaccard_score,
-        metrics.precision: sklearn.metrics.precision_score,
-        metrics.recall: sklearn.metrics.recall_score,
-        metrics.accuracy: sklearn.metrics.accuracy_score,
+        overlap.dice: sklearn.metrics.f1_score,
+        overlap.iou: sklearn.metrics.jaccard_score,
+        overlap.precision: sklearn.metrics.precision_score,
+        overlap.recall: sklearn.metrics.recall_score,
+        overlap.accuracy: sklearn.metrics.accuracy_score,
     }
     for ratio, score in reference.items():
         expected = [
@@ -85,17 +85,17 @@ def test_ratios_equal_scikit_learns():
 
 def test_counts_and_ratios_work_inside_jit():
     pred, truth = make_masks()
-    inside = jax.jit(lambda *masks: metrics.dice(metrics.counts(*masks)))(pred, truth)
+    inside = jax.jit(lambda *masks: overlap.dice(overlap.counts(*masks)))(pred, truth)
     assert isinstance(inside, jax.Array)
-    outside = metrics.dice(numpy_counts(pred, truth))
+    outside = overlap.dice(numpy_counts(pred, truth))
     assert isinstance(outside, np.ndarray) and outside.dtype == np.float64
     np.testing.assert_allclose(inside, outside, rtol=1e-6)
 
 
 def test_every_dimension_between_example_and_class_is_counted():
     pred, truth = make_masks((2, 3, 4, 5, 2))
-    volume = metrics.counts(pred, truth)
-    flat = metrics.counts(pred.reshape(2, -1, 2), truth.reshape(2, -1, 2))
+    volume = overlap.counts(pred, truth)
+    flat = overlap.counts(pred.reshape(2, -1, 2), truth.reshape(2, -1, 2))
     np.testing.assert_array_equal(np.stack(volume), np.stack(flat))
     np.testing.assert_array_equal(sum(volume), np.full((2, 2), 3 * 4 * 5))
 
@@ -108,22 +108,22 @@ def test_counts_of_a_whole_brats_volume_are_exact():
     counts = numpy_counts(pred, truth)
     assert counts.true_positives.tolist() == [[8_927_999]] * 2
     assert counts.false_positives.tolist() == [[1]] * 2
-    total = metrics.Counts(*(part.sum(0, keepdims=True) for part in counts))
+    total = overlap.Counts(*(part.sum(0, keepdims=True) for part in counts))
     exact = 2 * 17_855_998 / (2 * 17_855_998 + 2)
-    assert metrics.dice(total).item() == pytest.approx(exact, rel=1e-15)
+    assert overlap.dice(total).item() == pytest.approx(exact, rel=1e-15)
 
 
 @every_ratio
 @pytest.mark.parametrize("policy, value", [("one", 1), ("zero", 0), ("nan", np.nan)])
 def test_two_empty_masks_give_what_the_policy_names(ratio, policy, value):
     # For specificity it is the background that is empty in both.
-    full = metrics.specificity is ratio
+    full = overlap.specificity is ratio
     counts = counted(tp=9 * full, fp=0, fn=0, tn=9 * (not full))
     np.testing.assert_equal(ratio(counts, empty=policy).item(), value)
 
 
 @every_ratio
-@pytest.mark.parametrize("policy", metrics.EMPTY)
+@pytest.mark.parametrize("policy", overlap.EMPTY)
 def test_one_empty_mask_gives_zero_under_every_policy(ratio, policy):
     missed, invented = counted(0, 0, 5, 0), counted(0, 5, 0, 0)
     assert ratio(missed, empty=policy).item() == 0
@@ -132,7 +132,7 @@ def test_one_empty_mask_gives_zero_under_every_policy(ratio, policy):
 
 def test_a_perfect_prediction_without_background_is_not_an_empty_mask():
     counts = counted(tp=9, fp=0, fn=0, tn=0)
-    for ratio in (metrics.dice, metrics.iou, metrics.precision, metrics.recall):
+    for ratio in (overlap.dice, overlap.iou, overlap.precision, overlap.recall):
         assert ratio(counts, empty="nan").item() == 1
 
 
@@ -145,40 +145,40 @@ def test_an_unknown_policy_is_refused(ratio):
 def test_masks_of_two_sizes_are_refused():
     pred, truth = np.zeros((1, 4, 4, 1), bool), np.zeros((1, 8, 8, 1), bool)
     with pytest.raises(ValueError, match="resize the probabilities"):
-        metrics.counts(pred, truth)
+        overlap.counts(pred, truth)
 
 
 @given(masks, masks)
 def test_all_ratios_lie_between_zero_and_one(pred, truth):
     counts = numpy_counts(pred, truth)
-    for ratio in (*RATIOS, metrics.accuracy):
+    for ratio in (*RATIOS, overlap.accuracy):
         assert ((ratio(counts) >= 0) & (ratio(counts) <= 1)).all()
 
 
 @given(masks, masks)
 def test_dice_and_iou_follow_from_each_other(pred, truth):
     counts = numpy_counts(pred, truth)
-    iou = metrics.iou(counts)
-    np.testing.assert_allclose(metrics.dice(counts), 2 * iou / (1 + iou), rtol=1e-12)
+    iou = overlap.iou(counts)
+    np.testing.assert_allclose(overlap.dice(counts), 2 * iou / (1 + iou), rtol=1e-12)
 
 
 @given(masks, masks)
 def test_swapping_the_masks_swaps_precision_and_recall(pred, truth):
     there, back = numpy_counts(pred, truth), numpy_counts(truth, pred)
-    np.testing.assert_array_equal(metrics.dice(there), metrics.dice(back))
-    np.testing.assert_array_equal(metrics.iou(there), metrics.iou(back))
-    np.testing.assert_array_equal(metrics.precision(there), metrics.recall(back))
+    np.testing.assert_array_equal(overlap.dice(there), overlap.dice(back))
+    np.testing.assert_array_equal(overlap.iou(there), overlap.iou(back))
+    np.testing.assert_array_equal(overlap.precision(there), overlap.recall(back))
 
 
 @given(masks, masks)
 def test_specificity_is_the_recall_of_the_complement(pred, truth):
     np.testing.assert_array_equal(
-        metrics.specificity(numpy_counts(pred, truth)),
-        metrics.recall(numpy_counts(~pred, ~truth)),
+        overlap.specificity(numpy_counts(pred, truth)),
+        overlap.recall(numpy_counts(~pred, ~truth)),
     )
 
 
 @given(masks, st.floats(0, 2), st.floats(0, 2))
 def test_tversky_of_a_mask_with_itself_is_one(mask, alpha, beta):
     counts = numpy_counts(mask, mask)
-    assert (metrics.tversky(counts, alpha=alpha, beta=beta) == 1).all()
+    assert (overlap.tversky(counts, alpha=alpha, beta=beta) == 1).all()

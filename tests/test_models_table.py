@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from brainseg_jax import models_table
+from brainseg_jax.modes import models
 from configs import base, cnn_lgg, unet_lgg
 from tests.tiny_config import get_config
 
@@ -14,7 +14,7 @@ DATA = {"tumour": 255}, ("no tumour", "tumour")
 
 
 def test_parameters_and_operations_of_a_published_net():
-    size = models_table.published_size("unet", "system 004, dropout")
+    size = models.published_size("unet", "system 004, dropout")
     assert (size.total, size.trainable) == (1_940_817, 1_940_817)
     # First level down: 3x3 from 1 to 16 and from 16 to 16 features at 128 x 128, a
     # multiplication and an addition each; the net does 43 times as much in all.
@@ -25,17 +25,17 @@ def test_parameters_and_operations_of_a_published_net():
 
 def test_what_is_frozen_does_not_count_as_trainable():
     config = base.shrink(unet_lgg.get_config())
-    whole = models_table.experiment_size("unet", config, 3, *DATA)
+    whole = models.experiment_size("unet", config, 3, *DATA)
     with config.unlocked():
         config.model.frozen = ("encoder",)
-    frozen = models_table.experiment_size("unet", config, 3, *DATA)
+    frozen = models.experiment_size("unet", config, 3, *DATA)
     assert frozen.total == whole.total == frozen.trainable + _encoder() + _statistics()
     assert whole.trainable == whole.total - _statistics()
 
 
 def test_a_classifier_has_the_outputs_of_its_task():
     # As system 002's notebook: 224 x 224 x 3 and one sigmoid.
-    size = models_table.experiment_size("cnn", cnn_lgg.get_config(), 3, *DATA)
+    size = models.experiment_size("cnn", cnn_lgg.get_config(), 3, *DATA)
     assert size.total == 12_938_561
 
 
@@ -52,7 +52,7 @@ def _statistics():
 
 def test_names_are_printed_in_full(capsys):
     config = get_config()
-    models_table.show({"a_long_name_of_an_experiment:phantom": (config, 3, *DATA)})
+    models.show({"a_long_name_of_an_experiment:phantom": (config, 3, *DATA)})
     printed = capsys.readouterr().out
     assert "a_long_name_of_an_experiment:phantom" in printed
     assert "31,055,297" in printed and "…" not in printed

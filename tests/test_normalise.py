@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax import normalise
+from brainseg_jax.data import normalise
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from brainseg_jax import optim
+from brainseg_jax.training import optimisers
 
 SCHEDULE = {
     "rate": 0.1,
@@ -28,7 +28,7 @@ ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "clip": 0.0}
 
 
 def rates(steps, **changes):
-    schedule = optim.make_schedule(**{**SCHEDULE, **changes})
+    schedule = optimisers.make_schedule(**{**SCHEDULE, **changes})
     return [float(schedule(step)) for step in steps]
 
 
@@ -63,10 +63,10 @@ def test_plateau_decays_every_third_epoch():
 
 
 def test_drops_and_decay_multiply():
-    plateau, found = optim.Plateau(), []
+    plateau, found = optimisers.Plateau(), []
     for epoch, score in enumerate((0.5, 0.6, 0.6, 0.7, 0.7, 0.8, 0.9, 0.9)):
         found += [rates((2 * epoch,), **DECAYING)[0] * plateau.scale]
-        plateau = optim.update_plateau(
+        plateau = optimisers.update_plateau(
             plateau, score, factor=0.1, patience=1, min_delta=1e-4, floor=0.0
         )
     # Not better after epochs 2 and 4 (and 7): a tenth from 3 on, a hundredth from 5 on.
@@ -81,9 +81,9 @@ def test_an_unknown_schedule_is_refused():
 
 
 def test_plateau_drops_after_patience_and_stops_at_its_floor():
-    plateau, scales = optim.Plateau(), []
+    plateau, scales = optimisers.Plateau(), []
     for score in (1, 2, 2, 2, 3, 3, 3, 3, 3):
-        plateau = optim.update_plateau(
+        plateau = optimisers.update_plateau(
             plateau, score, factor=0.1, patience=2, min_delta=0.0, floor=0.05
         )
         scales.append(plateau.scale)
@@ -92,9 +92,9 @@ def test_plateau_drops_after_patience_and_stops_at_its_floor():
 
 
 def test_a_better_score_is_better_by_more_than_min_delta():
-    plateau, scales = optim.Plateau(), []
+    plateau, scales = optimisers.Plateau(), []
     for score in (1.0, 1.4, 1.5, 1.6):
-        plateau = optim.update_plateau(
+        plateau = optimisers.update_plateau(
             plateau, score, factor=0.1, patience=2, min_delta=0.5, floor=0.0
         )
         scales.append(plateau.scale)
@@ -104,7 +104,7 @@ def test_a_better_score_is_better_by_more_than_min_delta():
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "keras_adam"])
 def test_a_clipped_gradient_keeps_its_direction(name):
-    optimizer = optim.make_optimizer(
+    optimizer = optimisers.make_optimizer(
         lambda step: 1.0, name=name, **{**ADAM, "clip": 1.0, "eps": 1e3}
     )
     params = {"kernel": jnp.zeros((1, 2))}
@@ -116,7 +116,7 @@ def test_a_clipped_gradient_keeps_its_direction(name):
 
 
 def test_weight_decay_leaves_biases_alone():
-    optimizer = optim.make_optimizer(
+    optimizer = optimisers.make_optimizer(
         lambda step: 1.0, name="adamw", **{**ADAM, "weight_decay": 0.1}
     )
     params = {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}
@@ -131,7 +131,7 @@ def test_keras_adam_equals_keras(keras, eps):
     rate, start = 0.05, np.array([1.0, -2.0, 3.0], np.float32)
     variable = keras.Variable(start)
     theirs = keras.optimizers.Adam(rate, epsilon=eps)
-    ours = optim.make_optimizer(
+    ours = optimisers.make_optimizer(
         lambda step: rate, name="keras_adam", **{**ADAM, "eps": eps}
     )
     params = jnp.asarray(start)

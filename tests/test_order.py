@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brainseg_jax.order import Order
+from brainseg_jax.data.order import Order
 
 TUMOUR = np.arange(10) < 4
 

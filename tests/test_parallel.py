@@ -8,8 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from brainseg_jax import augment, experiment, parallel, steps, tasks
-from brainseg_jax.state import create_state
+from brainseg_jax import parallel
+from brainseg_jax.data import augment, inputs
+from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.runs import experiment
+from brainseg_jax.tasks import classification, segmentation
+from brainseg_jax.training import objective, steps
+from brainseg_jax.training.state import create_state
 
 BATCH, SIZE = 8, 16
 MODES = ("pmap", "mesh")
@@ -46,7 +51,7 @@ def make_batch(step):
 def trained(optimizer_name, mode, count):
     """State and losses after five steps on `count` devices."""
     devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
-    task = tasks.segmentation({"tumour": 255})
+    task = segmentation.make_task({"tumour": 255}, exclusive=False, threshold=0.5)
     options = {"widths": (4, 6, 8)}
     model = experiment.make_model(
         "resunet",
@@ -64,7 +69,7 @@ def trained(optimizer_name, mode, count):
             steps.train_step,
             model=model,
             optimizer=optimizer,
-            loss=experiment.make_loss(
+            loss=objective.make_loss(
                 {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}, task
             ),
             augment=functools.partial(augment.augment, options=AUGMENT),
@@ -97,7 +102,9 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
 def classified(mode, count):
     """Parameters, and what two batches are decided to be, after three steps."""
     devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
-    task = tasks.classification(("no tumour", "tumour"), exclusive=False)
+    task = classification.make_task(
+        ("no tumour", "tumour"), exclusive=False, threshold=0.5
+    )
     model = experiment.make_model(
         "cnn",
         {"widths": (4, 6), "hidden": (8,)},
@@ -105,7 +112,7 @@ def classified(mode, count):
         dtype="float32",
         axis_name=devices.axis_name,
     )
-    loss = experiment.make_loss({"cross_entropy": {"weight": 1.0}}, task)
+    loss = objective.make_loss({"cross_entropy": {"weight": 1.0}}, task)
     optimizer = optax.sgd(0.05)
     state = create_state(model, optimizer, jax.random.key(1), (1, SIZE, SIZE, 3))
     step = devices.train_step(
@@ -123,7 +130,7 @@ def classified(mode, count):
         batch = devices.shard(make_batch(number))
         state, _ = step(state, {}, batch, jax.random.key(0))
     evaluate = devices.eval_step(
-        functools.partial(steps.eval_step, model=model, task=task, loss=loss)
+        functools.partial(inference_steps.eval_step, model=model, task=task, loss=loss)
     )
     measured = devices.gather(
         evaluate(state.evaluated, {}, devices.shard(make_batch(9)))
@@ -170,7 +177,7 @@ def test_resident_data_gives_the_same_step_as_batches_from_the_host(mode):
 
     def gather(*arguments):
         def step(variables, resident, batch):
-            return steps.assemble(resident, batch)
+            return inputs.assemble(resident, batch)
 
         return devices.eval_step(step)(*arguments)
 

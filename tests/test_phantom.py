@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from datasets import phantom
+from datasets.synthetic import phantom
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,6 @@ def test_bad_numbers_are_refused(tmp_path):
 
 
 def test_command_line(tmp_path):
-    command = [sys.executable, "-m", "datasets.phantom", str(tmp_path)]
+    command = [sys.executable, "-m", "datasets.synthetic.phantom", str(tmp_path)]
     subprocess.run([*command, "--patients=1", "--slices=3-3"], check=True)
     assert len(list(tmp_path.rglob("*_mask.tif"))) == 3

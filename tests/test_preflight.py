@@ -5,7 +5,8 @@ import tempfile
 import pytest
 from absl import logging
 
-from brainseg_jax import checkpoints, preflight, run_folder, runs, train
+from brainseg_jax.modes import train
+from brainseg_jax.runs import build, checkpoints, preflight, run_folder
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,14 @@ def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):
 def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     config, tmp_path, caplog
 ):
-    run = runs.prepare(config, tmp_path)
+    run = build.prepare(config, tmp_path)
     state = _state(run, tmp_path)
     caplog.clear()
     preflight.tell(run, state)
     assert not caplog.records
     config.model.frozen = ("output",)
     config.schedule.warmup_steps = run.total_steps
-    run = runs.prepare(config, tmp_path)
+    run = build.prepare(config, tmp_path)
     with caplog.at_level(logging.INFO):
         preflight.tell(run, state)
     said = " ".join(caplog.text.split())

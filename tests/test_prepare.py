@@ -11,7 +11,8 @@ import time
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets import phantom, prepare, raw
+from datasets import prepare, raw
+from datasets.synthetic import phantom
 
 # Builds as usual, but says so and dawdles at the tenth slice.
 SLOW_BUILD = """

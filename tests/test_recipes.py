@@ -22,6 +22,7 @@ SYSTEM_000 = {
     "size": (256, 256),
     "normalisation": {"name": "unit"},
     "augment": {
+        "fill": "edge",
         "flip_horizontal": 0.5,
         "flip_vertical": 0.5,
         "rotation": 0.1,
@@ -133,7 +134,10 @@ RECIPES = {
     "unet_plus_plus_lgg:published": SYSTEM_004,
     "unet_lgg:adityajn105": SYSTEM_004
     | {
-        "augment": {"flip_horizontal": 0.5},
+        "augment": {
+            "fill": "edge",
+            "flip_horizontal": 0.5,
+        },  # it moves nothing: no edge
         "epochs": 100,
         "losses": DICE | CROSS_ENTROPY,
         "plateau": (0.1, 4, 1e-4, 1e-4),
@@ -147,7 +151,12 @@ RECIPES = {
         "splits": ("fold_0+fold_1+fold_2", "fold_3", "fold_4"),
         "drawn": (False, 0.5),  # ours: theirs are drawn by the area of tumour
         "normalisation": {"name": "volume_percentile", "low": 10, "high": 99},
-        "augment": {"flip_horizontal": 0.5, "rotation": 15.0, "scale": 0.05},
+        "augment": {
+            "fill": "empty",
+            "flip_horizontal": 0.5,
+            "rotation": 15.0,
+            "scale": 0.05,
+        },
         "losses": DICE,
         "optimizer": ("adam", 0.9, 0.999, 1e-8),
         "plateau": None,

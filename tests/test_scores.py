@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from brainseg_jax import metrics, scores
+from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import segmentation as scores
 
 
 def make_counts(rows):
     """Counts of one class from rows of (tp, fp, fn, tn), one per slice."""
-    return metrics.Counts(*np.array(rows).T[..., None])
+    return overlap.Counts(*np.array(rows).T[..., None])
 
 
 # Two patients of two and four slices of 100 pixels.
@@ -37,7 +38,7 @@ def test_a_patients_volume_is_the_sum_of_its_slices():
 
 
 def test_sums_over_groups_do_not_overflow():
-    slices = metrics.Counts(*(np.full((3, 1), 2**30, np.int32) for _ in range(4)))
+    slices = overlap.Counts(*(np.full((3, 1), 2**30, np.int32) for _ in range(4)))
     _, volumes = scores.by_group(slices, ["ann"] * 3)
     assert volumes.true_positives.item() == 3 * 2**30
 
@@ -47,7 +48,7 @@ def test_sums_over_groups_do_not_overflow():
     st.lists(st.sampled_from("abc"), min_size=6, max_size=6),
 )
 def test_groups_keep_the_total(part, groups):
-    names, sums = scores.by_group(metrics.Counts(part, part, part, part), groups)
+    names, sums = scores.by_group(overlap.Counts(part, part, part, part), groups)
     assert set(names) == set(groups) and len(names) == len(set(groups))
     for total in sums:
         np.testing.assert_array_equal(total.sum(0), part.sum(0))
@@ -99,7 +100,7 @@ def test_the_empty_policy_reaches_the_means(policy, slice_dice):
 def test_several_classes_come_by_name_and_as_their_mean():
     one = make_counts([(8, 2, 2, 88), (4, 1, 1, 94)])  # Dice 0.8 and 0.8
     other = make_counts([(5, 5, 5, 85), (0, 0, 0, 100)])  # Dice 0.5 and both empty
-    slices = metrics.Counts(
+    slices = overlap.Counts(
         *(np.hstack(parts) for parts in zip(one, other, strict=True))
     )
     found = scores.summarise(slices, ["ann", "bob"], classes=["core", "rim"])

@@ -8,9 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from brainseg_jax import freeze, parallel, steps
+from brainseg_jax import parallel
 from brainseg_jax.models import unet
-from brainseg_jax.state import create_state
+from brainseg_jax.training import freezing, steps
+from brainseg_jax.training.state import create_state
 
 SHAPE, BATCHES = (8, 8, 8, 3), 3
 MODEL = unet.Model(1, widths=(4, 6))
@@ -96,7 +97,7 @@ def test_they_are_the_same_on_any_number_of_devices(mode, count):
 
 def test_frozen_ones_stay_as_they_are():
     model, state = fresh_state()
-    frozen = freeze.frozen_modules(model, SHAPE, ("encoder",), "")
+    frozen = freezing.frozen_modules(model, SHAPE, ("encoder",), "")
     found = refreshed("mesh", 2, frozen).average["batch_stats"]
     expected = state.average["batch_stats"]
     jax.tree.map(np.testing.assert_array_equal, found["encoder"], expected["encoder"])

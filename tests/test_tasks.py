@@ -1,22 +1,26 @@
 """Masks to targets and probabilities to masks, with the publisher's own values."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 
-from brainseg_jax import tasks
+from brainseg_jax.tasks import classification, segmentation
 
+segment = functools.partial(segmentation.make_task, exclusive=False, threshold=0.5)
+classify = functools.partial(classification.make_task, exclusive=True, threshold=0.5)
 CLASSES = {"core": 1, "oedema": 4}
 MASK = np.array([[0, 1], [4, 2]], np.uint8)[None, ..., None]
 
 
 def test_each_class_is_a_map_of_its_own_value():
-    target = tasks.segmentation(CLASSES).target({"mask": jnp.asarray(MASK)})
+    target = segment(CLASSES).target({"mask": jnp.asarray(MASK)})
     np.testing.assert_array_equal(target[0, ..., 0], [[0, 1], [0, 0]])
     np.testing.assert_array_equal(target[0, ..., 1], [[0, 0], [1, 0]])
 
 
 def test_exclusive_targets_are_maps_with_background_first():
-    task = tasks.segmentation(CLASSES, exclusive=True)
+    task = segment(CLASSES, exclusive=True)
     target = task.target({"mask": jnp.asarray(MASK)})
     np.testing.assert_array_equal(target[0].argmax(-1), [[0, 1], [2, 0]])
     np.testing.assert_array_equal(target[0].sum(-1), np.ones((2, 2)))
@@ -25,30 +29,30 @@ def test_exclusive_targets_are_maps_with_background_first():
 
 def test_shares_are_targets_as_they_are():
     batch = {"share": jnp.array([0.25, 0.5]).reshape(1, 1, 1, 2)}
-    target = tasks.segmentation(CLASSES).target(batch)
+    target = segment(CLASSES).target(batch)
     np.testing.assert_array_equal(target[0, 0, 0], [0.25, 0.5])
-    target = tasks.segmentation(CLASSES, exclusive=True).target(batch)
+    target = segment(CLASSES, exclusive=True).target(batch)
     np.testing.assert_array_equal(target[0, 0, 0], [0.25, 0.25, 0.5])
 
 
 def test_predictions_have_the_publishers_values():
     probs = jnp.array([[0.9, 0.2], [0.1, 0.6], [0.1, 0.2]]).reshape(1, 1, 3, 2)
-    found = tasks.segmentation(CLASSES).predict(probs)
+    found = segment(CLASSES).predict(probs)
     np.testing.assert_array_equal(found[0, 0, :, 0], [1, 4, 0])
     softmax = jnp.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]]).reshape(1, 1, 2, 3)
-    found = tasks.segmentation(CLASSES, exclusive=True).predict(softmax)
+    found = segment(CLASSES, exclusive=True).predict(softmax)
     np.testing.assert_array_equal(found[0, 0, :, 0], [0, 4])
 
 
 def test_the_threshold_decides():
     probs = jnp.full((1, 1, 1, 1), 0.4)
     for threshold, expected in ((0.3, 255), (0.5, 0)):
-        task = tasks.segmentation({"tumour": 255}, threshold=threshold)
+        task = segment({"tumour": 255}, threshold=threshold)
         assert int(task.predict(probs).sum()) == expected
 
 
 def test_a_perfect_prediction_measures_as_one():
-    task = tasks.segmentation(CLASSES)
+    task = segment(CLASSES)
     batch = {"mask": jnp.asarray(MASK)}
     counts = task.measure(task.target(batch), batch)
     np.testing.assert_array_equal(counts.true_positives, [[1, 1]])
@@ -60,7 +64,7 @@ LABELS = jnp.array([0, 2, 1])
 
 
 def test_labels_are_targets_of_competing_classes():
-    task = tasks.classification("abc")
+    task = classify("abc")
     np.testing.assert_array_equal(task.target({"label": LABELS}), LABELS)
     assert task.outputs == 3
     logits = jnp.log(jnp.array([[0.2, 0.5, 0.3]]))
@@ -69,7 +73,7 @@ def test_labels_are_targets_of_competing_classes():
 
 
 def test_independent_classes_have_a_sigmoid_each():
-    task = tasks.classification("abc", exclusive=False)
+    task = classify("abc", exclusive=False)
     expected = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
     np.testing.assert_array_equal(task.target({"label": LABELS}), expected)
     assert task.outputs == 3
@@ -78,14 +82,14 @@ def test_independent_classes_have_a_sigmoid_each():
 
 
 def test_two_independent_classes_are_one_sigmoid_of_the_last():
-    task = tasks.classification(("no tumour", "tumour"), exclusive=False)
+    task = classify(("no tumour", "tumour"), exclusive=False)
     assert task.outputs == 1
     target = task.target({"label": jnp.array([0, 1])})
     np.testing.assert_array_equal(target, [[0], [1]])
     # A logit of log 3 is a probability of 3/4.
     probs = task.probabilities(jnp.log(jnp.array([[3.0]])))
     np.testing.assert_allclose(probs, [[0.25, 0.75]], rtol=1e-6)
-    two = tasks.classification(("no tumour", "tumour"))
+    two = classify(("no tumour", "tumour"))
     assert two.outputs == 2
     np.testing.assert_allclose(
         two.probabilities(jnp.log(jnp.array([[1.0, 3.0]]))), probs, rtol=1e-6
@@ -95,12 +99,12 @@ def test_two_independent_classes_are_one_sigmoid_of_the_last():
 def test_of_two_classes_the_threshold_decides():
     probs = jnp.array([[0.6, 0.4]])
     for threshold, expected in ((0.3, 1), (0.5, 0)):
-        task = tasks.classification("ab", threshold=threshold)
+        task = classify("ab", threshold=threshold)
         assert task.predict(probs).tolist() == [expected]
 
 
 def test_classes_are_neither_flipped_back_nor_resized():
-    task = tasks.classification("ab")
+    task = classify("ab")
     probs = jnp.array([[0.6, 0.4]])
     assert task.unflip(probs, (1,)) is probs
     assert task.resize(probs, {}) is probs

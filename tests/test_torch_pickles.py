@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from brainseg_jax import torch_files, torch_pickles, weight_files
+from brainseg_jax.weights import formats, torch_files, torch_pickles
 from tests import weight_writers
 
 DAMAGED = "truncated or damaged; download it again"
@@ -34,11 +34,11 @@ def test_a_malicious_pickle_is_named_and_never_run(tmp_path, monkeypatch, suffix
     path = tmp_path / f"a{suffix}"
     path.write_bytes(streamed({"weight": Malice()}))
     with pytest.raises(ValueError, match=r"a\.pth? .* asks for posix\.system"):
-        weight_files.read(path)
+        formats.read(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps({"weight": Malice()}, 2))
     with pytest.raises(ValueError, match=r"posix\.system.*safetensors"):
-        weight_files.read(path)
+        formats.read(path)
     assert not (tmp_path / "malice").exists()
 
 
@@ -51,7 +51,7 @@ def test_only_what_tensors_are_made_of_may_be_named(tmp_path, module, name):
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
         archive.writestr("a/data.pkl", code)
     with pytest.raises(ValueError, match=f"asks for {module}.{name}"):
-        weight_files.read(tmp_path / "a.pth")
+        formats.read(tmp_path / "a.pth")
 
 
 STORAGE = weight_writers.torch_storage(0, 4)
@@ -95,14 +95,14 @@ def write_tensor(folder, storage=STORAGE, shape=(3,), strides=(1,), offset=0):
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path, shape, strides, offset):
     path = write_tensor(tmp_path, STORAGE, shape, strides, offset)
     with pytest.raises(ValueError, match=DAMAGED):
-        weight_files.read(path)
+        formats.read(path)
 
 
 @pytest.mark.parametrize("size", [5, 3, -1, True, 4.0, 1 << 62, 1 << 64, "4", None])
 def test_a_storage_of_another_size_than_its_record_is_refused(tmp_path, size):
     path = write_tensor(tmp_path, weight_writers.torch_storage(0, size))
     with pytest.raises(ValueError, match=DAMAGED):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def forged(itemsize):
@@ -131,7 +131,7 @@ def forged(itemsize):
 def test_what_only_looks_like_a_storage_is_refused(tmp_path, storage):
     path = write_tensor(tmp_path, storage)
     with pytest.raises(ValueError, match=f"{DAMAGED}.*where a Storage belongs"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_a_parameter_is_made_of_a_tensor_alone(tmp_path):
@@ -139,7 +139,7 @@ def test_a_parameter_is_made_of_a_tensor_alone(tmp_path):
     code = b"}" + weight_writers.plain("weight") + parameter + b"s"
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [FOUR])
     with pytest.raises(ValueError, match="where a Tensor belongs"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_parameter_is_made_of_a_tensor_alone(tmp_path):
 )
 def test_attributes_set_by_a_pickle_change_nothing(tmp_path, attributes):
     code = STORAGE + weight_writers.plain(attributes) + b"b"
-    found = weight_files.read(write_tensor(tmp_path, code))
+    found = formats.read(write_tensor(tmp_path, code))
     np.testing.assert_array_equal(found["weight"], [0, 1, 2])
     assert not found["weight"].flags.writeable
 
@@ -176,14 +176,14 @@ def test_other_instructions_than_a_state_dict_needs_are_refused(tmp_path, code):
     with pytest.raises(
         ValueError, match=r"a\.pth(: .*in its pickle| is truncated| holds more)"
     ):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def peak(path):
     """The most memory that reading a file takes at a time, in bytes, refused or not."""
     tracemalloc.start()
     with contextlib.suppress(ValueError):
-        weight_files.read(path)
+        formats.read(path)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most
@@ -216,7 +216,7 @@ def test_many_views_of_a_storage_are_in_memory_once(tmp_path):
     path = weight_writers.write_torch_records(
         tmp_path / "a.pth", code + b"u", [numbers]
     )
-    found = weight_files.read(path)
+    found = formats.read(path)
     assert len(found) == 300 and (found["299"] == found["0"]).all()
     assert peak(path) < 4 * len(numbers)
 
@@ -227,14 +227,14 @@ def test_a_key_that_would_take_forever_to_hash_is_left_out(tmp_path):
     code = b"})" + doubled + b"K\x01s"
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [])
     with pytest.raises(ValueError, match="no tensors by name"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_a_pickle_longer_than_any_state_dict_is_refused(tmp_path):
     code = weight_writers.plain("a" * torch_pickles.LONGEST)
     path = weight_writers.write_torch_records(tmp_path / "a.pth", code, [])
     with pytest.raises(ValueError, match="its pickle is longer than"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_records_in_the_same_place_are_refused(tmp_path):
@@ -246,4 +246,4 @@ def test_records_in_the_same_place_are_refused(tmp_path):
             archive.filelist.append(again)
         archive.comment = b"written anew"
     with pytest.raises(ValueError, match="larger than the file"):
-        weight_files.read(path)
+        formats.read(path)

@@ -15,20 +15,13 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 
-from brainseg_jax import (
-    checkpoints,
-    evaluate,
-    experiment,
-    parallel,
-    predict,
-    resume,
-    run_folder,
-    runs,
-    state,
-    train,
-)
+from brainseg_jax import parallel
 from brainseg_jax.interrupt import Interrupted
-from datasets import phantom, prepare
+from brainseg_jax.modes import evaluate, predict, train
+from brainseg_jax.runs import build, checkpoints, experiment, resume, run_folder
+from brainseg_jax.training import state
+from datasets import prepare
+from datasets.synthetic import phantom
 from tests import tiny_config
 
 
@@ -74,7 +67,7 @@ def finished(data_dir, tmp_path_factory):
 
 def stopping(after, number=signal.SIGTERM, part="train_step"):
     """runs.prepare, with a signal to this process at the n-th call of a step."""
-    prepare = runs.prepare
+    prepare = build.prepare
 
     def prepared(config, folder):
         run, calls = prepare(config, folder), []
@@ -242,7 +235,7 @@ def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(
     config, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(parallel.Devices, "free_bytes", lambda self: 1000)
-    run = runs.prepare(config, tmp_path)
+    run = build.prepare(config, tmp_path)
     assert not run.resident and not run.validation_resident
     assert "of the 1000 that are free; using host" in " ".join(caplog.text.split())
 

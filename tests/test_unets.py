@@ -9,15 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from brainseg_jax import experiment, tasks
-from brainseg_jax.models import (
-    attention_unet,
-    blocks,
-    encoder_unet,
-    resampling,
-    unet,
-    unet_plus_plus,
-)
+from brainseg_jax.models import attention_unet, encoder_unet, unet, unet_plus_plus
+from brainseg_jax.models.parts import blocks, resampling
+from brainseg_jax.tasks import segmentation
+from brainseg_jax.training import objective
 from tests.keras_weights import ours, randomise
 
 WIDTHS = (16, 32, 64, 128, 256)
@@ -314,10 +309,10 @@ def test_heads_of_half_size_learn_where_the_mask_is(half_size):
     inside = jnp.zeros((2, 16, 32, 1), bool).at[:, 4:12, 8:20].set(True)
     batch = {"image": image + 2 * inside, "mask": jnp.where(inside, 255, 0)}
     batch["mask"] = batch["mask"].astype(jnp.uint8)
-    task = tasks.segmentation({"tumour": 255})
-    loss = experiment.make_loss({"cross_entropy": {"weight": 1.0}}, task)
+    task = segmentation.make_task({"tumour": 255}, exclusive=False, threshold=0.5)
+    loss = objective.make_loss({"cross_entropy": {"weight": 1.0}}, task)
 
-    def objective(params, stats):
+    def total(params, stats):
         logits, updated = model.apply(
             {"params": params, **stats}, batch["image"], train=True,
             mutable=["batch_stats"],
@@ -328,7 +323,7 @@ def test_heads_of_half_size_learn_where_the_mask_is(half_size):
 
     @jax.jit
     def step(params, stats, opt_state):
-        gradient, (logits, stats) = jax.grad(objective, has_aux=True)(params, stats)
+        gradient, (logits, stats) = jax.grad(total, has_aux=True)(params, stats)
         updates, opt_state = optimizer.update(gradient, opt_state)
         return optax.apply_updates(params, updates), stats, opt_state, logits
 

@@ -9,7 +9,8 @@ import optax
 import pytest
 
 from brainseg_jax import models, registry
-from brainseg_jax.models import layers, resampling, segnet3d
+from brainseg_jax.models import segnet3d
+from brainseg_jax.models.parts import layers, resampling
 from tests import keras_volumes
 from tests.keras_weights import ours, randomise
 

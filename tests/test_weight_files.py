@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from brainseg_jax import weight_files
+from brainseg_jax.weights import formats
 from tests import weight_writers
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -52,7 +52,7 @@ def whole(request, tmp_path):
 
 @pytest.mark.parametrize("name", ["torch_zip.pth", "torch_stream.pth"])
 def test_tensors_of_pytorch_have_their_values_strides_and_precision(name):
-    found = weight_files.read(FIXTURES / name)
+    found = formats.read(FIXTURES / name)
     assert found.keys() == TORCH.keys()
     for key, values in TORCH.items():
         np.testing.assert_array_equal(found[key].astype(values.dtype), values)
@@ -62,7 +62,7 @@ def test_tensors_of_pytorch_have_their_values_strides_and_precision(name):
 
 
 def test_a_checkpoint_of_data_parallel_gives_the_state_dict_without_prefix():
-    found = weight_files.read(FIXTURES / "torch_checkpoint.pth")
+    found = formats.read(FIXTURES / "torch_checkpoint.pth")
     np.testing.assert_array_equal(found["weight"], [1, 1])
     np.testing.assert_array_equal(found["running_mean"], [0, 0])
     assert len(found) == 5  # and bias, running_var, num_batches_tracked
@@ -71,11 +71,11 @@ def test_a_checkpoint_of_data_parallel_gives_the_state_dict_without_prefix():
 def test_safetensors_have_their_values_and_precision(tmp_path):
     names = ("turned", "half", "num_batches_tracked")
     tensors = {name: TORCH[name] for name in names}
-    tensors["bfloat16"] = weight_files.read(FIXTURES / "torch_zip.pth")["bfloat16"]
+    tensors["bfloat16"] = formats.read(FIXTURES / "torch_zip.pth")["bfloat16"]
     path = weight_writers.write_safetensors(
         tmp_path / "a.safetensors", tensors, {"format": "pt"}
     )
-    found = weight_files.read(path)
+    found = formats.read(path)
     assert found.keys() == tensors.keys()
     for name, values in tensors.items():
         assert found[name].dtype == values.dtype
@@ -84,9 +84,7 @@ def test_safetensors_have_their_values_and_precision(tmp_path):
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_weights_of_keras_are_called_layer_and_weight(tmp_path, nested):
-    found = weight_files.read(
-        weight_writers.write_keras(tmp_path / "a.h5", KERAS, nested)
-    )
+    found = formats.read(weight_writers.write_keras(tmp_path / "a.h5", KERAS, nested))
     assert sorted(found) == ["conv/conv/bias", "conv/conv/kernel", "old/old_W_1"]
     np.testing.assert_array_equal(found["old/old_W_1"], [2, 2, 2])
 
@@ -97,7 +95,7 @@ def test_long_lists_of_layers_are_in_numbered_attributes(tmp_path):
         first, *rest = file.attrs["layer_names"]
         del file.attrs["layer_names"]
         file.attrs["layer_names0"], file.attrs["layer_names1"] = [first], rest
-    assert len(weight_files.read(path)) == 3
+    assert len(formats.read(path)) == 3
 
 
 def test_every_truncation_is_refused(whole, tmp_path):
@@ -106,7 +104,7 @@ def test_every_truncation_is_refused(whole, tmp_path):
     for length in [0, 1, 7, 8, 9, *np.linspace(10, len(content) - 1, 40).astype(int)]:
         cut.write_bytes(content[:length])
         with pytest.raises(ValueError, match=f"cut.*{DAMAGED}"):
-            weight_files.read(cut)
+            formats.read(cut)
 
 
 def test_flipped_bytes_are_refused_or_harmless(whole, tmp_path):
@@ -119,7 +117,7 @@ def test_flipped_bytes_are_refused_or_harmless(whole, tmp_path):
         changed[places] = random.integers(0, 256, 3)
         flipped.write_bytes(changed.tobytes())
         try:
-            weight_files.read(flipped)
+            formats.read(flipped)
         except ValueError as error:  # any other is a bare traceback
             assert str(flipped) in str(error)
 
@@ -147,7 +145,7 @@ def test_safetensors_with_impossible_places_are_refused(tmp_path, entry):
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
     with pytest.raises(ValueError, match=DAMAGED):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_safetensors_of_an_unknown_type_say_which_are_read(tmp_path):
@@ -156,7 +154,7 @@ def test_safetensors_of_an_unknown_type_say_which_are_read(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
     with pytest.raises(ValueError, match=r"a\.safetensors: a is of type F8_E4M3.*F32"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".pth", ".safetensors"])
@@ -169,7 +167,7 @@ def test_a_file_under_the_suffix_of_another_kind_is_told_its_own(
         return
     kind = "" if "stream" in whole.name else f"rename it to {whole.suffix}"
     with pytest.raises(ValueError, match=kind or DAMAGED):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_a_header_longer_than_its_file_is_refused(tmp_path):
@@ -178,15 +176,15 @@ def test_a_header_longer_than_its_file_is_refused(tmp_path):
     )
     path.write_bytes(struct.pack("<Q", 1 << 60) + path.read_bytes()[8:])
     with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_a_header_longer_than_any_is_refused(tmp_path):
-    text = b"{}".ljust(weight_files.LONGEST_HEADER + 1)
+    text = b"{}".ljust(formats.LONGEST_HEADER + 1)
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text)
     with pytest.raises(ValueError, match=f"{DAMAGED}.*header"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_keras_files_may_not_lead_to_other_files(tmp_path):
@@ -198,14 +196,14 @@ def test_keras_files_may_not_lead_to_other_files(tmp_path):
         del file["conv/conv/kernel:0"]
         file["conv/conv/kernel:0"] = h5py.ExternalLink(secret, "conv/conv/kernel:0")
     with pytest.raises(ValueError, match="no tensors"):
-        weight_files.read(path)
+        formats.read(path)
     with h5py.File(path, "a") as file:
         del file["conv/conv/kernel:0"]
         file["conv/conv"].create_dataset(
             "kernel:0", (8,), np.uint8, external=[(secret, 0, 8)]
         )
     with pytest.raises(ValueError, match="another file"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_keras_weights_that_would_fill_the_memory_are_refused(tmp_path):
@@ -218,7 +216,7 @@ def test_keras_weights_that_would_fill_the_memory_are_refused(tmp_path):
             "kernel:0", (1 << 40,), "f4", chunks=(1 << 20,)
         )
     with pytest.raises(ValueError, match="larger than the file"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_keras_weights_larger_than_their_file_together_are_refused(tmp_path):
@@ -228,7 +226,7 @@ def test_keras_weights_larger_than_their_file_together_are_refused(tmp_path):
             file["conv"].create_dataset(f"kernel_{number}:0", (500,), "f4")
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match="larger than the file"):
-        weight_files.read(path)
+        formats.read(path)
 
 
 def test_compressed_weights_of_keras_are_refused(tmp_path):
@@ -238,7 +236,7 @@ def test_compressed_weights_of_keras_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match="more:0 is stored in pieces, or compressed.*h5repack"
     ):
-        weight_files.read(path)
+        formats.read(path)
 
 
 @pytest.mark.filterwarnings("ignore:__array__")  # Keras's arrays and NumPy
@@ -246,21 +244,21 @@ def test_files_without_named_tensors_say_how_to_save_them(tmp_path, keras):
     net = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     net.save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(ValueError, match=r"no tensors by name.*model\.save"):
-        weight_files.read(tmp_path / "a.weights.h5")
+        formats.read(tmp_path / "a.weights.h5")
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps([1, 2], 2))
     with pytest.raises(ValueError, match=r"no tensors by name.*state_dict"):
-        weight_files.read(tmp_path / "a.pth")
+        formats.read(tmp_path / "a.pth")
 
 
 def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no file of weights .*a\.h5"):
-        weight_files.read(tmp_path / "a.h5")
+        formats.read(tmp_path / "a.h5")
     (tmp_path / "a.npz").touch()
     with pytest.raises(
         ValueError, match=r"a\.npz .* \.h5, .*\.safetensors.*model\.save"
     ):
-        weight_files.read(tmp_path / "a.npz")
+        formats.read(tmp_path / "a.npz")
 
 
 def test_archives_of_other_things_say_what_to_save(tmp_path):
@@ -270,7 +268,7 @@ def test_archives_of_other_things_say_what_to_save(tmp_path):
         with pytest.raises(
             ValueError, match=r"is an archive, as \.keras is.*state_dict"
         ):
-            weight_files.read(tmp_path / name)
+            formats.read(tmp_path / name)
 
 
 def test_the_oldest_form_of_pytorch_says_what_it_is(tmp_path):
@@ -278,13 +276,13 @@ def test_the_oldest_form_of_pytorch_says_what_it_is(tmp_path):
     with tarfile.open(tmp_path / "a.pth", "w") as archive:
         archive.add(tmp_path / "pickle", "pickle")
     with pytest.raises(ValueError, match=r"PyTorch 0\.1, an archive by tar"):
-        weight_files.read(tmp_path / "a.pth")
+        formats.read(tmp_path / "a.pth")
 
 
 def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     weight_writers.write_keras(tmp_path / "a.h5", KERAS)
-    assert weight_files.read("~/a.h5")
+    assert formats.read("~/a.h5")
 
 
 def test_compressed_and_big_endian_files_are_refused(tmp_path):
@@ -296,4 +294,4 @@ def test_compressed_and_big_endian_files_are_refused(tmp_path):
             for name, content in records.items():
                 archive.writestr(name, content)
         with pytest.raises(ValueError, match=reason):
-            weight_files.read(path)
+            formats.read(path)

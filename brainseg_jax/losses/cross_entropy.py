@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from brainseg_jax import classes
+from brainseg_jax.losses.parts import classes
 
 
 def loss(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from brainseg_jax import classes, overlap
+from brainseg_jax.losses.parts import classes, soft_overlap
 
 
 def loss(
@@ -26,7 +26,7 @@ def loss(
     logits = logits.astype(jnp.float32)
     if exclusive:
         log_probs = jax.nn.log_softmax(logits)
-        discount = overlap.power(-jnp.expm1(log_probs), gamma)
+        discount = soft_overlap.power(-jnp.expm1(log_probs), gamma)
         # Each position has one true class, so the mean over classes is 1/c too small.
         scale = logits.shape[-1] * (1.0 if alpha is None else alpha)
         surprise = -scale * truth * discount * log_probs

@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float, Shaped
 
-from brainseg_jax import classes, overlap
+from brainseg_jax.losses.parts import classes, soft_overlap
 
 
 def loss(
@@ -21,6 +21,6 @@ def loss(
     A gamma below 1 keeps the slope up for examples that are nearly right. At an error of
     exactly 0 the gradient is 0, its limit: see overlap.power.
     """
-    counts = overlap.soft_counts(logits, target, exclusive=exclusive)
-    error = overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)
-    return classes.class_mean(overlap.power(error, gamma), class_weights)
+    counts = soft_overlap.soft_counts(logits, target, exclusive=exclusive)
+    error = soft_overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)
+    return classes.class_mean(soft_overlap.power(error, gamma), class_weights)

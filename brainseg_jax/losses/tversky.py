@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float, Shaped
 
-from brainseg_jax import classes, overlap
+from brainseg_jax.losses.parts import classes, soft_overlap
 
 
 def loss(
@@ -22,6 +22,6 @@ def loss(
     value for whole batches, examples with empty masks teach nothing. A smooth of 1 or
     more, or cross_entropy beside it, makes them count.
     """
-    counts = overlap.soft_counts(logits, target, exclusive=exclusive)
-    error = overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)
+    counts = soft_overlap.soft_counts(logits, target, exclusive=exclusive)
+    error = soft_overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)
     return classes.class_mean(error, class_weights)

@@ -6,5 +6,5 @@ called as `model(image, train=False, keys=None)`; it returns float32 logits,
 the devices of `axis_name` in training. `keys` [n], one per example, draw the dropout.
 `PUBLISHED` names the forms of it that somebody published, or that are "(ours)", with their
 parameters.
-What architectures share is in registry.SHARED: layers and blocks, no models themselves.
+What architectures share, layers and blocks, is in models/parts.
 """

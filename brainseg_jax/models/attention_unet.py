@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, encoders, layers
+from brainseg_jax.models.parts import blocks, encoders, layers
 
 
 class Model(nn.Module):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, resampling
 
 
 class Model(nn.Module):

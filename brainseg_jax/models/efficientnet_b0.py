@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, classifiers, efficientnet, layers, preprocessing
+from brainseg_jax.models.parts import (
+    blocks,
+    classifiers,
+    efficientnet,
+    layers,
+    preprocessing,
+)
 
 # Keras divides by these after its normalisation layer when it loads ImageNet weights,
 # for there the layer has deviations in place of variances.

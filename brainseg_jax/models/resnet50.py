@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, classifiers, layers, preprocessing
+from brainseg_jax.models.parts import blocks, classifiers, layers, preprocessing
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks, features

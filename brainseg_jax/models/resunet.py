@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models import convolutions, layers, resampling
+from brainseg_jax.models.parts import convolutions, layers, resampling
 
 
 class Model(nn.Module):

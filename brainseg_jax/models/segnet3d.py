@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from brainseg_jax.models import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, resampling
 
 Choices = list[Bool[Array, "n ... c"]]  # of one pooling, an array per axis
 

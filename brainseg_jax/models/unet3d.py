@@ -1,6 +1,7 @@
 """3D U-Net: a small one with dropout and without normalisation."""
 
-from brainseg_jax.models import layers, unet
+from brainseg_jax.models import unet
+from brainseg_jax.models.parts import layers
 
 
 class Model(unet.Model):

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models import blocks, classifiers, layers, preprocessing, resampling
+from brainseg_jax.models.parts import (
+    blocks,
+    classifiers,
+    layers,
+    preprocessing,
+    resampling,
+)
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, features

@@ -2,17 +2,22 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from brainseg_jax import class_figures, class_scores, data, experiment, figures, scores
-from brainseg_jax.class_scores import Decided
-from brainseg_jax.scoring import Scored
-from brainseg_jax.tasks import Task
+from brainseg_jax.data import sources
+from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import classification as class_scores
+from brainseg_jax.metrics import decisions
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.decisions import Decided
+from brainseg_jax.reports.parts import class_figures, figures
+from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
+Predict = Callable[[int], np.ndarray]
 CURVES = {  # drawn over the epochs
     "patient_balanced_accuracy": "balanced accuracy\nof patients",
     "slice_auc": "ROC-AUC of slices",
@@ -20,21 +25,8 @@ CURVES = {  # drawn over the epochs
 PICTURED = 5  # slices in each row of panels.png
 
 
-def score_names() -> tuple[str, ...]:
-    """Every score that does not name a class."""
-    label = np.array([0, 1])
-    summary = class_scores.summarise(
-        Decided(np.eye(2), label, label),
-        ["patient"] * 2,
-        classes=["\n", "\n"],
-        decide=lambda probability: label[:1],
-        resamples=1,
-    )
-    return tuple(name for name in summary if "\n" not in name)
-
-
 def check(
-    training: data.Source, validation: data.Source, task: Task, metric: str
+    training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
     """Refuses to tell one class apart, and to watch a score that can never be known."""
     there = sorted({task.classes[label] for label in training.labels.tolist()})
@@ -57,7 +49,7 @@ def check(
 
 
 def summarise(
-    scored: Scored, source: data.Source, task: Task, empty: str
+    scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:
     summary = class_scores.summarise(
         scored.measured, source.patients, classes=task.classes, decide=task.predict
@@ -75,7 +67,7 @@ def policies(options: Mapping[str, Any]) -> Row:
 
 
 def tables(
-    scored: Scored, source: data.Source, task: Task, empty: str
+    scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, list[Row]]:
     """Rows by file name."""
     return {
@@ -99,17 +91,18 @@ def tables(
 
 
 def draw(
-    restored: experiment.Restored,
-    source: data.Source,
+    task: Task,
+    source: sources.Source,
     scored: Scored,
     rows: dict[str, list[Row]],
     folder: pathlib.Path,
     *,
+    predict: Predict,
     note: str,
     title: str,
 ) -> None:
     """Confusion matrices, ROC curves, patients, and the surest right and wrong slices."""
-    task, decided = restored.task, scored.measured
+    decided = scored.measured
     heads = {
         "slice": "By slice",
         "patient": "By patient: each counts once",
@@ -166,7 +159,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
     return rows, "in brackets: 95 % interval, resampling patients"
 
 
-def _matrices(decided: Decided, source: data.Source, task: Task) -> dict[str, Any]:
+def _matrices(decided: Decided, source: sources.Source, task: Task) -> dict[str, Any]:
     """Confusion by slice, by patient and, where patients have one label, by vote."""
     weights = class_scores.patient_weights(source.patients)
     matrices = {
@@ -180,7 +173,7 @@ def _matrices(decided: Decided, source: data.Source, task: Task) -> dict[str, An
     return matrices
 
 
-def _slice_table(scored: Scored, source: data.Source, task: Task) -> list[Row]:
+def _slice_table(scored: Scored, source: sources.Source, task: Task) -> list[Row]:
     """A row per slice: where it comes from, what it is, what the model says."""
     decided = scored.measured
     return [
@@ -190,21 +183,14 @@ def _slice_table(scored: Scored, source: data.Source, task: Task) -> list[Row]:
             "slice": source.slices[i],
             "label": task.classes[decided.label[i]],
             "predicted": task.classes[decided.predicted[i]],
-            **probability_columns(task, decided.probability[i]),
+            **decisions.probability_columns(task.classes, decided.probability[i]),
             "loss": float(scored.loss[i]),
         }
         for i in range(len(source))
     ]
 
 
-def probability_columns(task: Task, probability: np.ndarray) -> Row:
-    return {
-        f"probability_{class_scores.key_of(name)}": round(float(value), 6)
-        for name, value in zip(task.classes, probability, strict=True)
-    }
-
-
-def _patient_table(decided: Decided, source: data.Source, task: Task) -> list[Row]:
+def _patient_table(decided: Decided, source: sources.Source, task: Task) -> list[Row]:
     """A row per patient: slices of each class, scores of its own slices, the vote."""
     grouped = class_scores.by_patient(decided, source.patients)
     rows = [
@@ -212,7 +198,7 @@ def _patient_table(decided: Decided, source: data.Source, task: Task) -> list[Ro
             "patient": name,
             "slices": len(own.label),
             **{
-                f"slices_{class_scores.key_of(one)}": int((own.label == k).sum())
+                f"slices_{decisions.key_of(one)}": int((own.label == k).sum())
                 for k, one in enumerate(task.classes)
             },
             "accuracy": round(float(grouped.accuracy[i]), 6),
@@ -231,14 +217,14 @@ def _patient_table(decided: Decided, source: data.Source, task: Task) -> list[Ro
             **row,
             "label": task.classes[votes.label[i]],
             "vote": task.classes[votes.predicted[i]],
-            **probability_columns(task, votes.probability[i]),
+            **decisions.probability_columns(task.classes, votes.probability[i]),
         }
         for i, row in enumerate(rows)
     ]
 
 
 def _surest(
-    decided: Decided, source: data.Source, task: Task
+    decided: Decided, source: sources.Source, task: Task
 ) -> dict[str, list[class_figures.Judged]]:
     """The slices decided with the highest probability: the right and the wrong ones."""
     right = decided.predicted == decided.label
@@ -261,7 +247,7 @@ def _surest(
     return rows
 
 
-def _varied(decided: Decided, source: data.Source, members: np.ndarray) -> list[int]:
+def _varied(decided: Decided, source: sources.Source, members: np.ndarray) -> list[int]:
     """The surest first, classes in turn, of each patient one slice of a class."""
     own = decided.probability[np.arange(len(source)), decided.predicted]
     queues: dict[int, list[int]] = {}

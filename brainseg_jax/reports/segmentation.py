@@ -1,38 +1,34 @@
 """Masks: overlap per slice and patient; the best, median and worst patients in pictures."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from brainseg_jax import data, experiment, figures, metrics, scores, steps
-from brainseg_jax.metrics import Counts
-from brainseg_jax.scoring import Scored
-from brainseg_jax.tasks import Task
+from brainseg_jax.data import sources
+from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.reports.parts import figures
+from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
+Predict = Callable[[int], np.ndarray]  # example -> its predicted labels [h, w, 1]
 CURVES = {"patient_dice": "Dice", "patient_iou": "IoU"}  # drawn over the epochs
 TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the loss
 
 
-def score_names() -> tuple[str, ...]:
-    """Every score of a data set of one class."""
-    one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
-    return tuple(scores.summarise(one, ["patient"], classes=["class"], resamples=1))
-
-
 def check(
-    training: data.Source, validation: data.Source, task: Task, metric: str
+    training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
     """Any slices will do to segment: with tumour, without, or both."""
 
 
 def summarise(
-    scored: Scored, source: data.Source, task: Task, empty: str
+    scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:
     summary = scores.summarise(
         scored.measured, source.patients, classes=task.classes, empty=empty
@@ -51,7 +47,7 @@ def policies(options: Mapping[str, Any]) -> Row:
 
 
 def tables(
-    scored: Scored, source: data.Source, task: Task, empty: str
+    scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, list[Row]]:
     """Rows by file name."""
     return {
@@ -61,17 +57,18 @@ def tables(
 
 
 def draw(
-    restored: experiment.Restored,
-    source: data.Source,
+    task: Task,
+    source: sources.Source,
     scored: Scored,
     rows: dict[str, list[Row]],
     folder: pathlib.Path,
     *,
+    predict: Predict,
     note: str,
     title: str,
 ) -> None:
     """Bars, and the best, median and worst patients in five panels."""
-    name = restored.task.classes[0]
+    name = task.classes[0]
     first = [row for row in rows["patients.csv"] if row["class"] == name]
     dice = np.array([row["dice"] for row in first])
     if np.isnan(dice).all():
@@ -86,7 +83,7 @@ def draw(
         note=note,
     )
     figures.five_panels(
-        _panels(restored, source, scored, first), folder / "panels.png", title=title,
+        _panels(predict, source, scored, first), folder / "panels.png", title=title,
         note=note,
     )  # fmt: skip
 
@@ -110,7 +107,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
 
 
 def _slice_table(
-    scored: Scored, source: data.Source, classes: Sequence[str], empty: str
+    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
     """A row per slice and class: where it comes from, counts and ratios."""
     rows = [
@@ -123,7 +120,7 @@ def _slice_table(
 
 
 def _patient_table(
-    scored: Scored, source: data.Source, classes: Sequence[str], empty: str
+    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
     """A row per patient and class, over the whole volume."""
     names, volumes = scores.by_group(scored.measured, source.patients)
@@ -137,12 +134,12 @@ def _with_counts(
     rows: list[Row], counts: Counts, classes: Sequence[str], empty: str
 ) -> list[Row]:
     ratios = {
-        "dice": metrics.dice(counts, empty=empty),
-        "iou": metrics.iou(counts, empty=empty),
-        "tversky": metrics.tversky(counts, **TVERSKY, empty=empty),
-        "precision": metrics.precision(counts, empty=empty),
-        "recall": metrics.recall(counts, empty=empty),
-        "specificity": metrics.specificity(counts, empty=empty),
+        "dice": overlap.dice(counts, empty=empty),
+        "iou": overlap.iou(counts, empty=empty),
+        "tversky": overlap.tversky(counts, **TVERSKY, empty=empty),
+        "precision": overlap.precision(counts, empty=empty),
+        "recall": overlap.recall(counts, empty=empty),
+        "specificity": overlap.specificity(counts, empty=empty),
     }
     return [
         {
@@ -157,15 +154,16 @@ def _with_counts(
 
 
 def _panels(
-    restored: experiment.Restored,
-    source: data.Source,
+    predict: Predict,
+    source: sources.Source,
     scored: Scored,
     patient_rows: list[Row],
 ) -> list[figures.Slice]:
     """Of each of the three patients the slice with the most tumour, found or there."""
     known = [row for row in patient_rows if not np.isnan(row["dice"])]
     ranked = sorted(known, key=lambda row: row["dice"])
-    picks = {"best": ranked[-1], "median": ranked[len(ranked) // 2], "worst": ranked[0]}
+    middle = ranked[(len(ranked) - 1) // 2]  # of an even number the lower
+    picks = {"best": ranked[-1], "median": middle, "worst": ranked[0]}
     counts = scored.measured
     extent = counts.true_positives + counts.false_negatives
     extent = np.where(extent > 0, extent, counts.false_positives * 1e-6)[:, 0]
@@ -174,32 +172,15 @@ def _panels(
         members = np.flatnonzero(np.array(source.patients) == row["patient"])
         chosen = int(members[np.argmax(extent[members])])
         image, mask = source.read_stored(chosen)
-        found = _predict_one(restored, source, chosen)
-        value = next(iter(source.info.classes.values()))
+        found = predict(chosen)
+        labels = next(iter(source.info.classes.values()))
         panels.append(
             figures.Slice(
                 label=f"{label} · {row['patient']} slice {source.slices[chosen]} · "
                 f"Dice of the patient {row['dice']:.2f}",
                 image=image,
-                truth=mask[..., 0] == value,
-                prediction=found[..., 0] == value,
+                truth=np.isin(mask[..., 0], labels),
+                prediction=np.isin(found[..., 0], labels),
             )
         )
     return panels
-
-
-def _predict_one(
-    restored: experiment.Restored, source: data.Source, index: int
-) -> np.ndarray:
-    """The predicted labels [h, w, 1] of one slice of a split."""
-    batch = jax.tree.map(jnp.asarray, source.take(np.array([index])))
-    mirror = restored.record["config"]["evaluation"]["mirror"]
-    probs = steps.predict_step(
-        restored.variables,
-        {},
-        batch,
-        model=restored.model,
-        task=restored.task,
-        mirror=mirror,
-    )["probs"]
-    return np.asarray(restored.task.predict(probs))[0]

@@ -12,8 +12,9 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 from rich import progress
 
-from datasets import folds, leaky, phantom, raw
+from datasets import folds, leaky, raw
 from datasets.lgg_mri import raw_files
+from datasets.synthetic import phantom
 
 FOLDS, SEED = 5, 0
 SOURCE = "https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation"
@@ -165,7 +166,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             "channels": list(self.CHANNELS),
             "task": "segmentation",
             "synthetic": synthetic,
-            "source": "datasets/phantom.py, synthetic" if synthetic else SOURCE,
+            "source": "datasets/synthetic/phantom.py, synthetic"
+            if synthetic
+            else SOURCE,
             "licence": LICENCES[self.builder_config.name],
             "patients": len(table),
             "slices": len(slices),

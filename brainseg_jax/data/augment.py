@@ -1,0 +1,174 @@
+"""Paired augmentation of image and target in JAX, inside the step.
+
+Every example has a key of its own, so that what happens to it depends neither on its
+place in the batch nor on the number of devices. Nothing here is differentiated through.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+Options = Mapping[str, Any]  # numbers, but for fill
+Batch = dict[str, Array]
+
+SPATIAL = ("flip_horizontal", "flip_vertical", "rotation", "shift", "scale", "shear")
+# What lies beyond the edge of an image and of its shares of classes: the edge once more,
+# or each channel's darkest value and no class.
+FILLS: dict[str, Callable[[Array, str], Array | None]] = {
+    "edge": lambda maps, part: None,
+    "empty": lambda maps, part: (
+        maps.min((0, 1)) if part == "image" else jnp.zeros(maps.shape[-1])
+    ),
+}
+INTENSITY = ("gamma", "contrast", "brightness", "noise")
+
+
+def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
+    """The batch with image, and shares of classes where it has them, changed together.
+
+    `options` has the keys of `config.augment`; a part whose options are all 0 compiles to
+    nothing.
+    """
+    wanted = [
+        any(options[name] for name in part) and options["probability"] > 0
+        for part in (SPATIAL, INTENSITY)
+    ]
+    if wanted[0]:
+        # Kept apart from what follows: in one compiled loop with it, a single example is
+        # sampled at places rounded otherwise than in a batch, and differs by 5e-5.
+        batch = jax.lax.optimization_barrier(_move(keys, batch, options))
+    if wanted[1]:
+        change = functools.partial(change_intensity, options=options)
+        image = jax.vmap(change)(_fold(keys, 1), batch["image"])
+        batch = {**batch, "image": image}
+    return batch
+
+
+def random_affine(
+    key: Key[Array, ""], shape: tuple[int, ...], options: Options
+) -> Float[Array, "2 3"]:
+    """Where each output pixel comes from, in pixels around the image's middle."""
+    on, *keys = jax.random.split(key, 9)
+    change = [_symmetric(k, 1.0) for k in keys[:5]]
+    angle = jnp.deg2rad(options["rotation"]) * change[0]
+    shear = jnp.tan(jnp.deg2rad(options["shear"]) * change[1])
+    zoom = 1 / (1 + options["scale"] * change[2])
+    shift = options["shift"] * jnp.array(shape) * jnp.stack(change[3:5])
+    flip_rows, flip_columns = (
+        1 - 2 * jax.random.bernoulli(k, options[name]).astype(jnp.float32)
+        for k, name in zip(keys[6:], ("flip_vertical", "flip_horizontal"), strict=True)
+    )
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    # Rotation times shear, written out: GPUs and TPUs round a matrix product's factors to
+    # as few as 8 bits, half a pixel at the edge of an image.
+    matrix = zoom * jnp.array(
+        [[cosine, cosine * shear - sine], [sine, sine * shear + cosine]]
+    )
+    matrix = matrix * jnp.stack([flip_rows, flip_columns])[None]
+    affine = jnp.concatenate([matrix, shift[:, None]], axis=1)
+    moved = jax.random.bernoulli(on, options["probability"])
+    return jnp.where(moved, affine, jnp.eye(2, 3))
+
+
+def sample_linear(
+    image: Float[Array, "h w c"],
+    affine: Float[Array, "2 3"],
+    outside: Float[Array, " c"] | None = None,
+) -> Float[Array, "h w c"]:
+    """Bilinear; beyond the edge each channel is `outside`, or None: the edge goes on."""
+    height, width, channels = image.shape
+    sources = _sources(image.shape[:2], affine)
+    row, column = (
+        jnp.clip(sources[0], 0, height - 1),
+        jnp.clip(sources[1], 0, width - 1),
+    )
+    top, left = jnp.floor(row), jnp.floor(column)
+    down, right = (row - top)[:, None], (column - left)[:, None]
+    pixels = image.reshape(-1, channels)
+
+    def at(i: Array, j: Array) -> Array:
+        i, j = jnp.minimum(i, height - 1), jnp.minimum(j, width - 1)
+        place = (i * width + j).astype(jnp.int32)
+        return pixels.at[place].get(mode="promise_in_bounds")
+
+    upper = at(top, left) * (1 - right) + at(top, left + 1) * right
+    lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
+    sampled = upper * (1 - down) + lower * down
+    if outside is not None:
+        beyond = (jnp.abs(sources[0] - row) > 0.5) | (
+            jnp.abs(sources[1] - column) > 0.5
+        )
+        sampled = jnp.where(beyond[:, None], outside[None], sampled)
+    return sampled.reshape(image.shape)
+
+
+def change_intensity(
+    key: Key[Array, ""], image: Float[Array, "h w c"], options: Options
+) -> Float[Array, "h w c"]:
+    """Gamma over the image's own range, contrast and brightness per channel, noise."""
+    on, gamma, contrast, brightness, level, noise = jax.random.split(key, 6)
+    channels = image.shape[-1:]
+    changed = image
+    if options["gamma"]:
+        low, high = image.min(), image.max()
+        span = jnp.maximum(high - low, 1e-6)
+        exponent = (1 + options["gamma"]) ** _symmetric(gamma, 1.0)
+        changed = low + span * ((changed - low) / span) ** exponent
+    if options["contrast"]:
+        mean = changed.mean((0, 1), keepdims=True)
+        factor = 1 + _symmetric(contrast, options["contrast"], (1, 1, *channels))
+        changed = mean + (changed - mean) * factor
+    if options["brightness"]:
+        size = options["brightness"] * image.std()
+        changed = changed + _symmetric(brightness, 1.0, (1, 1, *channels)) * size
+    if options["noise"]:
+        size = options["noise"] * jax.random.uniform(level)
+        changed = changed + size * jax.random.normal(noise, image.shape)
+    applied = jax.random.bernoulli(on, options["probability"])
+    return jnp.where(applied, changed, image)
+
+
+def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
+    shape = batch["image"].shape[1:3]
+    affines = jax.vmap(lambda key: random_affine(key, shape, options))(_fold(keys, 0))
+    outside = FILLS[options["fill"]]
+    moved: Batch = {
+        part: jax.vmap(
+            lambda maps, affine, part=part: sample_linear(
+                maps, affine, outside(maps, part)
+            )
+        )(batch[part], affines)
+        for part in ("image", "share")
+        if part in batch
+    }
+    return {**batch, **moved}
+
+
+def _sources(
+    shape: tuple[int, ...], affine: Float[Array, "2 3"]
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    """Row and column that each output pixel comes from, pixels in reading order."""
+    middle = (jnp.array(shape, jnp.float32) - 1) / 2
+    row, column = (
+        axis.reshape(-1).astype(jnp.float32)
+        for axis in jnp.meshgrid(*map(jnp.arange, shape), indexing="ij")
+    )
+    row, column = row - middle[0], column - middle[1]
+    matrix, shift = affine[:, :2], affine[:, 2] + middle
+    return (
+        matrix[0, 0] * row + matrix[0, 1] * column + shift[0],
+        matrix[1, 0] * row + matrix[1, 1] * column + shift[1],
+    )
+
+
+def _symmetric(key: Key[Array, ""], size: float, shape: tuple[int, ...] = ()) -> Array:
+    """Uniform between -size and size."""
+    return jax.random.uniform(key, shape, minval=-size, maxval=size)
+
+
+def _fold(keys: Key[Array, " n"], number: int) -> Key[Array, " n"]:
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, number)

@@ -1,0 +1,1 @@
+"""A model applied to examples: probabilities, mirror images, what a split scores."""

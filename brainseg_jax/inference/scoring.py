@@ -1,0 +1,60 @@
+"""What a model scores on every slice of a split; the tables are in reports/."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from brainseg_jax import parallel
+from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.training import objective
+
+
+class Scored(NamedTuple):
+    """Loss of every slice of a split and what its task measures, in the split's order."""
+
+    loss: np.ndarray  # [n]
+    measured: Any  # of a task's measure, each array [n, ...]
+
+
+def make_eval_step(model, task, losses: dict, mirror: Sequence[str]) -> Callable:
+    """eval_step with everything but (variables, resident, batch) bound."""
+    loss = objective.make_loss(losses, task)
+
+    def step(variables, resident, batch):
+        return inference_steps.eval_step(
+            variables, resident, batch, model=model, task=task, loss=loss, mirror=mirror
+        )
+
+    return step
+
+
+def fitting(batch_size: int, devices: parallel.Devices) -> int:
+    """The batch size, rounded up to a multiple of the devices."""
+    count = len(devices.devices)
+    return -(-batch_size // count) * count
+
+
+def score(
+    step: Callable,
+    variables: Any,
+    resident: Any,
+    batches: Any,
+    devices: parallel.Devices,
+    stop: Callable[[], bool] = lambda: False,
+) -> Scored | None:
+    """Runs over all batches, one fetch behind; None if `stop` asked to."""
+    fetched, valid, waiting = [], [], None
+    for batch in batches:
+        if stop():
+            return None
+        valid.append(batch.pop("valid"))
+        result = step(variables, resident, devices.shard(batch))
+        if waiting is not None:
+            fetched.append(devices.gather(waiting))
+        waiting = result
+    fetched.append(devices.gather(waiting))
+    keep = np.concatenate(valid)
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[keep], *fetched)
+    return Scored(joined["loss"], joined["measured"])

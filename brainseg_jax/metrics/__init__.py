@@ -1,0 +1,1 @@
+"""Scores: overlap from counts, of classified images, and intervals over patients."""

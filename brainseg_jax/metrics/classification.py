@@ -1,0 +1,238 @@
+"""Scores of classified slices: over all of them, patient by patient, and by vote.
+
+What is undefined is nan (the policy UNDEFINED), and every mean and interval leaves it out:
+
+- Recall of a class without examples; balanced accuracy and ROC-AUC without examples of at
+  least two classes.
+- Precision and F1 of a class that is neither there nor predicted. A class that is there
+  and never predicted has precision 0, as in brainseg_jax/metrics/overlap.py.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Bool, Float, Int
+
+from brainseg_jax.metrics import decisions
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.decisions import Decided
+from brainseg_jax.metrics.overlap import AnyArray
+
+UNDEFINED = "nan"
+
+Matrix = Float[np.ndarray, "c c"]  # rows: the label; columns: what was predicted
+Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
+
+
+class Patients(NamedTuple):
+    """Each patient's own slices, scored by themselves."""
+
+    names: list[Hashable]
+    decided: list[Decided]
+    accuracy: Float[np.ndarray, " p"]
+    balanced_accuracy: Float[np.ndarray, " p"]
+    auc: Float[np.ndarray, " p"]
+
+    @property
+    def have_one_label(self) -> bool:
+        """Whether a patient's slices all have the same label, for every patient."""
+        return all(len(set(own.label.tolist())) == 1 for own in self.decided)
+
+
+def confusion(
+    decided: Decided, weights: Float[np.ndarray, " n"] | None = None
+) -> Matrix:
+    """How often, or with what weight, each label was predicted as each class."""
+    count = decided.probability.shape[1]
+    matrix = np.zeros((count, count))
+    np.add.at(
+        matrix, (decided.label, decided.predicted), 1 if weights is None else weights
+    )
+    return matrix
+
+
+def patient_weights(patients: Sequence[Hashable]) -> Float[np.ndarray, " n"]:
+    """1 / the number of slices of the patient, so that every patient counts once."""
+    counts = {name: 0 for name in patients}
+    for name in patients:
+        counts[name] += 1
+    return np.array([1 / counts[name] for name in patients])
+
+
+def accuracy(matrix: Matrix) -> float:
+    return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else math.nan
+
+
+def recall(matrix: Matrix) -> Float[np.ndarray, " c"]:
+    """The share of each class that is predicted so: sensitivity."""
+    return _ratio(np.diag(matrix), matrix.sum(1))
+
+
+def precision(matrix: Matrix) -> Float[np.ndarray, " c"]:
+    """The share of what is predicted as each class that is so."""
+    there = matrix.sum(1) > 0
+    found = _ratio(np.diag(matrix), matrix.sum(0))
+    return np.where(np.isnan(found) & there, 0.0, found)
+
+
+def f1(matrix: Matrix) -> Float[np.ndarray, " c"]:
+    return _ratio(2 * np.diag(matrix), matrix.sum(0) + matrix.sum(1))
+
+
+def balanced_accuracy(matrix: Matrix) -> float:
+    """Mean recall of the classes that have examples."""
+    known = matrix.sum(1) > 0
+    return float(recall(matrix)[known].mean()) if known.sum() > 1 else math.nan
+
+
+def auc(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:
+    """Area under the ROC curve: how often a positive outscores a negative, ties by half."""
+    hits, others = int(positive.sum()), int((~positive).sum())
+    if not hits or not others:
+        return math.nan
+    ranks = scipy.stats.rankdata(score)
+    return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * others))
+
+
+def class_aucs(decided: Decided) -> Float[np.ndarray, " c"]:
+    """Of each class against all others."""
+    label, probability = np.asarray(decided.label), np.asarray(decided.probability)
+    return np.array(
+        [auc(probability[:, k], label == k) for k in range(probability.shape[1])]
+    )
+
+
+def mean_auc(decided: Decided) -> float:
+    """Of two classes the last one's; of more the mean over classes."""
+    values = class_aucs(decided)
+    return float(values[-1]) if len(values) == 2 else _mean(values)
+
+
+def roc(
+    score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """False and true positive rate as the threshold falls, one point per score."""
+    order = np.argsort(-score, kind="stable")
+    score, positive = score[order], positive[order]
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    true, false = np.cumsum(positive)[last], np.cumsum(~positive)[last]
+    return np.append(0, false / false[-1]), np.append(0, true / true[-1])
+
+
+def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
+    """In order of appearance."""
+    if len(patients) != len(decided.label):
+        raise ValueError(
+            f"{len(decided.label)} slices, but {len(patients)} names of patients."
+        )
+    names = list(dict.fromkeys(patients))
+    owner = np.array(patients)
+    own = [Decided(*(part[owner == name] for part in decided)) for name in names]
+    matrices = [confusion(one) for one in own]
+    return Patients(
+        names,
+        own,
+        accuracy=np.array([accuracy(matrix) for matrix in matrices]),
+        balanced_accuracy=np.array([balanced_accuracy(matrix) for matrix in matrices]),
+        auc=np.array([mean_auc(one) for one in own]),
+    )
+
+
+def vote(patients: Patients, decide: Decide) -> Decided:
+    """One decision per patient, from the mean probability of its slices."""
+    mean = np.stack([own.probability.mean(0) for own in patients.decided])
+    label = np.array([own.label[0] for own in patients.decided])
+    return Decided(mean, np.asarray(decide(mean)), label)
+
+
+def summarise(
+    decided: Decided,
+    patients: Sequence[Hashable],
+    *,
+    classes: Sequence[str],
+    decide: Decide,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Every score by name: slice_auc, patient_accuracy, patient_vote_accuracy...
+
+    Patient scores are means over patients of the scores of each one's own slices. Votes
+    are nan unless every patient has one label. Scores of one class end in its name.
+    """
+    interval = {"level": level, "resamples": resamples, "seed": seed}
+    matrix, grouped = confusion(decided), by_patient(decided, patients)
+    summary = {
+        "slice_accuracy": accuracy(matrix),
+        "slice_balanced_accuracy": balanced_accuracy(matrix),
+        "slice_auc": mean_auc(decided),
+    }
+    per_class = {
+        "precision": precision(matrix),
+        "recall": recall(matrix),
+        "f1": f1(matrix),
+    }
+    for name, values in per_class.items():
+        summary[f"slice_{name}_macro"] = _mean(values)
+        summary[f"slice_{name}_weighted"] = _weighted(values, matrix.sum(1))
+    if len(classes) == 2:
+        summary["slice_specificity"], summary["slice_sensitivity"] = map(
+            float, per_class["recall"]
+        )
+    for name in ("accuracy", "balanced_accuracy", "auc"):
+        summary |= _spread(f"patient_{name}", getattr(grouped, name), **interval)
+    summary |= _vote_scores(grouped, decide, **interval)
+    for name, values in {**per_class, "auc": class_aucs(decided)}.items():
+        for place, one in enumerate(classes):
+            summary[f"slice_{name}_{decisions.key_of(one)}"] = float(values[place])
+    return summary
+
+
+def score_names() -> tuple[str, ...]:
+    """Every score that does not name a class."""
+    label = np.array([0, 1])
+    summary = summarise(
+        Decided(np.eye(2), label, label),
+        ["patient"] * 2,
+        classes=["\n", "\n"],
+        decide=lambda probability: label[:1],
+        resamples=1,
+    )
+    return tuple(name for name in summary if "\n" not in name)
+
+
+def _vote_scores(grouped: Patients, decide: Decide, **interval) -> dict[str, float]:
+    if grouped.have_one_label:
+        votes = vote(grouped, decide)
+        matrix = confusion(votes)
+        right = (votes.predicted == votes.label).astype(float)
+        others = balanced_accuracy(matrix), mean_auc(votes), _mean(f1(matrix))
+    else:
+        right, others = np.array([]), (math.nan,) * 3
+    names = ("balanced_accuracy", "auc", "f1_macro")
+    return _spread("patient_vote_accuracy", right, **interval) | {
+        f"patient_vote_{name}": value for name, value in zip(names, others, strict=True)
+    }
+
+
+def _spread(name: str, values: np.ndarray, **interval) -> dict[str, float]:
+    low, high = scores.bootstrap_interval(values, **interval)
+    return {name: _mean(values), f"{name}_low": low, f"{name}_high": high}
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), math.nan)
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
+    """Mean by the number of examples; classes without any weigh nothing."""
+    known = weights > 0
+    return float(values[known] @ weights[known] / weights[known].sum())

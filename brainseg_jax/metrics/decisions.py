@@ -1,0 +1,31 @@
+"""What a classifier decided of each image, and how tables call its columns."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+
+from brainseg_jax.metrics.overlap import AnyArray
+
+
+class Decided(NamedTuple):
+    """What a model says of some images, and what they are."""
+
+    probability: Float[AnyArray, "n c"]
+    predicted: Int[AnyArray, " n"]
+    label: Int[AnyArray, " n"]
+
+
+def probability_columns(
+    classes: Sequence[str], probability: Float[AnyArray, " c"]
+) -> dict[str, float]:
+    """A column for each class."""
+    return {
+        f"probability_{key_of(name)}": round(float(value), 6)
+        for name, value in zip(classes, probability, strict=True)
+    }
+
+
+def key_of(name: str) -> str:
+    """A class's name as part of a key."""
+    return name.replace(" ", "_")

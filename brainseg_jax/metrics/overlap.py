@@ -1,0 +1,117 @@
+"""Overlap metrics from pixel counts, per example and class, never smoothed.
+
+Counts are made on the device (`counts`), the ratios from them there or in numpy: each
+takes either kind of array. Dice is 2 TP / (2 TP + FP + FN), and so on. Where the
+denominator is 0 there are two cases:
+
+- Nothing is predicted and nothing is there (for specificity: no background either way).
+  The ratio is what the policy `empty` names in EMPTY: 1, 0, or nan, which every mean and
+  interval of brainseg_jax/metrics/segmentation.py leaves out.
+- Only one of the masks is empty (precision of a missed tumour, recall of an invented one).
+  The ratio is 0 under every policy.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+AnyArray = Any  # of jax or of numpy; a union would have to be told apart everywhere
+
+EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
+
+
+class Counts(NamedTuple):
+    """Pixels (voxels) per example and class; their sum is the size of the image."""
+
+    true_positives: Int[AnyArray, "n c"]
+    false_positives: Int[AnyArray, "n c"]
+    false_negatives: Int[AnyArray, "n c"]
+    true_negatives: Int[AnyArray, "n c"]
+
+
+def counts(
+    pred: Bool[AnyArray, "n *space c"], truth: Bool[AnyArray, "n *space c"]
+) -> Counts:
+    """Counts in 32-bit integers: exact for volumes of up to 2 ** 31 voxels."""
+    if pred.shape != truth.shape:
+        raise ValueError(
+            f"The prediction has shape {pred.shape}, the truth {truth.shape}; resize the "
+            "probabilities to the mask's size before the threshold."
+        )
+    pred, truth = jnp.asarray(pred, bool), jnp.asarray(truth, bool)
+    space = tuple(range(1, pred.ndim - 1))
+
+    def size(mask):
+        return mask.sum(space, dtype=jnp.int32)
+
+    return Counts(
+        true_positives=size(pred & truth),
+        false_positives=size(pred & ~truth),
+        false_negatives=size(~pred & truth),
+        true_negatives=size(~pred & ~truth),
+    )
+
+
+def dice(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+    return tversky(counts, alpha=0.5, beta=0.5, empty=empty)
+
+
+def iou(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+    return tversky(counts, alpha=1, beta=1, empty=empty)
+
+
+def tversky(
+    counts: Counts, *, alpha: float, beta: float, empty: str = "one"
+) -> Float[AnyArray, "n c"]:
+    """Alpha weighs false positives, beta misses, as in losses/tversky.py."""
+    hits = counts.true_positives
+    wrong = alpha * counts.false_positives + beta * counts.false_negatives
+    return _ratio(hits, hits + wrong, _both_empty(counts), empty)
+
+
+def precision(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+    """The share of what is predicted that is there."""
+    hits = counts.true_positives
+    return _ratio(hits, hits + counts.false_positives, _both_empty(counts), empty)
+
+
+def recall(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+    """The share of what is there that is predicted: sensitivity."""
+    hits = counts.true_positives
+    return _ratio(hits, hits + counts.false_negatives, _both_empty(counts), empty)
+
+
+def specificity(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+    """Recall of the background."""
+    return recall(
+        Counts(
+            true_positives=counts.true_negatives,
+            false_positives=counts.false_negatives,
+            false_negatives=counts.false_positives,
+            true_negatives=counts.true_positives,
+        ),
+        empty=empty,
+    )
+
+
+def accuracy(counts: Counts) -> Float[AnyArray, "n c"]:
+    """The share of pixels that are right; high on any small tumour, even unpredicted."""
+    return (counts.true_positives + counts.true_negatives) / sum(counts)
+
+
+def _both_empty(counts: Counts) -> Bool[AnyArray, "n c"]:
+    tp, fp, fn, _ = counts
+    return (tp == 0) & (fp == 0) & (fn == 0)
+
+
+def _ratio(numerator, denominator, both_empty, empty: str):
+    """numerator / denominator; for a zero denominator see the head of this file."""
+    if empty not in EMPTY:
+        raise ValueError(
+            f"No policy {empty!r} for empty masks; there are: {', '.join(EMPTY)}."
+        )
+    numpy = numerator.__array_namespace__()
+    ratio = numerator / numpy.where(denominator == 0, 1, denominator)
+    return numpy.where(both_empty, EMPTY[empty], ratio)

@@ -1,0 +1,1 @@
+"""What several architectures are made of: layers, blocks, encoders. No models."""

@@ -1,0 +1,123 @@
+"""Every model and every experiment with its parameters, operations and input size."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from brainseg_jax import models, registry
+from brainseg_jax.runs import experiment
+from brainseg_jax.training import freezing
+from brainseg_jax.training.state import count
+
+
+class Size(NamedTuple):
+    """How large a model is for one image of `shape` [*space, channels]."""
+
+    name: str
+    form: str  # what is published, or the model that an experiment trains
+    shape: tuple[int, ...]
+    total: int  # with the statistics of normalisations
+    trainable: int
+    gflop: float  # multiplications and additions of one forward pass, in 10 ** 9
+
+
+Experiment = tuple[ConfigDict, int, Mapping[str, int], Sequence[str]]
+
+
+def show(experiments: Mapping[str, Experiment]) -> None:
+    """Prints both tables; an experiment comes with its data's channels, classes, labels."""
+    published = [
+        (name, form)
+        for name in registry.names(models)
+        for form in registry.find(models, name).PUBLISHED
+    ]
+    of_models = [published_size(*pair) for pair in track(published, "models")]
+    of_experiments = [
+        experiment_size(name, *about)
+        for name, about in track(experiments.items(), "experiments")
+    ]
+    for title, names, sizes in (
+        ("Models as published", ("model", "form"), of_models),
+        ("Experiments", ("config", "model"), of_experiments),
+    ):
+        table = _table(title, names, sizes)
+        # As wide as it is: a name cut short could not be copied.
+        width = Console(width=1000).measure(table).maximum
+        Console(width=width).print(table)
+
+
+def published_size(name: str, form: str) -> Size:
+    module = registry.find(models, name)
+    _, shape, outputs, options = module.PUBLISHED[form]
+    return _size(name, form, module.Model(outputs, **options), shape)
+
+
+def experiment_size(
+    name: str,
+    config: ConfigDict,
+    channels: int,
+    classes: Mapping[str, int],
+    labels: Sequence[str],
+) -> Size:
+    task = experiment.make_task(
+        **config.task.to_dict(),
+        classes=classes,
+        labels=labels,
+        threshold=config.evaluation.threshold,
+    )
+    model = experiment.make_model(
+        config.model.name,
+        config.model.options.to_dict(),
+        outputs=task.outputs,
+        dtype=config.compute_dtype,
+    )
+    shape = (*config.data.size, channels)
+    frozen = freezing.frozen_modules(
+        model, (1, *shape), config.model.frozen, config.model.frozen_up_to
+    )
+    return _size(name, config.model.name, model, shape, frozen)
+
+
+def _size(
+    name: str,
+    form: str,
+    model: nn.Module,
+    shape: tuple[int, ...],
+    frozen: frozenset[freezing.Path] = frozenset(),
+) -> Size:
+    """Counted from shapes alone: nothing is compiled or computed."""
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
+    labels = jax.tree.leaves(freezing.labels(variables["params"], frozen))
+    sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
+    trainable = sum(
+        size for size, label in zip(sizes, labels, strict=True) if label != "frozen"
+    )
+    cost: Any = jax.jit(model.apply).lower(variables, image).cost_analysis()
+    return Size(name, form, shape, count(variables), trainable, cost["flops"] / 1e9)
+
+
+def _table(title: str, names: tuple[str, str], sizes: list[Size]) -> Table:
+    table = Table(title=title, box=box.MARKDOWN)
+    for column in (*names, "input"):
+        table.add_column(column, no_wrap=True)
+    for column in ("parameters", "trainable", "GFLOP"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for size in sizes:
+        table.add_row(
+            size.name,
+            size.form,
+            "x".join(map(str, size.shape)),
+            f"{size.total:,}",
+            f"{size.trainable:,}",
+            f"{size.gflop:.1f}",
+        )
+    return table

@@ -1,0 +1,176 @@
+"""Masks and overlays, or classes, of image files, by the best checkpoint of a run."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+from rich.progress import track
+
+from brainseg_jax import files
+from brainseg_jax.data import image_files, normalise, sources
+from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.metrics import decisions
+from brainseg_jax.runs import experiment, run_folder
+from brainseg_jax.tasks.parts.task import Task
+
+COLOUR = (0, 255, 0)
+
+
+def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str, Any]]:
+    """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
+
+    Each mask has its image's own size and the publisher's label values; of a classifier
+    there are the rows alone. Intensities are normalised over a whole volume (patient or
+    folder) where the model was trained so.
+    """
+    if not inputs or not outputs:
+        raise ValueError(
+            "--mode=predict needs --inputs=<files or folders> and --outputs=."
+        )
+    folder = pathlib.Path(outputs).resolve()
+    if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
+        raise ValueError(
+            f"--outputs={outputs} lies in the inputs: its overlays would be read as "
+            "images the next time. Write to a folder outside of the inputs."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--outputs={outputs} is a file; name a folder.")
+    run_folder.check_writable(folder, "--outputs")
+    found = image_files.find_images(inputs)
+    restored = experiment.restore(workdir)
+    volumes = image_files.group_volumes(found)
+    names = _output_names(found)
+    for path in found:  # before the first mask is written
+        image_files.read_image(path, len(restored.record["data"]["channels"]))
+    step = jax.jit(
+        functools.partial(
+            inference_steps.predict_step,
+            model=restored.model,
+            task=restored.task,
+            mirror=restored.record["config"]["evaluation"]["mirror"],
+        )
+    )
+    rows = []
+    with_progress = track(volumes.items(), "predicting", transient=True)
+    for volume, paths in with_progress:
+        rows += _predict_volume(
+            restored, step, volume, paths, names, pathlib.Path(outputs)
+        )
+    files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
+    if note := restored.record["note"]:
+        logging.warning("The model was trained on: %s.", note)
+    logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
+    return rows
+
+
+def _predict_volume(
+    restored: experiment.Restored,
+    step: Any,
+    volume: str,
+    paths: Sequence[pathlib.Path],
+    names: dict[pathlib.Path, str],
+    outputs: pathlib.Path,
+) -> list[dict[str, Any]]:
+    config, channels = restored.record["config"], restored.record["data"]["channels"]
+    options = config["data"]["normalisation"]
+    pictures = [image_files.read_image(path, len(channels)) for path in paths]
+    scaling = normalise.scaling(
+        np.stack([normalise.histogram(picture) for picture in pictures]),
+        [volume] * len(paths),
+        **options,
+    )
+    lone = len(paths) == 1 and options["name"].startswith("volume")
+    if lone:
+        logging.warning(
+            "%s: a lone slice, normalised by its own intensities; give all slices of "
+            "the patient for better predictions.",
+            paths[0],
+        )
+    if all((picture == picture[0, 0]).all() for picture in pictures):
+        logging.warning("%s is of one colour: its prediction means nothing.", volume)
+    rows = []
+    for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
+        probs = _probabilities(restored, step, picture, numbers[None])
+        write = WRITERS[restored.task.name]
+        rows.append(
+            {
+                "file": str(path),
+                "volume": volume,
+                **write(restored.task, probs, picture, outputs / names[path]),
+                "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
+                "note": restored.record["note"],
+            }
+        )
+    return rows
+
+
+def _write_mask(
+    task: Task,
+    probs: jax.Array,
+    picture: UInt8[np.ndarray, "h w c"],
+    stem: pathlib.Path,
+) -> dict[str, Any]:
+    mask = np.asarray(task.predict(probs))[0, ..., 0]
+    image_files.write_mask(stem.with_name(f"{stem.name}_mask.png"), mask)
+    painted = image_files.overlay(
+        image_files.display(picture), mask > 0, COLOUR, opacity=0.4
+    )
+    image_files.write_png(stem.with_name(f"{stem.name}_overlay.png"), painted)
+    return {
+        "mask": f"{stem.name}_mask.png",
+        "pixels": int((mask > 0).sum()),
+        "share": round(float((mask > 0).mean()), 6),
+    }
+
+
+def _write_class(
+    task: Task,
+    probs: jax.Array,
+    picture: UInt8[np.ndarray, "h w c"],
+    stem: pathlib.Path,
+) -> dict[str, Any]:
+    """Nothing but the row."""
+    found = int(task.predict(probs)[0])
+    columns = decisions.probability_columns(task.classes, np.asarray(probs)[0])
+    return {"class": task.classes[found], **columns}
+
+
+WRITERS = {"segmentation": _write_mask, "classification": _write_class}
+
+
+def _probabilities(
+    restored: experiment.Restored,
+    step: Any,
+    picture: UInt8[np.ndarray, "h w c"],
+    scaling: np.ndarray,
+) -> jax.Array:
+    size = tuple(restored.record["config"]["data"]["size"])
+    batch = {
+        "image": sources.resize_image(picture, size)[None],
+        "scaling": scaling,
+        # Only its size is looked at: probabilities come back at the picture's own.
+        "mask": np.zeros((1, *picture.shape[:2], 1), np.uint8),
+    }
+    return step(restored.variables, {}, batch)["probs"]
+
+
+def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """A name per file: its stem, with its folder's name before it where stems repeat."""
+    stems = [path.stem for path in paths]
+    names = {
+        path: path.stem
+        if stems.count(path.stem) == 1
+        else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
+        for path in paths
+    }
+    if len(set(names.values())) < len(paths):
+        raise ValueError(
+            "Two inputs would be written under the same name; predict their folders "
+            "one at a time."
+        )
+    return names

@@ -1,0 +1,1 @@
+"""A run: built from its config, restored from its checkpoints, recorded, resumed."""

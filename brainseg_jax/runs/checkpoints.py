@@ -1,0 +1,150 @@
+"""Orbax checkpoints: the last and the best of a run; the only file that imports orbax.
+
+Numbered in the order of saving: a step may be saved twice, before its evaluation and
+after, and neither may be lost for the other. Each holds three things: "variables" (what
+the model is applied with), "training" (what only going on needs) and "record" (JSON:
+config, data set, folds, history, scores).
+"""
+
+import copy
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from brainseg_jax.training.state import TrainState
+
+FOLDER = "checkpoints"
+SCORE = "score"
+
+Tree = Any
+Record = dict[str, Any]
+
+
+def exist(workdir: str | pathlib.Path) -> bool:
+    """Whether a folder holds a checkpoint that is whole; an empty folder is no run yet."""
+    folder = pathlib.Path(workdir) / FOLDER
+    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
+
+
+class Checkpoints:
+    """The checkpoints of one run; a context manager, so that a save in flight finishes."""
+
+    def __init__(self, workdir: str | pathlib.Path, *, read_only: bool = False):
+        """`read_only` leaves everything as it is, also what a trainer is writing."""
+        best = policies.BestN(
+            get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(1), best]
+            ),
+            # Without these two, metrics are not written and the best is the latest.
+            best_fn=_score,
+            best_mode="max",
+            # A reader would delete the checkpoint that is just being written.
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+            create=not read_only,
+        )
+        folder = (pathlib.Path(workdir) / FOLDER).absolute()
+        self._manager = ocp.CheckpointManager(
+            folder, options=options, item_names=("variables", "training", "record")
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    @property
+    def latest(self) -> int | None:
+        """Number of the last checkpoint."""
+        return self._manager.latest_step()
+
+    @property
+    def best(self) -> int | None:
+        """Number of the one with the highest score; the latest where none has one."""
+        best = self._manager.best_step() if self.latest is not None else None
+        return self.latest if best is None else best
+
+    def save(self, state: TrainState, record: Record, score: float | None) -> None:
+        """Writes in the background; `score` (higher is better) where it is the best yet."""
+        self._manager.save(
+            (self.latest or 0) + 1,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(_variables(state)),
+                training=ocp.args.StandardSave(_training(state)),
+                # A copy: it is written while training goes on and changes the record.
+                record=ocp.args.JsonSave(
+                    copy.deepcopy({**record, "step": int(state.step)})
+                ),
+            ),
+            metrics=None if score is None else {SCORE: score},
+        )
+
+    def wait(self) -> None:
+        self._manager.wait_until_finished()
+
+    def record(self, number: int | None) -> Record:
+        """What a checkpoint says beside its weights."""
+        restored = self._manager.restore(
+            number, args=ocp.args.Composite(record=ocp.args.JsonRestore())
+        )
+        return restored["record"]
+
+    def restore_state(self, number: int, abstract: TrainState) -> TrainState:
+        """A checkpoint's state, with the shapes and shardings of `abstract`."""
+        restored = self._manager.restore(
+            number,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardRestore(_variables(abstract)),
+                training=ocp.args.StandardRestore(_training(abstract)),
+            ),
+        )
+        return TrainState(**restored["variables"], **restored["training"])
+
+    def restore_variables(self, number: int, abstract: TrainState) -> TrainState:
+        """`abstract` with a checkpoint's variables filled in."""
+        restored = self._manager.restore(
+            number,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardRestore(_variables(abstract))
+            ),
+        )
+        return abstract.replace(**restored["variables"])
+
+
+def abstract(state: TrainState) -> TrainState:
+    """Shapes, dtypes and shardings of a state, to restore another like it."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=leaf.sharding
+        ),
+        state,
+    )
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    return metrics[SCORE]
+
+
+def _variables(state: TrainState) -> dict[str, Tree]:
+    return {
+        "params": state.params,
+        "batch_stats": state.batch_stats,
+        "average": state.average,
+    }
+
+
+def _training(state: TrainState) -> dict[str, Tree]:
+    return {
+        "step": state.step,
+        "opt_state": state.opt_state,
+        "rate_scale": state.rate_scale,
+    }

@@ -1,0 +1,129 @@
+"""Masks: a map for each class, which is a label of the publisher's mask or several."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, UInt8
+
+from brainseg_jax.metrics import overlap
+from brainseg_jax.tasks.parts.task import Batch, Task
+
+NAMED_BY = "classes"
+
+Classes = Mapping[str, int | Sequence[int]]
+Painting = Sequence[tuple[str, int]]
+
+
+def make_task(
+    classes: Classes, *, exclusive: bool, threshold: float, painting: Painting = ()
+) -> Task:
+    """Masks of these classes, each a label of the publisher's mask or a list of them.
+
+    With `exclusive` the classes compete with each other and with background, which comes
+    first in the logits; else each class has a sigmoid and `threshold` decides. The target
+    is each class's share of a position: `batch["share"]` of a mask that was resized, else 0
+    or 1 by `batch["mask"]`.
+
+    The way back to labels is the data set's `painting`: pairs of a class and a label, each
+    painted over the ones before, as BraTS has ("WT", 2), ("TC", 1), ("ET", 4). Without one
+    a position gets the label of the most probable class of those that are decided there.
+
+    Raises:
+        ValueError: if classes that share labels are exclusive or have no painting, or if
+            the painting names a class that there is not.
+    """
+    members_of = [_labels_of(labels) for labels in classes.values()]
+    _check(classes, members_of, exclusive, painting)
+
+    def members(mask: UInt8[Array, "n *space 1"]) -> Bool[Array, "n *space c"]:
+        maps = [
+            jnp.stack([mask[..., 0] == label for label in labels]).any(0)
+            for labels in members_of
+        ]
+        return jnp.stack(maps, axis=-1)
+
+    def target(batch: Batch) -> Float[Array, "n *space o"]:
+        if "share" in batch:
+            shares = batch["share"]
+        else:
+            shares = members(batch["mask"]).astype(jnp.float32)
+        if exclusive:
+            background = 1 - shares.sum(-1, keepdims=True)
+            return jnp.concatenate([background, shares], axis=-1)
+        return shares
+
+    def probabilities(logits: Float[Array, "n *space o"]) -> Array:
+        return jax.nn.softmax(logits) if exclusive else jax.nn.sigmoid(logits)
+
+    def decide(probs: Float[Array, "n *space o"]) -> Bool[Array, "n *space c"]:
+        if exclusive:
+            return jax.nn.one_hot(probs.argmax(-1), len(classes) + 1)[..., 1:] > 0
+        return probs > threshold
+
+    def predict(probs: Float[Array, "n *space o"]) -> UInt8[Array, "n *space 1"]:
+        found = decide(probs)
+        if painting:
+            labels = jnp.zeros(found.shape[:-1], jnp.uint8)
+            for name, label in painting:
+                labels = jnp.where(found[..., list(classes).index(name)], label, labels)
+        else:
+            values = jnp.array([labels[0] for labels in members_of], jnp.uint8)
+            likeliest = jnp.where(found, probs[..., -len(classes) :], -1).argmax(-1)
+            labels = jnp.where(found.any(-1), values[likeliest], 0)
+        return labels[..., None].astype(jnp.uint8)
+
+    def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
+        return overlap.counts(decide(probs), members(batch["mask"]))
+
+    return Task(
+        name="segmentation",
+        classes=tuple(classes),
+        uses_masks=True,
+        outputs=len(classes) + exclusive,
+        exclusive=exclusive,
+        target=target,
+        probabilities=probabilities,
+        unflip=jnp.flip,
+        resize=_to_mask,
+        predict=predict,
+        measure=measure,
+    )
+
+
+def _labels_of(labels: int | Sequence[int]) -> tuple[int, ...]:
+    return (labels,) if isinstance(labels, int) else tuple(labels)
+
+
+def _check(
+    classes: Classes,
+    members_of: Sequence[tuple[int, ...]],
+    exclusive: bool,
+    painting: Painting,
+) -> None:
+    if unknown := {name for name, _ in painting} - {*classes}:
+        raise ValueError(
+            f"The data set's painting names {unknown.pop()!r}, which is none of its "
+            f"classes {', '.join(classes)}; prepare it again."
+        )
+    labels = [label for of_class in members_of for label in of_class]
+    if len(set(labels)) == len(labels) == len(members_of):
+        return
+    if exclusive:
+        raise ValueError(
+            f"config.task.exclusive is True, but the classes {', '.join(classes)} are "
+            "regions of several labels; set it to False."
+        )
+    if not painting:
+        raise ValueError(
+            f"The classes {', '.join(classes)} are regions of several labels, and the data "
+            'set does not say how they are painted back; give its metadata a "painting".'
+        )
+
+
+def _to_mask(maps: Float[Array, "n *space c"], batch: Batch) -> Array:
+    """To the stored mask's own resolution."""
+    size = batch["mask"].shape[1:-1]
+    if maps.shape[1:-1] == size:
+        return maps
+    return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "linear")

@@ -1,0 +1,1 @@
+"""Published weights: files, names, downloads, and their way into parameters."""

@@ -1,0 +1,51 @@
+"""Our own recipes; each changes a config in place."""
+
+from ml_collections import ConfigDict
+
+
+def segmentation(config: ConfigDict) -> None:
+    """Ours, for slices of MRI on patient folds."""
+    config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
+    config.data.tumour_share = 0.5
+    config.schedule.rate = 2e-3
+    common(config)
+
+
+def classification(config: ConfigDict) -> None:
+    """Ours, for slices with tumour or without, on patient folds. One sigmoid."""
+    config.task.name = "classification"
+    config.losses = {"cross_entropy": {"weight": 1.0}}
+    config.data.size = (224, 224)
+    config.evaluation.metric = "patient_balanced_accuracy"
+    config.epochs = 50
+    common(config)
+
+
+def common(config: ConfigDict) -> None:
+    """What our recipes have in common: weights averaged, slices moved and changed."""
+    config.schedule.warmup_steps = 100
+    config.optimizer.weight_decay = 0.01
+    config.ema_decay = 0.999
+    config.augment.rotation = 20.0
+    config.augment.shift = 0.06
+    config.augment.scale = 0.15
+    config.augment.shear = 5.0
+    config.augment.gamma = 0.15
+    config.augment.contrast = 0.2
+    config.augment.brightness = 0.2
+    config.augment.noise = 0.05
+    config.evaluation.mirror = ("horizontal",)
+
+
+def pretrained(config: ConfigDict) -> None:
+    """From ImageNet weights, which need images of 0 to 1; the encoder learns slower."""
+    config.model.encoder_weights = "imagenet"
+    config.data.normalisation = {"name": "volume_unit"}
+    config.augment.noise = 0.01
+    config.optimizer.encoder_rate = 0.25
+
+
+def scratch(config: ConfigDict) -> None:
+    """Takes weights and rate of `pretrained` back; images stay as they were for it."""
+    config.model.encoder_weights = ""
+    config.optimizer.encoder_rate = 1.0

@@ -1,0 +1,90 @@
+"""Pieces of recipes: splits, sizes, optimisers; each changes a config in place."""
+
+from collections.abc import Callable, Mapping
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+Recipe = Callable[[ConfigDict], None]
+
+
+def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDict:
+    """The config of a variant; `name` is the experiment's, for the error's sake."""
+    if argument not in variants:
+        raise ValueError(
+            f"No variant {argument!r} of {name}; there are "
+            f"{', '.join(filter(None, variants))}, or none for our recipe."
+        )
+    config = base.get_config()
+    with config.unlocked():
+        variants[argument](config)
+    return config
+
+
+def chain(*recipes: Recipe) -> Recipe:
+    """One recipe after another, as one."""
+
+    def chained(config: ConfigDict) -> None:
+        for recipe in recipes:
+            recipe(config)
+
+    return chained
+
+
+def cpu(config: ConfigDict) -> None:
+    """Images of 128x128 for two cores."""
+    config.data.size = (128, 128)
+    config.epochs = 64
+    config.evaluation.every_epochs = 4
+
+
+def phantom(config: ConfigDict) -> None:
+    """Synthetic heads, minutes on two cores. Says nothing of real MRI."""
+    config.data.name = "lgg_mri/phantom"
+    config.data.size = (128, 128)
+    config.epochs = 28
+    config.evaluation.every_epochs = 2
+
+
+def leaky(config: ConfigDict) -> None:
+    """System 000's split, slices of a patient on both sides, without augmentation.
+
+    The scores of such a split say nothing of new patients.
+    """
+    config.data.train = "leaky_train"
+    config.data.validation = "leaky_validation"
+    config.data.test = "leaky_test"
+    config.augment.probability = 0.0
+
+
+def keras_adam(config: ConfigDict, rate: float) -> None:
+    """Keras's Adam as it comes, at a constant rate."""
+    config.optimizer.name = "keras_adam"
+    config.optimizer.eps = 1e-7
+    config.optimizer.clip = 0.0
+    config.schedule.name = "constant"
+    config.schedule.rate = rate
+
+
+def keras_plateau(
+    config: ConfigDict,
+    *,
+    factor: float,
+    patience: int,
+    min_delta: float = 1e-4,
+    minimum: float = 0.0,
+) -> None:
+    """Keras's ReduceLROnPlateau, with its defaults where nothing is said."""
+    config.schedule.name = "plateau"
+    config.schedule.factor = factor
+    config.schedule.patience = patience
+    config.schedule.min_delta = min_delta
+    config.schedule.minimum = minimum
+
+
+def watch_loss(config: ConfigDict, patience: int) -> None:
+    """The best epoch by the validation loss; ends after `patience` without a better one."""
+    config.evaluation.metric = "loss"
+    config.evaluation.mode = "min"
+    config.evaluation.patience = patience

@@ -1,0 +1,1 @@
+"""Synthetic patients: a head with a tumour, written as raw files of each publisher."""

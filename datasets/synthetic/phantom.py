@@ -1,0 +1,109 @@
+"""Synthetic patients, written as raw files in the publisher's own layout.
+
+python -m datasets.synthetic.phantom OUT --patients=20 --slices=24
+"""
+
+import argparse
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+from jaxtyping import Bool, UInt8
+from rich import progress
+
+from datasets.synthetic import head, scanner
+from datasets.synthetic.lesion import draw_centre, grow_lesion, push_aside
+
+MARK = "PHANTOM"  # in every synthetic patient's name; never in a real one's
+PATIENTS, SLICES = 20, 24
+# Shares as in the real set, in an order that varies even among the first few.
+INSTITUTIONS = ("DU", "HT", "CS", "DU", "HT", "FG", "DU", "HT", "DU", "EZ")
+
+
+class Subject(NamedTuple):
+    """Lowest slice first; channels are pre-contrast, FLAIR and post-contrast."""
+
+    images: UInt8[np.ndarray, "slices rows columns 3"]
+    masks: Bool[np.ndarray, "slices rows columns"]
+
+
+def write_lgg(
+    folder: str | pathlib.Path,
+    *,
+    patients: int = PATIENTS,
+    slices: int | tuple[int, int] = SLICES,
+    seed: int = 0,
+) -> pathlib.Path:
+    """Writes folder/kaggle_3m as Kaggle's LGG set is laid out, and returns it.
+
+    Args:
+        slices: of each patient, or the least and the most, both included.
+    """
+    least, most = (slices, slices) if isinstance(slices, int) else slices
+    if patients < 1 or not 1 <= least <= most:
+        raise ValueError(f"Cannot make {patients} patients of {slices} slices.")
+    tree = pathlib.Path(folder) / "kaggle_3m"
+    for number in progress.track(range(1, patients + 1), "Making synthetic patients"):
+        # A generator for each: a patient is the same however many there are.
+        rng = np.random.default_rng([seed, number])
+        subject = make_subject(rng, int(rng.integers(least, most + 1)))
+        write_patient(tree / patient_name(number), subject)
+    return tree
+
+
+def make_subject(rng: np.random.Generator, slices: int) -> Subject:
+    """A new head with a tumour in some slices and, from three slices on, not in all."""
+    thickness = (head.HIGHEST - head.LOWEST) / (slices - 1) if slices > 1 else 5.0
+    heights = head.LOWEST + thickness * np.arange(slices, dtype=np.float32)
+    while True:
+        centre = draw_centre(rng, heights)
+        places = head.place_head(rng, heights, thickness)
+        places = push_aside(places, centre, rng.uniform(0.0, 0.3))
+        depth = head.sample(head.template().depth, places, step=2)
+        tissues = head.find_tissues(rng, places, depth, thickness)
+        lesion = grow_lesion(rng, places, depth, tissues, centre, thickness)
+        with_tumour = lesion.mask.any((1, 2))
+        if with_tumour.any() and (slices < 3 or not with_tumour.all()):
+            break
+    signals = scanner.measure_signals(rng, tissues, lesion, thickness)
+    signals = scanner.lose_sequence(rng, signals)
+    return Subject(scanner.scan(rng, signals, thickness), lesion.mask)
+
+
+def patient_name(number: int) -> str:
+    """Such as TCGA_CS_PHANTOM0003_20000101: the real pattern, but no real patient's."""
+    institution = INSTITUTIONS[(number - 1) % len(INSTITUTIONS)]
+    return f"TCGA_{institution}_{MARK}{number:04d}_20000101"
+
+
+def write_patient(folder: pathlib.Path, subject: Subject) -> None:
+    """Images and masks, numbered from 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    slices = zip(subject.images, subject.masks, strict=True)
+    for number, (image, mask) in enumerate(slices, start=1):
+        stem = f"{folder.name}_{number}"
+        pixels = mask.astype(np.uint8) * 255
+        tifffile.imwrite(folder / f"{stem}.tif", image, photometric="rgb")
+        tifffile.imwrite(folder / f"{stem}_mask.tif", pixels, photometric="minisblack")
+
+
+def bytes_written(patients: int = PATIENTS, slices: int = SLICES) -> int:
+    """About what write_lgg takes up on disk: three channels and a mask, uncompressed."""
+    return patients * slices * (head.SIZE**2 * 4 + 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--patients", type=int, default=PATIENTS)
+    parser.add_argument("--slices", default=str(SLICES), help="24, or 20-28")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    least, _, most = options.slices.partition("-")
+    slices = (int(least), int(most or least))
+    write_lgg(options.out, patients=options.patients, slices=slices, seed=options.seed)
+
+
+if __name__ == "__main__":
+    main()
