@@ -122,9 +122,9 @@ def buda(config: ConfigDict) -> None:
     Left out: the crop to the brain, dropping each volume's first and last slice, and
     keeping the largest connected component alone. Their Dice sums over the batch; here it
     is computed per image. Half of the slices drawn show tumour; they drew a patient, then
-    a slice by how much tumour it shows. Beyond the edge their images were 0, the mean of the
-    volume; here they are as dark as the darkest pixel. They had 10 patients to validate on and none to
-    test.
+    a slice by how much tumour it shows. Beyond the edge their images were 0, the mean of
+    the volume; here they are as dark as their darkest pixel. They had 10 patients to
+    validate on and none to test.
     """
     config.data.normalisation = {"name": "volume_percentile", "low": 10, "high": 99}
     config.losses = {"dice": {"weight": 1.0}}
