@@ -13,20 +13,28 @@ import importlib
 import logging as stdlib_logging
 import os
 import pathlib
+import pkgutil
 import sys
+from types import ModuleType
+from typing import Any
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
+import brainseg_jax.modes
 from brainseg_jax import interrupt
 
-MODES = ("train", "prepare", "evaluate", "predict", "benchmark", "models")
+PREPARE = "prepare"  # stays here: this file alone knows the builders
+MODES = (
+    PREPARE,
+    *(module.name for module in pkgutil.iter_modules(brainseg_jax.modes.__path__)),
+)
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "Experiment, e.g. configs/resunet_lgg.py or ...py:cpu."
 )
-flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_enum("mode", "train", MODES, "What to do: a file of brainseg_jax/modes.")
 flags.DEFINE_string(
     "workdir", None, "Folder of the run; by default runs/<config>[-<argument>]."
 )
@@ -47,12 +55,11 @@ flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-    if FLAGS.mode in ("train", "evaluate", "benchmark"):
-        _use_huge_pages()
+    _use_huge_pages()
     _quiet_logs()
     try:
         _set_environment(bool(FLAGS.config and FLAGS.config.deterministic))
-        _dispatch(FLAGS.mode)
+        _run(FLAGS.mode)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         sys.exit(130)
@@ -66,45 +73,82 @@ def main(argv: list[str]) -> None:
         sys.exit(1)
 
 
-def _dispatch(mode: str) -> None:
-    """Imports the module of the mode, and nothing of the others."""
-    if mode == "benchmark" and FLAGS.config is None:
-        importlib.import_module("brainseg_jax.benchmarks.nets").benchmark_models(
-            batch=FLAGS.batch
-        )
-        return
-    if mode in ("train", "prepare", "benchmark"):
-        config = _config()
-        if mode == "train":  # to prepare data may take hours
-            importlib.import_module("brainseg_jax.runs.preflight").check(
-                config, _workdir()
+class Request:
+    """What a mode may ask for. What is missing, or may not be given, is a sentence."""
+
+    flags = FLAGS
+
+    @property
+    def has_config(self) -> bool:
+        return FLAGS.config is not None
+
+    @property
+    def config(self) -> ConfigDict:
+        """The experiment, with what the command line changes in it."""
+        if FLAGS.config is None:
+            raise ValueError(
+                f"--mode={FLAGS.mode} needs --config=configs/<experiment>.py; {_listed()}"
             )
-        importlib.import_module("datasets.prepare").prepare(
-            config.data.name,
-            config.data.data_dir,
-            config.data.raw_dir,
-            skip_bad_files=config.data.skip_bad_files,
+        return FLAGS.config
+
+    @property
+    def workdir(self) -> str:
+        """--workdir, or runs/<config>[-<argument>]."""
+        if FLAGS.workdir:
+            return FLAGS.workdir
+        if FLAGS.config is None:
+            raise ValueError(f"--mode={FLAGS.mode} needs --workdir=<folder of a run>.")
+        filename = config_flags.get_config_filename(FLAGS["config"])
+        path, _, argument = filename.partition(":")
+        name = pathlib.Path(path).stem
+        return str(pathlib.Path("runs") / (f"{name}-{argument}" if argument else name))
+
+    def refuse_overrides(self) -> None:
+        """For modes in which --config only names the workdir."""
+        given = [part for part in sys.argv if part.startswith("--config.")]
+        if given:
+            raise ValueError(
+                f"--mode={FLAGS.mode} goes by the checkpoint's own config; leave out "
+                f"{' '.join(given)}."
+            )
+
+    def prepare_data(self) -> None:
+        """Builds the config's data set unless it is there."""
+        options = self.config.data
+        _builders().prepare(
+            options.name,
+            options.data_dir,
+            options.raw_dir,
+            skip_bad_files=options.skip_bad_files,
         )
-    if mode == "train":
-        importlib.import_module("brainseg_jax.modes.train").train(config, _workdir())
-    if mode == "benchmark":
-        importlib.import_module("brainseg_jax.modes.benchmark").benchmark(config)
-    if mode == "models":
-        importlib.import_module("brainseg_jax.modes.models").show(_experiments())
-    if mode in ("evaluate", "predict"):
-        _refuse_overrides()
-    if mode == "evaluate":
-        importlib.import_module("brainseg_jax.modes.evaluate").evaluate(
-            _workdir(),
-            FLAGS.split,
-            data_name=FLAGS.data_name,
-            data_dir=FLAGS.data_dir,
-            allow_contaminated=FLAGS.allow_contaminated,
-        )
-    if mode == "predict":
-        importlib.import_module("brainseg_jax.modes.predict").predict(
-            _workdir(), FLAGS.inputs, FLAGS.outputs
-        )
+
+    def describe_data(self) -> dict[str, Any]:
+        """What the builder of the config's data set says, prepared or not."""
+        return _builders().describe(self.config.data.name)
+
+    def experiments(self) -> dict[str, tuple[ConfigDict, dict[str, Any]]]:
+        """Every variant of every config, with what its data set's builder says."""
+        found = {}
+        for path in _experiment_files():
+            module = importlib.import_module(f"configs.{path.stem}")
+            for variant in module.VARIANTS:
+                config = module.get_config(variant)
+                name = f"{path.stem}:{variant}" if variant else path.stem
+                found[name] = (config, _builders().describe(config.data.name))
+        return found
+
+
+def _run(mode: str) -> None:
+    """Imports the module of the mode, and nothing of the others."""
+    request = Request()
+    if mode == PREPARE:
+        request.prepare_data()
+    else:
+        importlib.import_module(f"brainseg_jax.modes.{mode}").run(request)
+
+
+def _builders() -> ModuleType:
+    return importlib.import_module("datasets.prepare")
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -139,50 +183,12 @@ def _check_config_file(argv: list[str]) -> None:
 
 
 def _listed() -> str:
-    names = sorted(path.stem for path in _HERE.glob("configs/[a-z]*_*.py"))
+    names = [path.stem for path in _experiment_files()]
     return f"there are, in configs/ and with .py: {', '.join(names)}."
 
 
-def _config():
-    if FLAGS.config is None:
-        raise ValueError(
-            f"--mode={FLAGS.mode} needs --config=configs/<experiment>.py; {_listed()}"
-        )
-    return FLAGS.config
-
-
-def _experiments() -> dict:
-    """Every variant of every config, with what its data set has to tell."""
-    find_builder = importlib.import_module("datasets.prepare").find_builder
-    experiments = {}
-    for path in sorted(_HERE.glob("configs/[a-z]*_*.py")):
-        module = importlib.import_module(f"configs.{path.stem}")
-        for variant in module.VARIANTS:
-            config = module.get_config(variant)
-            builder = find_builder(config.data.name)[0].Builder
-            name = f"{path.stem}:{variant}" if variant else path.stem
-            about = (len(builder.CHANNELS), builder.CLASSES, builder.LABELS)
-            experiments[name] = (config, *about)
-    return experiments
-
-
-def _refuse_overrides() -> None:
-    """Here --config only names the workdir: what counts is in the checkpoint."""
-    if given := [argument for argument in sys.argv if argument.startswith("--config.")]:
-        raise ValueError(
-            f"--mode={FLAGS.mode} goes by the checkpoint's own config; leave out "
-            f"{' '.join(given)}."
-        )
-
-
-def _workdir() -> str:
-    if FLAGS.workdir:
-        return FLAGS.workdir
-    if FLAGS.config is None:
-        raise ValueError(f"--mode={FLAGS.mode} needs --workdir=<folder of a run>.")
-    path, _, argument = config_flags.get_config_filename(FLAGS["config"]).partition(":")
-    name = pathlib.Path(path).stem
-    return str(pathlib.Path("runs") / (f"{name}-{argument}" if argument else name))
+def _experiment_files() -> list[pathlib.Path]:
+    return sorted(_HERE.glob("configs/[a-z]*_*.py"))
 
 
 def _use_huge_pages() -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -74,13 +74,15 @@ class TrainingBar:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def show(self, step: int, record: dict[str, Any]) -> None:
+    def show(
+        self, step: int, loss: float | None, history: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Draws the bar anew: the mean loss of the epoch, and the last score so far."""
         figures, now = [], time.perf_counter()
-        sums = record["sums"]
-        if sums.get("steps"):
-            figures.append(f"loss {sums['loss'] / sums['steps']:.4f}")
+        if loss is not None:
+            figures.append(f"loss {loss:.4f}")
         column = f"validation_{self._watched}"
-        if scored := [row[column] for row in record["history"] if column in row]:
+        if scored := [row[column] for row in history if column in row]:
             figures.append(f"{column.replace('_', ' ')} {scored[-1]:.3f}")
         if self._shown and step > self._shown[0]:
             rate = (step - self._shown[0]) * self._batch_size / (now - self._shown[1])

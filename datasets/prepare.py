@@ -21,7 +21,7 @@ from absl import logging
 from datasets.raw import BadFile, MissingRawData
 from datasets.synthetic import phantom
 
-__all__ = ["BadFile", "MissingRawData", "NoSpace", "prepare"]
+__all__ = ["BadFile", "MissingRawData", "NoSpace", "describe", "prepare"]
 
 HERE = pathlib.Path(__file__).parent
 SPARE = 64 * 2**20  # bytes left free beyond the data set itself
@@ -87,6 +87,17 @@ def find_builder(name: str) -> tuple[Any, str]:
         listed = ", ".join(f"{data_set}/{one}" for one in variants)
         raise ValueError(f"No data set {name!r}; there are: {listed}.")
     return module, variant
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What a builder says of its data set before it is prepared."""
+    builder = find_builder(name)[0].Builder
+    return {
+        "name": name,
+        "channels": builder.CHANNELS,
+        "classes": builder.CLASSES,
+        "labels": builder.LABELS,
+    }
 
 
 def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:

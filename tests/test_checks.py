@@ -38,14 +38,14 @@ def test_a_setting_that_cannot_work_is_refused(key, value, said):
     config = base.get_config()
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said):
-        checks.check(config)
+        checks.check_settings(config)
 
 
 def test_a_decay_of_another_schedule_is_refused():
     config = base.get_config()
     config.schedule.decay = 0.9
     with pytest.raises(ValueError, match="which is of config.schedule.name=plateau"):
-        checks.check(config)
+        checks.check_settings(config)
 
 
 @pytest.mark.parametrize("published", [None, {}])
@@ -54,7 +54,7 @@ def test_a_model_without_published_forms_takes_any_size(monkeypatch, published):
         monkeypatch.delattr(resunet, "PUBLISHED")
     else:
         monkeypatch.setattr(resunet, "PUBLISHED", published)
-    checks.check(base.get_config())
+    checks.check_settings(base.get_config())
 
 
 def test_a_loss_without_weight_is_refused():
@@ -62,7 +62,7 @@ def test_a_loss_without_weight_is_refused():
     with config.unlocked():
         config.losses = {"dice": {"smooth": 1.0}}
     with pytest.raises(ValueError, match=r"losses\.dice has no weight"):
-        checks.check(config)
+        checks.check_settings(config)
 
 
 def test_an_unknown_loss_is_refused():
@@ -70,8 +70,8 @@ def test_an_unknown_loss_is_refused():
     with config.unlocked():
         config.losses = {"dise": {"weight": 1.0}}
     with pytest.raises(ValueError, match="Did you mean 'dice'"):
-        checks.check(config)
+        checks.check_settings(config)
 
 
 def test_the_defaults_are_fine():
-    checks.check(base.get_config())
+    checks.check_settings(base.get_config())

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.modes import evaluate, predict, train
 from brainseg_jax.reports import classification
-from brainseg_jax.runs import build, checkpoints, experiment
+from brainseg_jax.runs import build, checkpoints, restore
 from brainseg_jax.training import objective
 from tests import tiny_classifier
 from tests.test_train import fingerprint, scores_of, stopping
@@ -55,7 +56,7 @@ def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(train, "prepare", stopping(after, part=part))
+        patch.setattr(build, "prepare", stopping(after, part=part))
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     train.train(config, str(tmp_path))
@@ -109,16 +110,16 @@ def test_evaluating_trained_patients_is_refused(finished):
 
 
 def test_data_with_other_labels_cannot_be_scored(finished, config):
-    trained = experiment.restore(finished[0]).record["data"]
-    info = sources.read_info(config.data.name, config.data.data_dir)
+    trained = restore.restore(finished[0]).record.about.info
+    info = data_info.read(config.data.name, config.data.data_dir)
     other = dataclasses.replace(info, labels=("glioma", "meningioma"))
     with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
-        evaluate._check_kind(other, trained, "labels")
+        evaluate._check_kind(other, trained, ("channels", "labels"))
 
 
 def test_predicted_classes_are_those_that_were_scored(finished, data_dir, tmp_path):
     workdir, _ = finished
-    folds = experiment.restore(workdir).record["data"]["folds"]
+    folds = restore.restore(workdir).record.about.info.folds
     patient = next(name for name, fold in folds.items() if fold == 4)
     folder = next((data_dir / "raw").rglob(patient))
     rows = predict.predict(str(workdir), [str(folder)], str(tmp_path / "out"))
@@ -136,13 +137,13 @@ def test_predicted_classes_are_those_that_were_scored(finished, data_dir, tmp_pa
 def test_an_old_checkpoint_says_that_it_is_old(finished, monkeypatch):
     def old(self, number):
         record = read_record(self, number)
-        del record["config"]["task"]
+        del record["about"]["config"]["task"]
         return record
 
     read_record = checkpoints.Checkpoints.record
     monkeypatch.setattr(checkpoints.Checkpoints, "record", old)
     with pytest.raises(ValueError, match="older version of brainseg_jax"):
-        experiment.restore(finished[0])
+        restore.restore(finished[0])
 
 
 def test_slices_with_tumour_alone_are_nothing_to_tell_apart(config, tmp_path):
@@ -183,15 +184,15 @@ def test_batches_have_labels_and_no_masks(config, tmp_path):
 
 
 def test_mirror_images_average_probabilities(finished):
-    restored = experiment.restore(finished[0])
+    restored = restore.restore(finished[0])
 
     def probs(image, mirror=()):
         return inference_steps.predict_step(
             restored.variables,
             {},
             {**BATCH, "image": image},
-            model=restored.model,
-            task=restored.task,
+            model=restored.parts.model,
+            task=restored.parts.task,
             mirror=mirror,
         )["probs"]
 
@@ -202,14 +203,16 @@ def test_mirror_images_average_probabilities(finished):
 
 
 def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
-    restored = experiment.restore(finished[0])
+    restored = restore.restore(finished[0])
     found = inference_steps.eval_step(
         restored.variables,
         {},
         jax.tree.map(jnp.asarray, BATCH),
-        model=restored.model,
-        task=restored.task,
-        loss=objective.make_loss({"cross_entropy": {"weight": 1.0}}, restored.task),
+        model=restored.parts.model,
+        task=restored.parts.task,
+        loss=objective.make_loss(
+            {"cross_entropy": {"weight": 1.0}}, restored.parts.task
+        ),
     )
     given = found["measured"].probability[np.arange(2), BATCH["label"]]
     np.testing.assert_allclose(found["loss"], -np.log(given), rtol=1e-5)
@@ -218,7 +221,7 @@ def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
 def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_path):
     """As in data of tumour types: a label per patient, so a vote and its matrix."""
     workdir, _ = finished
-    restored = experiment.restore(workdir)
+    restored = restore.restore(workdir)
     source = sources.load(
         "lgg_mri/phantom",
         "fold_0+fold_4",
@@ -230,16 +233,23 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     labels = np.array([names.index(name) % 2 for name in source.patients], np.int32)
     source = dataclasses.replace(source, labels=labels)
     probability = np.tile(np.float32([0.4, 0.6]), (len(source), 1))
-    decided = restored.task.measure(probability, {"label": labels})
+    decided = restored.parts.task.measure(probability, {"label": labels})
     scored = Scored(np.zeros(len(source)), jax.tree.map(np.asarray, decided))
-    rows = classification.tables(scored, source, restored.task, "one")
+    rows = classification.tables(scored, source, restored.parts.task, "one")
     assert {row["by"] for row in rows["confusion.csv"]} == {"slice", "patient", "vote"}
     assert {row["vote"] for row in rows["patients.csv"]} == {"tumour"}
-    summary = classification.summarise(scored, source, restored.task, "one")
+    summary = classification.summarise(scored, source, restored.parts.task, "one")
     # All are called tumour, which every second patient is.
     share = np.mean([k % 2 for k in range(len(names))])
     assert summary["patient_vote_accuracy"] == pytest.approx(share)
     classification.draw(
-        restored, source, scored, rows, tmp_path, note="", title="Types"
+        restored.parts.task,
+        source,
+        scored,
+        rows,
+        tmp_path,
+        predict=lambda index: pytest.fail("classes need no masks"),
+        note="",
+        title="Types",
     )
     assert (tmp_path / "confusion.png").exists()

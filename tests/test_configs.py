@@ -12,10 +12,11 @@ import pytest
 
 import configs
 from brainseg_jax import models, registry
-from brainseg_jax.data import augment, normalise, sources
+from brainseg_jax.data import augment, normalise
+from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import mirroring
 from brainseg_jax.runs import encoder_weights, experiment
-from brainseg_jax.training import freezing, objective, optimisers, steps
+from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import create_state
 from configs import base
 
@@ -27,6 +28,14 @@ EXPERIMENTS = [
 ]
 
 
+INFO = data_info.described(
+    "lgg_mri/kaggle",
+    channels=("pre-contrast", "FLAIR", "post-contrast"),
+    classes={"tumour": 255},
+    labels=("no tumour", "tumour"),
+)
+
+
 def load(name, argument):
     return importlib.import_module(f"configs.{name}").get_config(argument)
 
@@ -34,18 +43,7 @@ def load(name, argument):
 def build(config):
     """Everything a config names: model, loss, optimiser and a full training step."""
     config = encoder_weights.resolve(config)
-    task = experiment.make_task(
-        **config.task.to_dict(),
-        classes={"tumour": 255},
-        labels=("no tumour", "tumour"),
-        threshold=config.evaluation.threshold,
-    )
-    model = experiment.make_model(
-        config.model.name,
-        config.model.options.to_dict(),
-        outputs=task.outputs,
-        dtype=config.compute_dtype,
-    )
+    parts = experiment.make_parts(config, INFO)
     names = ("rate", "warmup_steps", "final", "step_epochs", "factor", "decay")
     schedule = optimisers.make_schedule(
         name=config.schedule.name,
@@ -54,22 +52,22 @@ def build(config):
         total_steps=1000,
     )
     frozen = freezing.frozen_modules(
-        model, (1, *config.data.size, 3), config.model.frozen, config.model.frozen_up_to
+        parts.model, parts.shape, config.model.frozen, config.model.frozen_up_to
     )
     optimizer = optimisers.make_optimizer(
         schedule, **config.optimizer.to_dict(), frozen=frozen
     )
     step = functools.partial(
         steps.train_step,
-        model=model,
+        model=parts.model,
         optimizer=optimizer,
-        loss=objective.make_loss(config.losses.to_dict(), task),
+        loss=parts.loss,
         augment=functools.partial(augment.augment, options=config.augment.to_dict()),
         mean=lambda tree: tree,
         average_decay=config.ema_decay,
         frozen=frozen,
     )
-    return model, optimizer, step
+    return parts.model, optimizer, step
 
 
 @pytest.mark.parametrize("name, argument", EXPERIMENTS)
@@ -85,7 +83,7 @@ def test_an_experiment_takes_a_step_of_its_full_size(name, argument):
     )
     batch = {
         "image": jax.ShapeDtypeStruct((n, *size, 3), jnp.uint8),
-        "mask": jax.ShapeDtypeStruct((n, *size, 1), jnp.uint8),
+        "share": jax.ShapeDtypeStruct((n, *size, 1), jnp.uint8),
         "label": jax.ShapeDtypeStruct((n,), jnp.int32),
         "scaling": jax.ShapeDtypeStruct((n, 4, 3), jnp.float32),
         "place": jax.ShapeDtypeStruct((n,), jnp.int32),
@@ -186,4 +184,4 @@ def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_p
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes
     assert np.isfinite(summary[config.evaluation.metric])
-    assert sources.read_info(config.data.name, data_dir).synthetic
+    assert data_info.read(config.data.name, data_dir).synthetic

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import sources
 from brainseg_jax.data.order import Order
 
@@ -133,7 +134,7 @@ def test_shares_of_half_size_keep_the_outline(load):
 
 def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
     with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        sources.read_info(NAME, tmp_path)
+        data_info.read(NAME, tmp_path)
 
 
 def test_a_split_named_twice_is_refused(load):

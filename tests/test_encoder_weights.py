@@ -1,13 +1,15 @@
 """Published weights in a training run: taken, kept when frozen, known to the checkpoint."""
 
 import importlib.util
+import types
 
 import jax
 import numpy as np
 import pytest
 
 from brainseg_jax.modes import train
-from brainseg_jax.runs import checkpoints, encoder_weights, experiment, resume
+from brainseg_jax.runs import checkpoints, encoder_weights, experiment, restore, resume
+from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.weights import pretrained
 from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
 
@@ -34,15 +36,15 @@ def encoder(variables):
 @needs_package
 def test_a_frozen_encoder_is_in_the_checkpoint_as_published(config, tmp_path):
     train.train(config, str(tmp_path))
-    restored = experiment.restore(tmp_path)
-    assert restored.model.preprocessing == "imagenet"
+    restored = restore.restore(tmp_path)
+    assert restored.parts.model.preprocessing == "imagenet"
     found = encoder(restored.variables)
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found
     )
     published = pretrained.load("efficientnet_lite0", "imagenet", shapes)
     jax.tree.map(np.testing.assert_array_equal, found, published)
-    assert restored.record["epoch"] == 2
+    assert restored.record.progress.epoch == 2
 
 
 @needs_package
@@ -61,8 +63,8 @@ def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypat
     trees = []
     for folder in (straight, stopped):
         with checkpoints.Checkpoints(folder, read_only=True) as saved:
-            assert saved.record(saved.latest)["epoch"] == 2
-        trees.append(experiment.restore(folder).variables)
+            assert saved.record(saved.latest)["progress"]["epoch"] == 2
+        trees.append(restore.restore(folder).variables)
     jax.tree.map(np.testing.assert_array_equal, *trees)
 
 
@@ -144,17 +146,19 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
         experiment.make_model(name, options, outputs=1, dtype="float32")
         for name, options in (name, other)
     )
-    restored = experiment.Restored(found, None, {}, {})
-    monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
+    parts = Parts(None, found, None, ())
+    restored = restore.Restored(None, parts, {})
+    monkeypatch.setattr(restore, "restore", lambda workdir: restored)
     with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):
         resume.transfer(None, own, "run")
 
 
 def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkeypatch):
     options = {"preprocessing": "imagenet"}
-    record = {"config": {"model": {"options": options}}}
-    restored = experiment.Restored(None, None, {}, record)
-    monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
+    about = types.SimpleNamespace(config={"model": {"options": options}})
+    record = types.SimpleNamespace(about=about)
+    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: 1)
+    monkeypatch.setattr(restore, "read_record", lambda workdir, number: record)
     config = attention_unet_lgg.get_config("")
     config.init_from = "run"
     assert "preprocessing" not in encoder_weights.resolve(config).model.options

@@ -5,8 +5,15 @@ import tempfile
 import pytest
 from absl import logging
 
-from brainseg_jax.modes import train
+from brainseg_jax.data import info as data_info
 from brainseg_jax.runs import build, checkpoints, preflight, run_folder
+
+INFO = data_info.described(
+    "lgg_mri/phantom",
+    channels=("pre-contrast", "FLAIR", "post-contrast"),
+    classes={"tumour": 255},
+    labels=("no tumour", "tumour"),
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,7 @@ def test_what_the_model_refuses_is_refused_before_there_are_data(
     config.data.data_dir = "nowhere"
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said):
-        preflight.check(config, str(tmp_path / "run"))
+        preflight.check(config, tmp_path / "run", INFO)
     assert not (tmp_path / "run").exists()
 
 
@@ -33,14 +40,14 @@ def test_a_folder_of_a_start_that_failed_is_no_run_yet(config, tmp_path):
     assert not checkpoints.exist(tmp_path)
     config.model.frozen = ("encodr",)
     with pytest.raises(ValueError, match="names 'encodr'"):
-        preflight.check(config, str(tmp_path))
+        preflight.check(config, tmp_path, INFO)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_workdir_that_cannot_be_written_is_refused(config, tmp_path, name):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OSError, match=rf"--workdir=.*{name} cannot be written"):
-        preflight.check(config, str(tmp_path / name))
+        preflight.check(config, tmp_path / name, INFO)
     assert (tmp_path / "file").read_text() == "kept"
 
 
@@ -52,7 +59,7 @@ def test_a_workdir_below_a_closed_folder_is_refused(config, tmp_path, monkeypatc
 
     monkeypatch.setattr(tempfile, "TemporaryFile", closed)
     with pytest.raises(OSError, match=r"--workdir=.* cannot be written: Permission"):
-        preflight.check(config, str(tmp_path / "run"))
+        preflight.check(config, tmp_path / "run", INFO)
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):
@@ -64,7 +71,7 @@ def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     config, tmp_path, caplog
 ):
     run = build.prepare(config, tmp_path)
-    state = _state(run, tmp_path)
+    state = run.fresh_state()
     caplog.clear()
     preflight.tell(run, state)
     assert not caplog.records
@@ -78,8 +85,3 @@ def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     assert f"{own} are frozen" in said
     assert "keeps the random weights" in said
     assert f"warmup_steps={run.total_steps} are not over" in said
-
-
-def _state(run, folder):
-    with checkpoints.Checkpoints(folder) as saved:
-        return train.start(run, saved, None)[0]

@@ -18,22 +18,31 @@ import pytest
 from brainseg_jax import parallel
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.modes import evaluate, predict, train
-from brainseg_jax.runs import build, checkpoints, experiment, resume, run_folder
+from brainseg_jax.runs import (
+    build,
+    checkpoints,
+    experiment,
+    records,
+    restore,
+    resume,
+    run_folder,
+)
 from brainseg_jax.training import state
 from datasets import prepare
 from datasets.synthetic import phantom
 from tests import tiny_config
+from tests.test_records import make_about
 
 
 def fingerprint(workdir):
     """Hash of the last checkpoint's weights and statistics, its step and its record."""
     with checkpoints.Checkpoints(workdir, read_only=True) as saved:
         number = saved.latest
-        record = saved.record(number)
+        record = records.from_json(saved.record(number))
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(_variables(workdir, number)):
         digest.update(jax.tree_util.keystr(path).encode() + leaf.tobytes())
-    return digest.hexdigest(), record["step"], record
+    return digest.hexdigest(), record.step, record
 
 
 def _variables(workdir, number):
@@ -51,7 +60,7 @@ def scores_of(record):
     """History without the times, which differ from run to run."""
     return [
         {key: value for key, value in row.items() if not key.startswith("seconds")}
-        for row in record["history"]
+        for row in record.progress.history
     ]
 
 
@@ -66,7 +75,7 @@ def finished(data_dir, tmp_path_factory):
 
 
 def stopping(after, number=signal.SIGTERM, part="train_step"):
-    """runs.prepare, with a signal to this process at the n-th call of a step."""
+    """build.prepare, with a signal to this process at the n-th call of a step."""
     prepare = build.prepare
 
     def prepared(config, folder):
@@ -91,7 +100,7 @@ def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(train, "prepare", stopping(after, part=part))
+        patch.setattr(build, "prepare", stopping(after, part=part))
         with pytest.raises(Interrupted) as stopped:
             train.train(config, str(tmp_path))
     assert stopped.value.status == 143
@@ -117,7 +126,7 @@ def test_more_epochs_extend_a_run(config, tmp_path):
     config.epochs = 2
     train.train(config, str(tmp_path))
     _, _, record = fingerprint(tmp_path)
-    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert [row["epoch"] for row in record.progress.history] == [1, 2]
 
 
 def test_a_changed_config_is_refused_with_both_values(finished, config):
@@ -172,8 +181,8 @@ def test_evaluating_again_gives_the_scores_of_training(finished):
 
 def test_predicted_masks_are_those_that_were_scored(finished, data_dir, tmp_path):
     workdir, _ = finished
-    restored = experiment.restore(workdir)
-    folds = restored.record["data"]["folds"]
+    restored = restore.restore(workdir)
+    folds = restored.record.about.info.folds
     patient = next(name for name, fold in folds.items() if fold == 4)
     folder = next((data_dir / "raw").rglob(patient))
     rows = predict.predict(str(workdir), [str(folder)], str(tmp_path / "out"))
@@ -262,7 +271,7 @@ def test_a_checkpoint_is_never_given_up_before_the_next_is_written(
 ):
     config.epochs = 1
     with monkeypatch.context() as patch:
-        patch.setattr(train, "prepare", stopping(1, part="eval_step"))
+        patch.setattr(build, "prepare", stopping(1, part="eval_step"))
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     before = fingerprint(tmp_path)
@@ -324,6 +333,75 @@ def test_weights_that_have_seen_the_test_patients_are_refused(
         train.train(config, str(tmp_path))
 
 
+def test_patients_that_chose_an_earlier_runs_epoch_are_remembered(
+    finished, config, tmp_path, caplog
+):
+    # fold_1 chose the first run's epoch; it says nothing new of the second one's weights.
+    config.init_from, config.epochs = str(finished[0]), 1
+    config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_4"
+    config.data.test = "fold_1"
+    train.train(config, str(tmp_path))
+    assert "chose its epoch by" in " ".join(caplog.text.split())
+    about = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
+    patients = restore.restore(finished[0]).record.about.chosen_patients
+    assert (
+        f"VALIDATION: the epoch was chosen by {len(patients)} patients" in about["note"]
+    )
+
+
+def test_without_a_test_split_the_validation_split_is_scored(config, tmp_path):
+    config.data.train, config.data.test = "fold_0+fold_2+fold_3+fold_4", ""
+    config.epochs = 1
+    assert train.train(config, str(tmp_path)) is not None
+    about = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
+    assert "VALIDATION" in about["note"]
+    assert train.train(config, str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "key, split", [("test", "fold_4"), ("validation", "fold_1"), ("train", "fold_0")]
+)
+def test_leaky_splits_and_folds_do_not_go_together(config, tmp_path, key, split):
+    for name in ("train", "validation", "test"):
+        config.data[name] = f"leaky_{name}"
+    config.data[key] = split
+    with pytest.raises(
+        ValueError, match=f"{split} would be scored|leaky splits for all"
+    ):
+        train.train(config, str(tmp_path))
+    assert not checkpoints.exist(tmp_path)
+
+
+def test_a_run_stopped_in_its_first_epoch_can_be_scored(config, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "prepare", stopping(1))
+        with pytest.raises(Interrupted):
+            train.train(config, str(tmp_path))
+    evaluate.evaluate(str(tmp_path))
+    report = tmp_path / "evaluation" / "fold_4"
+    assert (report / "summary.json").exists() and not (report / "training.png").exists()
+
+
+def test_a_best_checkpoint_that_is_replaced_meanwhile_is_read_again(
+    finished, monkeypatch
+):
+    numbers, read = iter((99, 2, 2)), restore.best_checkpoint(finished[0])
+    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: next(numbers))
+    assert read in (1, 2)
+    assert restore.restore(finished[0]).record.step > 0
+
+
+def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(config, tmp_path):
+    config.epochs, config.checkpoint.every_steps = 1, 1
+    train.train(config, str(tmp_path))
+    with open(tmp_path / "history.csv") as file:
+        (row,) = csv.DictReader(file)
+    parts = ("data", "step", "evaluation")
+    spent = sum(float(row[f"seconds_{part}"]) for part in parts)
+    spent += float(row["seconds_checkpoint"])
+    assert spent > 0.9 * float(row["seconds"])
+
+
 def test_validating_and_testing_on_one_fold_is_refused(config, tmp_path):
     config.data.test = "fold_3"
     with pytest.raises(ValueError, match="share patients"):
@@ -334,14 +412,14 @@ def test_of_equal_epochs_the_first_is_best_everywhere(config, tmp_path):
     config.evaluation.threshold = 1.0  # nothing is ever predicted
     train.train(config, str(tmp_path))
     _, _, record = fingerprint(tmp_path)
-    assert record["best_epoch"] == 1
-    assert experiment.restore(tmp_path).step == record["history"][0]["step"]
+    assert record.progress.best_epoch == 1
+    assert restore.restore(tmp_path).record.step == record.progress.history[0]["step"]
 
 
 def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
     unfinished = finished[0] / checkpoints.FOLDER / "7.orbax-checkpoint-tmp"
     unfinished.mkdir()
-    experiment.restore(finished[0])
+    restore.restore(finished[0])
     assert unfinished.exists()
     unfinished.rmdir()
 
@@ -349,10 +427,12 @@ def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
 def test_a_key_younger_than_a_run_is_as_it_was_before_it_came(config, tmp_path):
     old = config.to_dict()
     del old["schedule"]["decay"]
-    resume.check(config.to_dict(), old, tmp_path)
+    about = make_about(config=records.with_later_keys(old))
+    record = records.Record(about, records.Progress(), 0)
+    resume.check(config.to_dict(), record, tmp_path)
     config.schedule.decay = 0.9
     with pytest.raises(ValueError, match=r"decay: 1\.0 in the checkpoint, 0\.9 now"):
-        resume.check(config.to_dict(), old, tmp_path)
+        resume.check(config.to_dict(), record, tmp_path)
 
 
 def test_a_second_writer_is_refused(config, tmp_path):
@@ -383,9 +463,9 @@ def test_starting_from_another_runs_weights(finished, config, tmp_path):
     config.schedule.rate = 1e-9
     config.ema_decay = 0.0
     train.train(config, str(tmp_path))
-    own = experiment.restore(tmp_path).variables["params"]
+    own = restore.restore(tmp_path).variables["params"]
     # The other run's average, which is what it evaluates with.
-    other = experiment.restore(finished[0]).variables["params"]
+    other = restore.restore(finished[0]).variables["params"]
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), own, other)
 
 
@@ -415,5 +495,5 @@ def test_plateau_and_patience_end_a_run_that_does_not_improve(config, tmp_path):
     config.evaluation.patience = 2
     train.train(config, str(tmp_path))
     _, _, record = fingerprint(tmp_path)
-    assert len(record["history"]) == 3
-    assert record["history"][2]["learning_rate"] == pytest.approx(1e-13)
+    assert len(record.progress.history) == 3
+    assert record.progress.history[2]["learning_rate"] == pytest.approx(1e-13)

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from brainseg_jax import parallel
 from brainseg_jax.inference import steps as inference_steps
-from brainseg_jax.training import objective
+from brainseg_jax.tasks.parts.task import Task
+from brainseg_jax.training.objective import Loss
 
 
 class Scored(NamedTuple):
@@ -18,9 +20,10 @@ class Scored(NamedTuple):
     measured: Any  # of a task's measure, each array [n, ...]
 
 
-def make_eval_step(model, task, losses: dict, mirror: Sequence[str]) -> Callable:
+def make_eval_step(
+    model: nn.Module, task: Task, loss: Loss, mirror: Sequence[str]
+) -> Callable:
     """eval_step with everything but (variables, resident, batch) bound."""
-    loss = objective.make_loss(losses, task)
 
     def step(variables, resident, batch):
         return inference_steps.eval_step(

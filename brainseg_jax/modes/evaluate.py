@@ -15,13 +15,28 @@ from rich.table import Table
 
 from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import sources
+from brainseg_jax.data.info import Info
 from brainseg_jax.inference import scoring
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import experiment
+from brainseg_jax.runs import restore
+from brainseg_jax.runs.records import About
+from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
+
+
+def run(request: Any) -> None:
+    """--mode=evaluate: by the checkpoint's own config; --config only names the workdir."""
+    request.refuse_overrides()
+    evaluate(
+        request.workdir,
+        request.flags.split,
+        data_name=request.flags.data_name,
+        data_dir=request.flags.data_dir,
+        allow_contaminated=request.flags.allow_contaminated,
+    )
 
 
 def evaluate(
@@ -33,81 +48,108 @@ def evaluate(
     allow_contaminated: bool = False,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
-    """Scores the best checkpoint of `workdir`; empty arguments mean its own config's."""
-    restored = experiment.restore(workdir)
-    record = restored.record
-    options = record["config"]["data"]
+    """Scores the best checkpoint of `workdir`; empty arguments mean its own config's.
+
+    Where a run has no test split, its validation split is scored, and the note says so.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
+        ValueError: if the data set has other channels or classes, or if patients were
+            trained on and that is not allowed.
+        Interrupted: if `stop` asked to.
+    """
+    restored = restore.restore(workdir)
+    about, task = restored.record.about, restored.parts.task
+    options = about.settings.data
     source = sources.load(
-        data_name or options["name"],
-        split := split or options["test"],
-        data_dir or options["data_dir"],
-        size=tuple(options["size"]),
-        normalisation=options["normalisation"],
+        data_name or options.name,
+        split := split or default_split(about),
+        data_dir or options.data_dir,
+        size=tuple(options.size),
+        normalisation=options.normalisation.to_dict(),
         keep=False,
         stored_masks=True,
-        with_masks=restored.task.uses_masks,
-        only_tumour=options["only_tumour"],
+        with_masks=task.uses_masks,
+        only_tumour=options.only_tumour,
     )
-    named_by = registry.find(tasks, restored.task.name).NAMED_BY
-    _check_kind(source.info, record["data"], named_by)
-    shared = sorted(set(source.patients) & set(record["trained_patients"]))
-    if shared and not allow_contaminated:
-        raise ValueError(
-            f"{len(shared)} of {len(set(source.patients))} patients of {split} were "
-            f"trained on ({', '.join(shared[:3])}...): its scores would say nothing of "
-            "new patients. Choose another --split, or add --allow_contaminated."
-        )
-    notes = [source.info.note(options["train"], split)]
-    if shared:
-        notes.append(f"CONTAMINATED: {len(shared)} patients were trained on")
-    if set(split.split("+")) & set(options["validation"].split("+")):
-        notes.append("VALIDATION: the epoch was chosen on these patients")
-    if options["only_tumour"]:
-        notes.append("only slices with tumour")
+    named_by = registry.find(tasks, task.name).NAMED_BY
+    _check_kind(source.info, about.info, ("channels", named_by))
+    if not allow_contaminated:
+        _refuse_trained(source, about, split)
     return report(
         restored,
         source,
-        report_folder(workdir, record, source.info.name, split),
-        note="; ".join(filter(None, notes)),
-        title=f"{record['config']['model']['name']} on {source.info.name} {split}",
+        report_folder(workdir, about, source.info.name, split),
+        note=make_note(about, source, split),
+        title=f"{about.config['model']['name']} on {source.info.name} {split}",
         stop=stop,
     )
 
 
+def default_split(about: About) -> str:
+    """The test split of a run; where there is none, the one that chose its epoch."""
+    return about.config["data"]["test"] or about.config["data"]["validation"]
+
+
+def make_note(about: About, source: sources.Source, split: str) -> str:
+    """What has to be said wherever these scores are shown."""
+    patients, options = set(source.patients), about.config["data"]
+    notes = [source.info.note(options["train"], split)]
+    if trained := patients & {*about.trained_patients}:
+        notes.append(f"CONTAMINATED: {len(trained)} patients were trained on")
+    if chosen := patients & {*about.chosen_patients}:
+        notes.append(
+            f"VALIDATION: the epoch was chosen by {len(chosen)} patients of it"
+        )
+    if options["only_tumour"]:
+        notes.append("only slices with tumour")
+    return "; ".join(filter(None, notes))
+
+
 def report_folder(
-    workdir: str | pathlib.Path, record: Row, data_name: str, split: str
+    workdir: str | pathlib.Path, about: About, data_name: str, split: str
 ) -> pathlib.Path:
     """Where a split's report lies; another data set's has its name before it."""
-    own = data_name == record["config"]["data"]["name"]
+    own = data_name == about.config["data"]["name"]
     parts = [] if own else [data_name.replace("/", "_")]
     name = "_".join([*parts, split.replace("+", "_")])
     return pathlib.Path(workdir) / "evaluation" / name
 
 
-def is_reported(workdir: str | pathlib.Path, record: Row) -> bool:
-    """Whether the test split was scored with this very checkpoint."""
-    options = record["config"]["data"]
-    folder = report_folder(workdir, record, options["name"], options["test"])
-    path = folder / "summary.json"
+def is_reported(workdir: str | pathlib.Path) -> bool:
+    """Whether a run's own split was scored with its best checkpoint."""
+    record = restore.read_record(workdir, restore.best_checkpoint(workdir))
+    about = record.about
+    name, split = about.config["data"]["name"], default_split(about)
+    path = report_folder(workdir, about, name, split) / "summary.json"
     return path.exists() and (
-        json.loads(path.read_text())["checkpoint_step"] == record["step"]
+        json.loads(path.read_text())["checkpoint_step"] == record.step
     )
 
 
-def _check_kind(info: sources.Info, trained: Row, named_by: str) -> None:
+def _refuse_trained(source: sources.Source, about: About, split: str) -> None:
+    patients = set(source.patients)
+    if shared := sorted(patients & {*about.trained_patients}):
+        raise ValueError(
+            f"{len(shared)} of {len(patients)} patients of {split} were trained on "
+            f"({', '.join(shared[:3])}...): its scores would say nothing of new patients. "
+            "Choose another --split, or add --allow_contaminated."
+        )
+
+
+def _check_kind(info: Info, trained: Info, fields: tuple[str, ...]) -> None:
     """A model can only be scored on channels and classes that it was trained with."""
-    for what in ("channels", named_by):
-        own = getattr(info, what)
-        own = list(own) if isinstance(own, tuple) else own
-        if own != trained[what]:
+    for what in fields:
+        own, known = getattr(info, what), getattr(trained, what)
+        if own != known:
             raise ValueError(
                 f"{info.name} has the {what} {own}, the model was trained with "
-                f"{trained[what]} of {trained['name']}; it cannot be scored there."
+                f"{known} of {trained.name}; it cannot be scored there."
             )
 
 
 def report(
-    restored: experiment.Restored,
+    restored: Restored,
     source: sources.Source,
     folder: pathlib.Path,
     *,
@@ -116,16 +158,54 @@ def report(
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary."""
-    config = restored.record["config"]
-    options = config["evaluation"]
-    devices = parallel.local_devices(config["parallel"]["mode"])
+    task, record = restored.parts.task, restored.record
+    options = record.about.settings.evaluation
+    scored = _score(restored, source, stop)
+    own = registry.find(reports, task.name)
+    summary = own.summarise(scored, source, task, options.empty)
+    tables = own.tables(scored, source, task, options.empty)
+    for name, rows in tables.items():
+        files.write_csv(folder / name, [{**row, "note": note} for row in rows])
+    _draw_training(restored, folder, note=note, title=title)
+    own.draw(
+        task,
+        source,
+        scored,
+        tables,
+        folder,
+        predict=_predictor(restored, source),
+        note=note,
+        title=title,
+    )
+    logging.info("pictures: %s", folder)
+    said = {
+        "note": note,
+        "data": f"{source.info.name} {source.info.version}",
+        "patients": len(set(source.patients)),
+        "slices": len(source),
+        "checkpoint_step": record.step,
+        **own.policies(options.to_dict()),
+    }
+    # Last: with it the report is complete.
+    files.write_json(folder / "summary.json", {**said, **summary})
+    print_summary(*own.headline(summary, said), title=title, note=note)
+    Console().print(f"Tables and pictures: {folder}")
+    return summary
+
+
+def _score(
+    restored: Restored, source: sources.Source, stop: StopRequest | None
+) -> scoring.Scored:
+    """Loss and measures of every example of a split, with a bar."""
+    config, parts = restored.record.about.settings, restored.parts
+    devices = parallel.local_devices(config.parallel.mode)
     variables = devices.replicate(restored.variables)
     step = devices.eval_step(
         scoring.make_eval_step(
-            restored.model, restored.task, config["losses"], options["mirror"]
+            parts.model, parts.task, parts.loss, config.evaluation.mirror
         )
     )
-    batch_size = scoring.fitting(options["batch_size"], devices)
+    batch_size = scoring.fitting(config.evaluation.batch_size, devices)
     batches = sources.evaluation_batches(source, batch_size, resident=False)
     total = -(-len(source) // batch_size)
     shown = track(batches, "evaluating", total=total, transient=True)
@@ -137,70 +217,43 @@ def report(
             "the same command scores again.",
             stop.status if stop else 1,
         )
-
-    own = registry.find(reports, restored.task.name)
-    summary = own.summarise(scored, source, restored.task, options["empty"])
-    tables = own.tables(scored, source, restored.task, options["empty"])
-    for name, rows in tables.items():
-        files.write_csv(folder / name, [{**row, "note": note} for row in rows])
-    draw(restored, folder, note=note, title=title)
-    predict = _predictor(restored, source)
-    own.draw(
-        restored.task,
-        source,
-        scored,
-        tables,
-        folder,
-        predict=predict,
-        note=note,
-        title=title,
-    )
-    logging.info("pictures: %s", folder)
-    about = {
-        "note": note,
-        "data": f"{source.info.name} {source.info.version}",
-        "patients": len(set(source.patients)),
-        "slices": len(source),
-        "checkpoint_step": restored.step,
-        **own.policies(options),
-    }
-    # Last: with it the report is complete.
-    files.write_json(folder / "summary.json", {**about, **summary})
-    print_summary(*own.headline(summary, about), title=title, note=note)
-    Console().print(f"Tables and pictures: {folder}")
-    return summary
+    return scored
 
 
 def _predictor(
-    restored: experiment.Restored, source: sources.Source
+    restored: Restored, source: sources.Source
 ) -> Callable[[int], np.ndarray]:
     """Predicted labels of one example of a split; compiled once."""
     step = jax.jit(
         functools.partial(
             inference_steps.predict_step,
-            model=restored.model,
-            task=restored.task,
-            mirror=restored.record["config"]["evaluation"]["mirror"],
+            model=restored.parts.model,
+            task=restored.parts.task,
+            mirror=restored.record.about.config["evaluation"]["mirror"],
         )
     )
 
     def predict(index: int) -> np.ndarray:
         probs = step(restored.variables, {}, source.take(np.array([index])))["probs"]
-        return np.asarray(restored.task.predict(probs))[0]
+        return np.asarray(restored.parts.task.predict(probs))[0]
 
     return predict
 
 
-def draw(
-    restored: experiment.Restored, folder: pathlib.Path, *, note: str, title: str
+def _draw_training(
+    restored: Restored, folder: pathlib.Path, *, note: str, title: str
 ) -> None:
-    """What every task has: the curves of its training."""
-    curves = registry.find(reports, restored.task.name).CURVES
+    """The curves of training, which every task has, as far as it has come."""
+    progress = restored.record.progress
+    if not progress.history:
+        logging.info("No epoch is finished yet: there are no training curves to draw.")
+        return
+    curves = registry.find(reports, restored.parts.task.name).CURVES
     figures.training_curves(
-        restored.record["history"],
+        progress.history,
         folder / "training.png",
         scores={f"validation_{name}": label for name, label in curves.items()},
-        best_epoch=restored.record["best_epoch"],
+        best_epoch=progress.best_epoch,
         title=title,
         note=note,
     )

@@ -1,6 +1,6 @@
 """Every model and every experiment with its parameters, operations and input size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,8 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import models, registry
+from brainseg_jax.data import info as data_info
+from brainseg_jax.data.info import Info
 from brainseg_jax.runs import experiment
 from brainseg_jax.training import freezing
 from brainseg_jax.training.state import count
@@ -29,11 +31,21 @@ class Size(NamedTuple):
     gflop: float  # multiplications and additions of one forward pass, in 10 ** 9
 
 
-Experiment = tuple[ConfigDict, int, Mapping[str, int], Sequence[str]]
+Experiment = tuple[ConfigDict, Info]
+
+
+def run(request: Any) -> None:
+    """--mode=models."""
+    show(
+        {
+            name: (config, data_info.described(**about))
+            for name, (config, about) in request.experiments().items()
+        }
+    )
 
 
 def show(experiments: Mapping[str, Experiment]) -> None:
-    """Prints both tables; an experiment comes with its data's channels, classes, labels."""
+    """Prints both tables; an experiment comes with the description of its data."""
     published = [
         (name, form)
         for name in registry.names(models)
@@ -60,30 +72,13 @@ def published_size(name: str, form: str) -> Size:
     return _size(name, form, module.Model(outputs, **options), shape)
 
 
-def experiment_size(
-    name: str,
-    config: ConfigDict,
-    channels: int,
-    classes: Mapping[str, int],
-    labels: Sequence[str],
-) -> Size:
-    task = experiment.make_task(
-        **config.task.to_dict(),
-        classes=classes,
-        labels=labels,
-        threshold=config.evaluation.threshold,
-    )
-    model = experiment.make_model(
-        config.model.name,
-        config.model.options.to_dict(),
-        outputs=task.outputs,
-        dtype=config.compute_dtype,
-    )
-    shape = (*config.data.size, channels)
+def experiment_size(name: str, config: ConfigDict, info: Info) -> Size:
+    parts = experiment.make_parts(config, info)
+    model, shape = parts.model, parts.shape
     frozen = freezing.frozen_modules(
-        model, (1, *shape), config.model.frozen, config.model.frozen_up_to
+        model, shape, config.model.frozen, config.model.frozen_up_to
     )
-    return _size(name, config.model.name, model, shape, frozen)
+    return _size(name, config.model.name, model, shape[1:], frozen)
 
 
 def _size(

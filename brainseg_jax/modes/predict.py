@@ -15,10 +15,16 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files, normalise, sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
-from brainseg_jax.runs import experiment, run_folder
+from brainseg_jax.runs import restore, run_folder
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
+
+
+def run(request: Any) -> None:
+    """--mode=predict: by the checkpoint's own config; --config only names the workdir."""
+    request.refuse_overrides()
+    predict(request.workdir, request.flags.inputs, request.flags.outputs)
 
 
 def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str, Any]]:
@@ -42,17 +48,17 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
     found = image_files.find_images(inputs)
-    restored = experiment.restore(workdir)
+    restored = restore.restore(workdir)
     volumes = image_files.group_volumes(found)
     names = _output_names(found)
     for path in found:  # before the first mask is written
-        image_files.read_image(path, len(restored.record["data"]["channels"]))
+        image_files.read_image(path, len(restored.record.about.info.channels))
     step = jax.jit(
         functools.partial(
             inference_steps.predict_step,
-            model=restored.model,
-            task=restored.task,
-            mirror=restored.record["config"]["evaluation"]["mirror"],
+            model=restored.parts.model,
+            task=restored.parts.task,
+            mirror=restored.record.about.config["evaluation"]["mirror"],
         )
     )
     rows = []
@@ -62,22 +68,22 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
             restored, step, volume, paths, names, pathlib.Path(outputs)
         )
     files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
-    if note := restored.record["note"]:
+    if note := restored.record.about.note:
         logging.warning("The model was trained on: %s.", note)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
     return rows
 
 
 def _predict_volume(
-    restored: experiment.Restored,
+    restored: restore.Restored,
     step: Any,
     volume: str,
     paths: Sequence[pathlib.Path],
     names: dict[pathlib.Path, str],
     outputs: pathlib.Path,
 ) -> list[dict[str, Any]]:
-    config, channels = restored.record["config"], restored.record["data"]["channels"]
-    options = config["data"]["normalisation"]
+    about = restored.record.about
+    options, channels = about.config["data"]["normalisation"], about.info.channels
     pictures = [image_files.read_image(path, len(channels)) for path in paths]
     scaling = normalise.scaling(
         np.stack([normalise.histogram(picture) for picture in pictures]),
@@ -96,14 +102,14 @@ def _predict_volume(
     rows = []
     for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
         probs = _probabilities(restored, step, picture, numbers[None])
-        write = WRITERS[restored.task.name]
+        write = WRITERS[restored.parts.task.name]
         rows.append(
             {
                 "file": str(path),
                 "volume": volume,
-                **write(restored.task, probs, picture, outputs / names[path]),
+                **write(restored.parts.task, probs, picture, outputs / names[path]),
                 "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
-                "note": restored.record["note"],
+                "note": restored.record.about.note,
             }
         )
     return rows
@@ -144,12 +150,12 @@ WRITERS = {"segmentation": _write_mask, "classification": _write_class}
 
 
 def _probabilities(
-    restored: experiment.Restored,
+    restored: restore.Restored,
     step: Any,
     picture: UInt8[np.ndarray, "h w c"],
     scaling: np.ndarray,
 ) -> jax.Array:
-    size = tuple(restored.record["config"]["data"]["size"])
+    size = tuple(restored.record.about.config["data"]["size"])
     batch = {
         "image": sources.resize_image(picture, size)[None],
         "scaling": scaling,

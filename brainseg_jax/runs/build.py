@@ -8,16 +8,20 @@ from typing import Any
 
 import jax
 from absl import logging
-from flax import linen as nn
 from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
 from brainseg_jax.data import augment, sources
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
 from brainseg_jax.runs import checks, experiment
+from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.tasks.parts.task import Task
-from brainseg_jax.training import freezing, objective, optimisers, steps
+from brainseg_jax.training import freezing, optimisers, steps
+from brainseg_jax.training.state import TrainState, create_state
+
+INITIAL = 0xFFFFFFFF  # folded into the run's key for initial weights; no step's number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +34,7 @@ class Run:
     training: sources.Source
     validation: sources.Source
     order: Order
-    model: nn.Module
-    task: Task
-    loss: objective.Loss
+    parts: Parts
     frozen: frozenset[freezing.Path]
     optimizer: Any
     schedule: optimisers.Schedule
@@ -50,27 +52,71 @@ class Run:
     @property
     def report(self) -> Any:
         """The module of brainseg_jax/reports for this task."""
-        return registry.find(reports, self.task.name)
+        return registry.find(reports, self.parts.task.name)
 
     @property
     def note(self) -> str:
         options = self.config.data
         return self.training.info.note(options.train, options.validation, options.test)
 
+    def fresh_state(self) -> TrainState:
+        """Initial weights, on all devices."""
+        state = create_state(
+            self.parts.model,
+            self.optimizer,
+            jax.random.fold_in(self.rng, INITIAL),
+            self.parts.shape,
+            average=self.config.ema_decay > 0,
+        )
+        return self.devices.replicate(state)
+
 
 def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
-    """Opens the data and builds everything that a config names."""
-    checks.check(config)
+    """Opens the data and builds everything that a config names.
+
+    Settings and model are checked before: see checks.py and preflight.py.
+    """
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
-    info = sources.read_info(config.data.name, config.data.data_dir)
-    evaluation = config.evaluation
-    task = experiment.make_task(
-        **config.task.to_dict(),
-        classes=info.classes,
-        labels=info.labels,
-        painting=info.painting,
-        threshold=evaluation.threshold,
+    info = data_info.read(config.data.name, config.data.data_dir)
+    checks.check_splits(config, info)
+    parts = experiment.make_parts(config, info, devices.axis_name)
+    training, validation = _open_splits(config, parts.task)
+    checks.check_patients(config, training, validation)
+    registry.find(reports, parts.task.name).check(
+        training, validation, parts.task, config.evaluation.metric
     )
+    order = Order(
+        training.tumour, config.batch_size, config.seed, config.data.tumour_share
+    )
+    schedule = _make_schedule(config, order)
+    frozen = freezing.frozen_modules(
+        parts.model, parts.shape, config.model.frozen, config.model.frozen_up_to
+    )
+    optimizer = optimisers.make_optimizer(
+        schedule, **config.optimizer.to_dict(), frozen=frozen
+    )
+    training, validation, residents = _place(config, training, validation, devices)
+    return Run(
+        config=config,
+        folder=folder,
+        devices=devices,
+        training=training,
+        validation=validation,
+        order=order,
+        parts=parts,
+        frozen=frozen,
+        optimizer=optimizer,
+        schedule=schedule,
+        resident=residents[0],
+        validation_resident=residents[1],
+        **_map_steps(config, devices, parts, optimizer, frozen),
+        rng=jax.random.key(config.seed),
+    )
+
+
+def _open_splits(
+    config: ConfigDict, task: Task
+) -> tuple[sources.Source, sources.Source]:
     load = functools.partial(
         sources.load,
         config.data.name,
@@ -81,95 +127,40 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
-    training = load(config.data.train)
-    validation = load(config.data.validation, stored_masks=True)
-    _check_patients(training, validation, config)
-    registry.find(reports, task.name).check(
-        training, validation, task, evaluation.metric
-    )
-    order = Order(
-        training.tumour, config.batch_size, config.seed, config.data.tumour_share
-    )
-    remat = {"remat": True} if config.model.remat else {}
-    model = experiment.make_model(
-        config.model.name,
-        {**config.model.options.to_dict(), **remat},
-        outputs=task.outputs,
-        dtype=config.compute_dtype,
-        axis_name=devices.axis_name,
-    )
-    schedule = optimisers.make_schedule(
-        **{
-            key: config.schedule[key]
-            for key in (
-                "name",
-                "rate",
-                "warmup_steps",
-                "final",
-                "step_epochs",
-                "factor",
-                "decay",
-            )
-        },
-        steps_per_epoch=len(training) / config.batch_size,
+    return load(config.data.train), load(config.data.validation, stored_masks=True)
+
+
+def _make_schedule(config: ConfigDict, order: Order) -> optimisers.Schedule:
+    options = config.schedule
+    return optimisers.make_schedule(
+        name=options.name,
+        rate=options.rate,
+        warmup_steps=options.warmup_steps,
+        final=options.final,
+        step_epochs=options.step_epochs,
+        factor=options.factor,
+        decay=options.decay,
+        steps_per_epoch=len(order.tumour) / config.batch_size,
         total_steps=order.epoch_end(config.epochs),
     )
-    shape = (1, *config.data.size, len(training.info.channels))
-    experiment.check_model(model, task.name, shape, config.optimizer.encoder_rate)
-    frozen = freezing.frozen_modules(
-        model, shape, config.model.frozen, config.model.frozen_up_to
+
+
+def _place(
+    config: ConfigDict,
+    training: sources.Source,
+    validation: sources.Source,
+    devices: parallel.Devices,
+) -> tuple[sources.Source, sources.Source, list[dict[str, Any]]]:
+    """Both splits on the devices where they are to lie there and fit."""
+    if config.data.cache != "device" or not _fits(training, validation, devices):
+        return training, validation, [{}, {}]
+    residents = [devices.replicate(s.resident) for s in (training, validation)]
+    jax.block_until_ready(residents)
+    # The host's copies have served; on a CPU they would double the memory.
+    training, validation = (
+        dataclasses.replace(source, arrays={}) for source in (training, validation)
     )
-    freezing.check(model, shape, frozen)
-    optimizer = optimisers.make_optimizer(
-        schedule, **config.optimizer.to_dict(), frozen=frozen
-    )
-    residents: list[dict[str, Any]] = [{}, {}]
-    if config.data.cache == "device" and _fits(training, validation, devices):
-        residents = [devices.replicate(s.resident) for s in (training, validation)]
-        jax.block_until_ready(residents)
-        # The host's copies have served; on a CPU they would double the memory.
-        training, validation = (
-            dataclasses.replace(source, arrays={}) for source in (training, validation)
-        )
-    losses = config.losses.to_dict()
-    loss = objective.make_loss(losses, task)
-    return Run(
-        config=config,
-        folder=folder,
-        devices=devices,
-        training=training,
-        validation=validation,
-        order=order,
-        model=model,
-        task=task,
-        loss=loss,
-        frozen=frozen,
-        optimizer=optimizer,
-        schedule=schedule,
-        resident=residents[0],
-        validation_resident=residents[1],
-        train_step=devices.train_step(
-            functools.partial(
-                steps.train_step,
-                model=model,
-                optimizer=optimizer,
-                loss=loss,
-                augment=functools.partial(
-                    augment.augment, options=config.augment.to_dict()
-                ),
-                mean=devices.mean,
-                average_decay=config.ema_decay,
-                frozen=frozen,
-            )
-        ),
-        refresh_step=devices.train_step(
-            functools.partial(steps.refresh_step, model=model, frozen=frozen)
-        ),
-        eval_step=devices.eval_step(
-            scoring.make_eval_step(model, task, losses, evaluation.mirror)
-        ),
-        rng=jax.random.key(config.seed),
-    )
+    return training, validation, residents
 
 
 def _fits(
@@ -189,18 +180,32 @@ def _fits(
     return False
 
 
-def _check_patients(
-    training: sources.Source, validation: sources.Source, config: ConfigDict
-) -> None:
-    """Splits that share patients are refused unless their names say that they leak."""
-    splits = (config.data.train, config.data.validation, config.data.test)
-    if any(split in training.info.leaky for split in splits):
-        return
-    folds = [fold for split in splits for fold in split.split("+")]
-    if len(set(folds)) < len(folds) or set(training.patients) & set(
-        validation.patients
-    ):
-        raise ValueError(
-            f"config.data.train={splits[0]}, validation={splits[1]} and "
-            f"test={splits[2]} share patients; name different folds."
-        )
+def _map_steps(
+    config: ConfigDict,
+    devices: parallel.Devices,
+    parts: Parts,
+    optimizer: Any,
+    frozen: frozenset[freezing.Path],
+) -> dict[str, Callable]:
+    """The steps of a run, spread over the devices."""
+    train_step = functools.partial(
+        steps.train_step,
+        model=parts.model,
+        optimizer=optimizer,
+        loss=parts.loss,
+        augment=functools.partial(augment.augment, options=config.augment.to_dict()),
+        mean=devices.mean,
+        average_decay=config.ema_decay,
+        frozen=frozen,
+    )
+    refresh_step = functools.partial(
+        steps.refresh_step, model=parts.model, frozen=frozen
+    )
+    eval_step = scoring.make_eval_step(
+        parts.model, parts.task, parts.loss, config.evaluation.mirror
+    )
+    return {
+        "train_step": devices.train_step(train_step),
+        "refresh_step": devices.train_step(refresh_step),
+        "eval_step": devices.eval_step(eval_step),
+    }

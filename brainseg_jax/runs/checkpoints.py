@@ -109,15 +109,13 @@ class Checkpoints:
         )
         return TrainState(**restored["variables"], **restored["training"])
 
-    def restore_variables(self, number: int, abstract: TrainState) -> TrainState:
-        """`abstract` with a checkpoint's variables filled in."""
+    def restore_variables(self, number: int, abstract: dict[str, Tree]) -> dict:
+        """A checkpoint's "variables", with the shapes and shardings of `abstract`."""
         restored = self._manager.restore(
             number,
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardRestore(_variables(abstract))
-            ),
+            args=ocp.args.Composite(variables=ocp.args.StandardRestore(abstract)),
         )
-        return abstract.replace(**restored["variables"])
+        return restored["variables"]
 
 
 def abstract(state: TrainState) -> TrainState:

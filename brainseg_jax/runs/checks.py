@@ -6,6 +6,8 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import losses, metrics, models, parallel, registry, tasks
 from brainseg_jax.data import augment, normalise
+from brainseg_jax.data.info import Info
+from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import mirroring
 from brainseg_jax.metrics import overlap
 from brainseg_jax.training import optimisers
@@ -13,7 +15,7 @@ from brainseg_jax.training import optimisers
 DTYPES = ("float32", "bfloat16")
 
 
-def check(config: ConfigDict) -> None:
+def check_settings(config: ConfigDict) -> None:
     """Raises ValueError with the key, its value and what it can be."""
     evaluation, data = config.evaluation, config.data
     if config.task.name not in registry.names(tasks):
@@ -83,6 +85,11 @@ def check(config: ConfigDict) -> None:
             "config.evaluation.metric=loss gets better as it falls; "
             "set config.evaluation.mode=min."
         )
+    if not data.train or not data.validation:
+        raise ValueError(
+            f"config.data.train is {data.train!r} and validation {data.validation!r}; "
+            "name folds for both, such as fold_0+fold_1. (test may be empty: no test.)"
+        )
     _check_size(tuple(data.size), config.model.name)
     for name, term in config.losses.items():
         registry.find(losses, name)
@@ -104,3 +111,42 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
         )
     if any(number < 1 for number in size):
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")
+
+
+def check_splits(config: ConfigDict, info: Info) -> None:
+    """Refuses splits of which patients would be on both sides.
+
+    Leaky splits share patients, and say so in their names; beside them may stand leaky
+    splits alone, for nothing else could be said of its patients.
+
+    Raises:
+        ValueError: naming the splits.
+    """
+    options = config.data
+    splits = [s for s in (options.train, options.validation, options.test) if s]
+    leaky = [split for split in splits if split in info.leaky]
+    if leaky and len(leaky) < len(splits):
+        other = next(split for split in splits if split not in info.leaky)
+        raise ValueError(
+            f"{leaky[0]} holds slices of nearly all patients, so {other} would be scored "
+            "on patients that were trained on. Use leaky splits for all of "
+            "config.data.train, validation and test, or folds for all."
+        )
+    folds = [fold for split in splits for fold in split.split("+")]
+    if len(set(folds)) < len(folds) and not leaky:
+        raise ValueError(
+            f"config.data.train={options.train}, validation={options.validation} and "
+            f"test={options.test} share patients; name different folds."
+        )
+
+
+def check_patients(config: ConfigDict, training: Source, validation: Source) -> None:
+    """Refuses data whose splits share patients though their names do not say so."""
+    if config.data.train in training.info.leaky:
+        return
+    if shared := sorted(set(training.patients) & set(validation.patients)):
+        raise ValueError(
+            f"config.data.train={config.data.train} and validation="
+            f"{config.data.validation} share {len(shared)} patients "
+            f"({', '.join(shared[:3])}); prepare {config.data.name} again."
+        )

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 from flax import linen as nn
 from ml_collections import ConfigDict
@@ -10,37 +9,39 @@ from ml_collections import ConfigDict
 from brainseg_jax import models, registry
 from brainseg_jax.data import normalise
 from brainseg_jax.models.parts import encoders
-from brainseg_jax.runs import experiment
+from brainseg_jax.runs import experiment, restore
+from brainseg_jax.runs.records import About
 from brainseg_jax.training import freezing, state
 from brainseg_jax.weights import pretrained
 
 
-def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> ConfigDict:
+def resolve(config: ConfigDict, about: About | None = None) -> ConfigDict:
     """The config with the model options that its encoder's published weights ask for.
 
-    A run that goes on has them in its `record`, one that starts from another run's weights
-    in that run's; neither needs the file.
+    A run that goes on has them in what its record says `about` it, one that starts from
+    another run's weights in that run's; neither needs the file.
     """
     source, resolved = config.model.encoder_weights, copy.deepcopy(config)
     if source:
         _check_source(config)
-    if record is not None:
-        asked = _asked(record)
+    if about is not None:
+        asked = _asked(about)
     elif source:
         asked = pretrained.describe(encoder_of(config), source)
     elif config.init_from and _encoder_name(config) in encoders.ENCODERS:
-        asked = _asked(experiment.restore(config.init_from).record)
+        number = restore.best_checkpoint(config.init_from)
+        asked = _asked(restore.read_record(config.init_from, number).about)
     else:
         asked = {}
     fields = registry.find(models, config.model.name).Model.__dataclass_fields__
     options = resolved.model.options
-    if record is None:
+    if about is None:
         _check_range(config, asked)
     with options.unlocked():
         for key, value in asked.items():
             if key not in options and key in fields:
                 options[key] = value
-            elif source and record is None and options[key] != value:
+            elif source and about is None and options[key] != value:
                 raise ValueError(
                     f"config.model.options.{key} is {options[key]!r}, but the weights of "
                     f"config.model.encoder_weights={source} need {value!r}; leave it out."
@@ -48,9 +49,9 @@ def resolve(config: ConfigDict, record: Mapping[str, Any] | None = None) -> Conf
     return resolved
 
 
-def _asked(record: Mapping[str, Any]) -> dict[str, str]:
+def _asked(about: About) -> dict[str, str]:
     """What published weights asked of the model of an earlier run."""
-    options = record["config"]["model"]["options"]
+    options = about.config["model"]["options"]
     return {name: options[name] for name in pretrained.ASKED if name in options}
 
 

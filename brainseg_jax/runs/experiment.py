@@ -1,30 +1,62 @@
-"""What a config names, built: model, task, loss; and the model of a checkpoint."""
+"""An experiment: the task, model and loss that a config makes of a data set."""
 
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from ml_collections import ConfigDict
 
 from brainseg_jax import models, registry, tasks
-from brainseg_jax.runs import checkpoints, model_options
+from brainseg_jax.data.info import Info
+from brainseg_jax.runs import model_options
 from brainseg_jax.tasks.parts.task import Task
-from brainseg_jax.training import freezing, optimisers, state
+from brainseg_jax.training import freezing, objective
 
 
-class Restored(NamedTuple):
-    """A model with its weights and the record of the checkpoint they come from."""
+class Parts(NamedTuple):
+    """What a config makes of a data set's description: pure, with nothing opened."""
 
-    model: nn.Module
     task: Task
-    variables: dict[str, Any]
-    record: dict[str, Any]
+    model: nn.Module
+    loss: objective.Loss
+    shape: tuple[int, ...]  # of one image as the model takes it, [1, *space, c]
 
-    @property
-    def step(self) -> int:
-        return self.record["step"]
+
+def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> Parts:
+    """Task, model and loss of a config on such data.
+
+    Batch normalisation in training spans the devices of `axis_name`.
+
+    Raises:
+        ValueError: naming the key that cannot be, and what it can be.
+    """
+    task = make_task(config, info)
+    options = config.model.options.to_dict()
+    if config.model.remat:
+        options["remat"] = True
+    model = make_model(
+        config.model.name,
+        options,
+        outputs=task.outputs,
+        dtype=config.compute_dtype,
+        axis_name=axis_name,
+    )
+    loss = objective.make_loss(config.losses.to_dict(), task)
+    return Parts(task, model, loss, (1, *config.data.size, len(info.channels)))
+
+
+def make_task(config: ConfigDict, info: Info) -> Task:
+    """The task of a config, on the classes of a data set that it is about."""
+    module = registry.find(tasks, config.task.name)
+    painting = {"painting": info.painting} if module.NAMED_BY == "classes" else {}
+    return module.make_task(
+        getattr(info, module.NAMED_BY),
+        exclusive=config.task.exclusive,
+        threshold=config.evaluation.threshold,
+        **painting,
+    )
 
 
 def make_model(
@@ -70,85 +102,3 @@ def check_model(
             f"config.optimizer.encoder_rate is {encoder_rate}, but the model has no part "
             'called "encoder"; leave it at 1.'
         )
-
-
-def make_task(
-    *,
-    name: str,
-    exclusive: bool,
-    classes: Mapping[str, int | Sequence[int]],
-    labels: Sequence[str],
-    threshold: float,
-    painting: Sequence[tuple[str, int]] = (),
-) -> Task:
-    """The task `name` on a data set with these classes in its masks and these labels."""
-    module = registry.find(tasks, name)
-    if module.NAMED_BY == "labels":
-        return module.make_task(labels, exclusive=exclusive, threshold=threshold)
-    return module.make_task(
-        classes, exclusive=exclusive, threshold=threshold, painting=painting
-    )
-
-
-def restore(workdir: str | pathlib.Path) -> Restored:
-    """The best model of a run, from its checkpoints alone."""
-    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
-        raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
-    with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-        if (best := saved.best) is None:
-            raise FileNotFoundError(_NO_CHECKPOINT.format(workdir))
-        record = saved.record(best)
-        # The best checkpoint's own history ends where it was best.
-        record["history"] = saved.record(saved.latest)["history"]
-        config, data = record["config"], record["data"]
-        if "task" not in config:
-            raise ValueError(
-                f"{workdir} was written by an older version of brainseg_jax, which knew "
-                "no config.task; train anew, or use the commit in its config.json."
-            )
-        task = make_task(
-            **config["task"],
-            classes=data["classes"],
-            labels=data["labels"],
-            painting=data.get("painting", ()),
-            threshold=config["evaluation"]["threshold"],
-        )
-        model = make_model(
-            config["model"]["name"],
-            config["model"]["options"],
-            outputs=task.outputs,
-            dtype=config["compute_dtype"],
-        )
-        shape = (1, *config["data"]["size"], len(data["channels"]))
-        restored = saved.restore_variables(
-            best, _abstract(model, shape, average=config["ema_decay"] > 0)
-        )
-    return Restored(model, task, restored.evaluated, record)
-
-
-_NO_CHECKPOINT = (
-    "{} holds no checkpoint; give the --workdir of a training that has finished at "
-    "least one epoch."
-)
-
-
-def _abstract(model: nn.Module, shape: tuple[int, ...], *, average: bool):
-    """A state of shapes alone, on this process's first device."""
-    optimizer = optimisers.make_optimizer(
-        lambda step: jnp.zeros(()),
-        name="adam",
-        b1=0.9,
-        b2=0.999,
-        eps=1e-8,
-        weight_decay=0.0,
-        clip=0.0,
-    )
-    shapes = jax.eval_shape(
-        lambda rng: state.create_state(model, optimizer, rng, shape, average=average),
-        jax.random.key(0),
-    )
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        shapes,
-    )

@@ -3,9 +3,9 @@
 import pathlib
 
 from absl import logging
-from flax import linen as nn
 from ml_collections import ConfigDict
 
+from brainseg_jax.data.info import Info
 from brainseg_jax.runs import (
     checkpoints,
     checks,
@@ -20,38 +20,32 @@ from brainseg_jax.training.state import TrainState, count
 from brainseg_jax.weights import official
 
 
-def check(config: ConfigDict, workdir: str) -> None:
-    """Refuses what can be told from the config, and fetches weights.
+def check(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
+    """Refuses what can be told without the data, and fetches published weights.
 
-    For before the data are prepared, which may take long; what depends on them, such as
-    the channels of images, is checked with them.
+    For before data are prepared, which may take hours. `info` describes the data set, as
+    its builder does. A run that goes on has passed the model's part of it.
+
+    Raises:
+        ValueError: naming the key, its value and what it can be.
+        OSError: if the folder cannot be written, or weights cannot be had.
     """
-    checks.check(config)
-    _model(config)
-    run_folder.check_writable(pathlib.Path(workdir), "--workdir")
-    if not checkpoints.exist(workdir):
-        config = encoder_weights.resolve(config)
-        # Neither sizes nor names of parts depend on the number of channels.
-        model, shape = _model(config), (1, *config.data.size, 3)
-        experiment.check_model(
-            model, config.task.name, shape, config.optimizer.encoder_rate
-        )
-        parts = config.model.frozen, config.model.frozen_up_to
-        freezing.check(model, shape, freezing.frozen_modules(model, shape, *parts))
-        if config.init_from:
-            resume.check_origin(model, config.init_from)
-        if config.model.encoder_weights == "imagenet":
-            official.weights(encoder_weights.encoder_of(config))
-
-
-def _model(config: ConfigDict) -> nn.Module:
-    """Its model, as far as that can be told without data: with one output."""
-    return experiment.make_model(
-        config.model.name,
-        config.model.options.to_dict(),
-        outputs=1,
-        dtype=config.compute_dtype,
+    checks.check_settings(config)
+    run_folder.check_writable(folder, "--workdir")
+    if checkpoints.exist(folder):
+        return
+    config = encoder_weights.resolve(config)
+    parts = experiment.make_parts(config, info)
+    experiment.check_model(
+        parts.model, config.task.name, parts.shape, config.optimizer.encoder_rate
     )
+    names = config.model.frozen, config.model.frozen_up_to
+    frozen = freezing.frozen_modules(parts.model, parts.shape, *names)
+    freezing.check(parts.model, parts.shape, frozen)
+    if config.init_from:
+        resume.check_origin(parts.model, config.init_from)
+    if config.model.encoder_weights == "imagenet":
+        official.weights(encoder_weights.encoder_of(config))
 
 
 def tell(run: Run, fresh: TrainState) -> None:

@@ -1,86 +1,133 @@
-"""What a checkpoint says of its run beside the weights, as plain JSON."""
+"""What a checkpoint says beside its weights: what stays the same, and what moves."""
 
+import dataclasses
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from brainseg_jax import files
-from brainseg_jax.runs import run_folder
-from brainseg_jax.runs.build import Run
-from brainseg_jax.training import optimisers
-from brainseg_jax.training.state import TrainState, count
+from ml_collections import ConfigDict
 
-Record = dict[str, Any]
+from brainseg_jax.data import info as data_info
+from brainseg_jax.data.sources import Source
+from brainseg_jax.training.optimisers import Plateau
 
+Row = dict[str, Any]
 
-def data_of(run: Run) -> Record:
-    """The data set a run is trained on, down to the examples."""
-    info = run.training.info
-    keys = "\n".join(run.training.keys)
-    return {
-        "name": info.name,
-        "version": info.version,
-        "classes": info.classes,
-        "painting": [list(pair) for pair in info.painting],
-        "labels": list(info.labels),
-        "channels": list(info.channels),
-        "folds": info.folds,
-        "synthetic": info.synthetic,
-        "training_keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
-    }
+# Keys that base.py got later, each with the value that says what older runs did.
+LATER_KEYS = {"schedule.decay": 1.0, "augment.fill": "edge"}
 
 
-def refuse_known_patients(run: Run, earlier: list[str]) -> None:
-    """Weights that have seen a patient cannot be validated or tested on them."""
-    options = run.config.data
-    scored = {
-        patient
-        for patient, fold in run.training.info.folds.items()
-        if f"fold_{fold}" in f"{options.validation}+{options.test}".split("+")
-    }
-    if known := sorted(scored & set(earlier)):
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What stays the same from the first step of a run to the last.
+
+    When a run goes on, its environment is renewed, and the keys that it may change.
+    """
+
+    config: Mapping[str, Any]
+    data: Mapping[str, Any]  # data.info.Info, and a hash of the training examples
+    note: str
+    trained_patients: tuple[str, ...]
+    chosen_patients: tuple[str, ...]  # by whose scores the best epoch was chosen
+    parameters: int
+    batch_statistics: int
+    environment: Mapping[str, Any]
+
+    @property
+    def settings(self) -> ConfigDict:
+        """The config again, as a config."""
+        return ConfigDict(dict(self.config), convert_dict=True).lock()
+
+    @property
+    def info(self) -> data_info.Info:
+        return data_info.from_record(self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What moves: replaced as a whole, never changed in place."""
+
+    epoch: int = 0  # epochs that are closed
+    sums: Mapping[str, float] = dataclasses.field(default_factory=dict)  # of this one
+    history: tuple[Row, ...] = ()  # a row per closed epoch
+    best_score: float | None = None  # higher is better
+    best_epoch: int | None = None
+    waited: int = 0  # evaluations since the best
+    plateau: Plateau = Plateau()
+
+
+class Record(NamedTuple):
+    """Everything that a checkpoint says beside its weights."""
+
+    about: About
+    progress: Progress
+    step: int
+    current: bool = True  # False: written before averages had statistics of their own
+
+
+def to_json(about: About, progress: Progress) -> dict[str, Any]:
+    """Plain JSON that shares nothing with a run that goes on."""
+    plain = dataclasses.asdict(progress)
+    plain["plateau"] = list(progress.plateau)
+    plain["history"] = list(plain["history"])
+    return {"about": dataclasses.asdict(about), "progress": plain}
+
+
+def from_json(saved: Mapping[str, Any]) -> Record:
+    """What was saved, also by earlier versions, whose record was one flat table."""
+    current = "about" in saved
+    about = dict(saved["about"] if current else saved)
+    if "task" not in about["config"]:
         raise ValueError(
-            f"config.init_from={run.config.init_from} was trained on {len(known)} "
-            f"patients of the validation or test split ({', '.join(known[:3])}...); "
-            "name folds that it has not seen."
+            "The run was written by an older version of brainseg_jax, which knew no "
+            "config.task; train anew, or use the commit in its config.json."
         )
-
-
-def new_record(run: Run, state: TrainState, earlier: list[str]) -> Record:
-    """What a checkpoint says beside its weights; `_MOVING` is what changes later."""
-    return {
-        "config": run.config.to_dict(),
-        "data": data_of(run),
-        "note": run.note,
-        "trained_patients": sorted({*run.training.patients, *earlier}),
-        "parameters": count(state.params),
-        "batch_statistics": count(state.batch_stats),
-        "environment": run_folder.environment(),
-        "epoch": 0,
-        "sums": {},
-        "scores": {},
-        "history": [],
-        "best_score": None,
-        "best_epoch": None,
-        "waited": 0,
-        "plateau": list(optimisers.Plateau()),
-    }
-
-
-def describe(run: Run, record: Record) -> None:
-    """Writes what a reader needs to understand the run without the code."""
-    still = {key: value for key, value in record.items() if key not in _MOVING}
-    files.write_json(run.folder / "config.json", still)
-
-
-_MOVING = frozenset(
-    (
-        "epoch",
-        "sums",
-        "scores",
-        "history",
-        "best_score",
-        "best_epoch",
-        "waited",
-        "plateau",
+    progress = dict(saved["progress"] if current else saved)
+    about["config"] = with_later_keys(about["config"])
+    if not current:
+        about["chosen_patients"] = _of_folds(
+            about["data"]["folds"], about["config"]["data"]["validation"]
+        )
+    for name in ("trained_patients", "chosen_patients"):
+        about[name] = tuple(about[name])
+    progress["history"] = tuple(progress["history"])
+    progress["plateau"] = Plateau(*progress["plateau"])
+    return Record(
+        About(**_fields(About, about)),
+        Progress(**_fields(Progress, progress)),
+        saved["step"],
+        current,
     )
-)
+
+
+def with_later_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in which every key is that later versions know."""
+    complete = {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }
+    for key, value in LATER_KEYS.items():
+        *parents, name = key.split(".")
+        part = complete
+        for parent in parents:
+            part = part[parent]
+        part.setdefault(name, value)
+    return complete
+
+
+def describe_data(training: Source) -> dict[str, Any]:
+    """The data set that a run is trained on, down to the examples."""
+    keys = "\n".join(training.keys)
+    digest = hashlib.sha256(keys.encode()).hexdigest()
+    return {**training.info.to_record(), "training_keys_sha256": digest}
+
+
+def _of_folds(folds: Mapping[str, int], split: str) -> list[str]:
+    """Patients of "fold_0+fold_1"; none of a leaky split."""
+    wanted = split.split("+")
+    return [name for name, fold in folds.items() if f"fold_{fold}" in wanted]
+
+
+def _fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names: Sequence[str] = [field.name for field in dataclasses.fields(kind)]
+    return {name: values[name] for name in names}

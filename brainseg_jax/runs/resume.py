@@ -9,12 +9,12 @@ import jax
 from absl import logging
 from flax import linen as nn
 
-from brainseg_jax.runs import encoder_weights, experiment
+from brainseg_jax.runs import encoder_weights, restore
+from brainseg_jax.runs.build import Run
+from brainseg_jax.runs.records import About, Record
 from brainseg_jax.training.state import TrainState, copy_average
 
-# Keys that are younger than some runs, each with what it was as good as before it came.
-SINCE = {"schedule.decay": 1.0}
-# Beside what the user sees: where the data lie, since disks get moved.
+# Keys that a run may change when it goes on: what the user sees, and where data lie.
 CHANGEABLE = (
     "epochs",
     "logging.",
@@ -26,10 +26,19 @@ CHANGEABLE = (
 
 
 def check(
-    config: Mapping[str, Any], saved: Mapping[str, Any], workdir: pathlib.Path
+    config: Mapping[str, Any],
+    record: Record,
+    workdir: pathlib.Path,
+    *,
+    goes_on: bool = True,
 ) -> None:
-    """Refuses a config that differs from the checkpoint's where that changes the run."""
-    new, old = dict(_flat(config)), {**SINCE, **dict(_flat(saved))}
+    """Refuses a config of another run; and if it `goes_on`, to go on as another.
+
+    Raises:
+        ValueError: if the config differs from the checkpoint's in keys that change the
+            run, or if a version of the code began it that trained in another way.
+    """
+    new, old = dict(_flat(config)), dict(_flat(record.about.config))
     changed = [
         f"  config.{key}: {old.get(key, 'absent')} in the checkpoint, "
         f"{new.get(key, 'absent')} now"
@@ -43,16 +52,50 @@ def check(
             + "\nGive the old values to go on, or another --workdir to start anew. "
             f"Free to change: {', '.join(name.rstrip('.') for name in CHANGEABLE)}."
         )
+    if goes_on and not record.current:
+        raise ValueError(
+            f"{workdir} began with an earlier version, which trained on the label that "
+            "covers most of a pixel and evaluated averaged weights with other batch "
+            "statistics; it cannot go on bit for bit. Evaluate or predict with it as it "
+            f"is, or start anew from its weights: --config.init_from={workdir} and "
+            "another --workdir."
+        )
 
 
-def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def check_data(data: Mapping[str, Any], about: About) -> None:
     """Refuses to go on with other patients, folds or slices under the same name."""
-    saved = record["data"]
-    changed = [key for key in data if data[key] != saved.get(key)]
+    changed = [key for key in data if data[key] != about.data.get(key)]
     if changed:
         raise ValueError(
             f"The data set is not the one this run began with: {', '.join(changed)} "
             "differ. Give the --config.data.data_dir it began with, or another --workdir."
+        )
+
+
+def check_patients(run: Run, origin: About) -> None:
+    """Refuses weights of another run that have seen patients who are to be scored.
+
+    Warns of those by whom the other run chose its epoch: their scores are too good, too.
+    """
+    options, folds = run.config.data, run.training.info.folds
+    wanted = f"{options.validation}+{options.test}".split("+")
+    scored = {name for name, fold in folds.items() if f"fold_{fold}" in wanted}
+    scored |= {*run.validation.patients}
+    leaky = options.train in run.training.info.leaky
+    if (known := sorted(scored & {*origin.trained_patients})) and not leaky:
+        raise ValueError(
+            f"config.init_from={run.config.init_from} was trained on {len(known)} "
+            f"patients of the validation or test split ({', '.join(known[:3])}...); "
+            "name folds that it has not seen."
+        )
+    tested = {name for name, fold in folds.items() if f"fold_{fold}" in options.test}
+    if chosen := sorted(tested & {*origin.chosen_patients}):
+        logging.warning(
+            "config.init_from=%s chose its epoch by %d patients of the test split "
+            "(%s...); its report will say so.",
+            run.config.init_from,
+            len(chosen),
+            ", ".join(chosen[:3]),
         )
 
 
@@ -69,26 +112,28 @@ FREE = (
 
 def transfer(
     fresh: TrainState, model: nn.Module, workdir: str | pathlib.Path
-) -> tuple[TrainState, list[str]]:
-    """`fresh`, of `model`, with another run's weights, and the patients those have seen.
+) -> tuple[TrainState, About]:
+    """`fresh`, of `model`, with another run's weights, and what is known of that run.
 
     A head of another size stays fresh; a classifier may take the encoder of another net.
     """
-    restored = experiment.restore(workdir)
-    _check_meaning(model, restored.model, workdir)
-    same = type(model) is type(restored.model)
+    restored = restore.restore(workdir)
+    other = restored.parts.model
+    _check_meaning(model, other, workdir)
+    same = type(model) is type(other)
     taken: dict[str, Any] = {}
     for name in ("params", "batch_stats"):
         own, other = getattr(fresh, name), restored.variables.get(name, {})
         taken[name] = _merge(own, other, workdir, complete=same)
     average = copy_average(**taken) if fresh.average else {}
     state = fresh.replace(**taken, average=average)
-    return state, restored.record["trained_patients"]
+    return state, restored.record.about
 
 
 def check_origin(model: nn.Module, workdir: str | pathlib.Path) -> None:
     """Refuses a run whose weights would mean something else in `model`."""
-    _check_meaning(model, experiment.restore(workdir).model, workdir)
+    record = restore.read_record(workdir, restore.best_checkpoint(workdir))
+    _check_meaning(model, restore.make_parts(record.about).model, workdir)
 
 
 def _check_meaning(

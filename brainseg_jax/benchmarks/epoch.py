@@ -1,0 +1,178 @@
+"""Speeds as ratios in one run: real data beside one constant batch, and PyTorch's step."""
+
+import functools
+import importlib
+import importlib.util
+import itertools
+import pathlib
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from brainseg_jax.data import sources
+from brainseg_jax.runs import build, encoder_weights
+from brainseg_jax.training.state import TrainState, create_state
+
+ROUNDS = 3
+SECONDS = 10.0  # about as long as a round takes, an epoch at the most
+
+
+def benchmark(config: ConfigDict) -> dict[str, float]:
+    """Prints steps on real data beside steps on one batch; PyTorch's where installed."""
+    config = encoder_weights.resolve(config)
+    with tempfile.TemporaryDirectory() as folder:
+        run = build.prepare(config, pathlib.Path(folder))
+    figures = _compare_data(run, run.fresh_state())
+    figures["peak_memory_gib"] = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    )
+    _print_data(run, figures)
+    if importlib.util.find_spec("torch") and config.model.name == "resunet":
+        figures |= _compare_torch(run)
+    else:
+        logging.info("No PyTorch, or no net of its kind, to compare the step with.")
+    return figures
+
+
+def _compare_data(run: build.Run, state: TrainState) -> dict[str, float]:
+    """Times rounds of both in turn, so that a busy machine slows both down."""
+    first = run.devices.shard(next(_batches(run, 0, 1)))
+    state, _ = _time_steps(run, state, itertools.repeat(first, 2))  # compiles
+    state, (once, _) = _time_steps(run, state, itertools.repeat(first, 3))
+    steps = max(5, min(run.order.epoch_end(1), round(3 * SECONDS / once)))
+    rounds = []
+    for turn in range(ROUNDS):
+        real = map(run.devices.shard, _batches(run, turn * steps, (turn + 1) * steps))
+        state, real_times = _time_steps(run, state, real)
+        state, constant_times = _time_steps(run, state, itertools.repeat(first, steps))
+        rounds.append((real_times, constant_times))
+    real_total, waiting = np.sum([real for real, _ in rounds], axis=0)
+    constant_total = np.sum([constant for _, constant in rounds], axis=0)[0]
+    images = ROUNDS * steps * run.config.batch_size
+    return {
+        "images_per_second_real": images / real_total,
+        "images_per_second_constant": images / constant_total,
+        "real_over_constant": real_total / constant_total,
+        "share_of_time_in_data": waiting / real_total,
+        "steps": ROUNDS * steps,
+    }
+
+
+def _batches(run: build.Run, start: int, stop: int) -> Iterator[sources.Batch]:
+    return sources.training_batches(
+        run.training, run.order, start, stop, resident=bool(run.resident)
+    )
+
+
+def _time_steps(
+    run: build.Run, state: TrainState, batches: Iterator[Any]
+) -> tuple[TrainState, tuple[float, float]]:
+    """The state after all batches; seconds in all, and of them waiting for batches."""
+    waited, start = 0.0, time.perf_counter()
+    while True:
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            break
+        state, _ = run.train_step(state, run.resident, batch, run.rng)
+    jax.block_until_ready(state.params)
+    return state, (time.perf_counter() - start, waited)
+
+
+def _print_data(run: build.Run, figures: dict[str, float]) -> None:
+    config = run.config
+    table = Table(
+        title=f"{config.model.name} on {run.training.info.name}, batch "
+        f"{config.batch_size} of {'x'.join(map(str, config.data.size))}, cache "
+        f"{config.data.cache}, {len(run.devices.devices)} devices by {run.devices.mode}",
+        caption=run.note,
+    )
+    for column in ("figure", "value"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:.3f}")
+    Console().print(table)
+
+
+def _compare_torch(run: build.Run) -> dict[str, float]:
+    """The bare training step of the same net: forward, backward and Adam, both ways."""
+    peer = importlib.import_module("brainseg_jax.benchmarks.torch_nets")
+    shape = (
+        run.config.batch_size,
+        *run.config.data.size,
+        len(run.training.info.channels),
+    )
+
+    def torch_step(channels_last: bool) -> Callable[[], None]:
+        net = peer.ResUNet(shape[-1], run.parts.model.widths)
+        return peer.training_step(net, shape, channels_last)
+
+    steps = {
+        "JAX": _bare_step(run, shape),
+        "PyTorch": torch_step(channels_last=False),
+        "PyTorch channels_last": torch_step(channels_last=True),
+    }
+    for step in steps.values():
+        step()
+    best: dict[str, float] = {name: float("inf") for name in steps}
+    for _, (name, step) in itertools.product(range(2 * ROUNDS), steps.items()):
+        start = time.perf_counter()
+        step()
+        best[name] = min(best[name], time.perf_counter() - start)
+    table = Table(title=f"Training step of {run.config.model.name}, batch {shape}")
+    for column in ("framework", "ms", "images/s", "JAX is faster by"):
+        table.add_column(column, justify="left" if column == "framework" else "right")
+    for name, seconds in best.items():
+        table.add_row(
+            name,
+            f"{1e3 * seconds:.0f}",
+            f"{shape[0] / seconds:.1f}",
+            f"{seconds / best['JAX']:.2f}x",
+        )
+    Console().print(table)
+    return {f"step_ms_{name}": 1e3 * seconds for name, seconds in best.items()}
+
+
+def _bare_step(run: build.Run, shape: tuple[int, ...]) -> Callable[[], None]:
+    """One step on random images already on the device: no augmentation, no gathering."""
+    model = run.parts.model.clone(axis_name=None)
+    loss = run.parts.loss
+    state = create_state(model, run.optimizer, run.rng, (1, *shape[1:]))
+    image = jax.random.normal(run.rng, shape)
+    mask = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], 1))
+    batch = {"image": image, "share": mask.astype(np.float32)}
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state: TrainState) -> TrainState:
+        def objective(params):
+            logits, updated = model.apply(
+                {**state.variables, "params": params},
+                batch["image"],
+                train=True,
+                mutable=["batch_stats"],
+            )
+            return loss(logits, batch)[0].mean(), updated["batch_stats"]
+
+        grads, stats = jax.grad(objective, has_aux=True)(state.params)
+        updates, opt_state = run.optimizer.update(grads, state.opt_state, state.params)
+        params = jax.tree.map(
+            lambda param, update: param + update, state.params, updates
+        )
+        return state.replace(params=params, batch_stats=stats, opt_state=opt_state)
+
+    states = [step(state)]
+
+    def once() -> None:
+        states.append(jax.block_until_ready(step(states.pop())))
+
+    return once
