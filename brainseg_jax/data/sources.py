@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32, UInt8
 
-from brainseg_jax.data import normalise
+from brainseg_jax.data import normalise, pixels
 from brainseg_jax.data.order import Order
 
 Batch = dict[str, np.ndarray]
@@ -188,14 +188,18 @@ def load(
 
     def decode(record: int) -> tuple[np.ndarray, np.ndarray]:
         example = records[record]
-        return _decode(example["image"]), _decode(example["mask"])
+        image, mask = (
+            pixels.decode(example[part], builder.info.features[part])
+            for part in ("image", "mask")
+        )
+        return image, mask
 
     def fit(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         classes = info.classes.values()
         target = mask if stored_masks else area_shares(mask, classes, size)
         return resize_image(image, size), target
 
-    def pixels(i: int) -> tuple:
+    def counted(i: int) -> tuple:
         image, mask = decode(table[i]["record"])
         kept_pixels = fit(image, mask) if keep and kept[i] else None
         return normalise.histogram(image), kept_pixels
@@ -203,7 +207,7 @@ def load(
     histograms, filled = [], 0
     parts = ("image", target_name) if with_masks else ("image",)
     arrays: Batch = {}
-    for counts, example in _threaded(needed, pixels):
+    for counts, example in _threaded(needed, counted):
         histograms.append(counts)
         if example is None:
             continue
@@ -289,18 +293,6 @@ def _labels(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     """Names of the feature "label" where a data set has it; else tumour or none."""
     features: Any = builder.info.features
     return tuple(features["label"].names) if "label" in features else TUMOUR_OR_NONE
-
-
-def _decode(png: bytes) -> UInt8[np.ndarray, "h w c"]:
-    """Channels in their stored order; OpenCV gives three of them reversed."""
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError(
-            "A stored image is damaged; delete the data set and rebuild it."
-        )
-    if pixels.ndim == 2:
-        return pixels[..., None]
-    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
