@@ -1,17 +1,27 @@
 """Prediction inputs and outputs as files: pictures found, grouped, read and written."""
 
+import io
 import re
+import struct
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from absl import logging
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from brainseg_jax import files
+from brainseg_jax.data import pixels
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+# What a TIFF with damaged bytes was seen to end in.
+DAMAGED = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError),
+    *(MemoryError, struct.error, zlib.error),
+)
 
 
 class UnreadableImage(ValueError):
@@ -63,15 +73,18 @@ def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {chann
 
     Nothing is converted to fit: a repeated grey channel or a rescaled 16-bit range would
     reach the model as an image unlike any it was trained on, and nobody would notice.
+
+    Raises:
+        UnreadableImage: if it cannot be decoded or is not of the model's kind.
     """
-    pixels = _decode(Path(path))
-    found = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if pixels.dtype != np.uint8:
+    image = _decode(Path(path))
+    found = image.shape[-1]
+    if image.dtype != np.uint8:
         raise UnreadableImage(
-            f"{path} has {pixels.dtype} values; the model needs 8 bits per channel."
+            f"{path} has {image.dtype} values; the model needs 8 bits per channel."
             " Export it as 8-bit, with the intensity window of the training images."
         )
-    if found == 4:
+    if found == 4 and channels in (1, 3):
         raise UnreadableImage(
             f"{path} has a fourth channel (alpha, transparency). Save it without one."
         )
@@ -82,8 +95,7 @@ def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {chann
             f" {kinds.get(channels, f'{channels} channels')}. Give an image with the"
             " same MRI sequences, in the same order, as the training images."
         )
-    # OpenCV decodes colours as blue, green, red.
-    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], found)[..., ::-1])
+    return image
 
 
 def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
@@ -168,9 +180,12 @@ def _pictures(path: Path) -> list[Path]:
     return [path]
 
 
-def _decode(path: Path) -> np.ndarray:
-    """The one page of a file, with whatever channels and bits it has; colours as BGR."""
+def _decode(path: Path) -> Shaped[np.ndarray, "h w c"]:
+    """The one page of a file, with whatever channels and bits it has."""
     content = path.read_bytes()
+    image = _decode_tiff(path, content)
+    if image is not None:
+        return image
     pages: tuple[np.ndarray, ...] = ()
     # Older OpenCV fills the missing part of a JPEG with grey instead of refusing it.
     jpeg = content.startswith(b"\xff\xd8")
@@ -186,12 +201,46 @@ def _decode(path: Path) -> np.ndarray:
             f"{path} cannot be decoded: its {len(content)} bytes are truncated, damaged"
             " or no TIFF, PNG or JPEG. Copy or export it again."
         )
-    if len(pages) > 1:
+    _refuse_pages(path, len(pages))
+    image = pixels.in_stored_order(pages[0])
+    # OpenCV repeats the grey of a PNG that has grey and alpha.
+    grey_and_alpha = content.startswith(b"\x89PNG") and content[25] == 4
+    return image[..., [0, 3]] if grey_and_alpha else image
+
+
+def _decode_tiff(path: Path, content: bytes) -> Shaped[np.ndarray, "h w c"] | None:
+    """A TIFF of neither one grey channel nor colours; None for every other file.
+
+    Of its channels OpenCV gives the first alone, or multiplies them by the last.
+    """
+    if not content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return None
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            page, count = tiff.pages.first, len(tiff.pages)
+            samples, grey = page.samplesperpixel, page.photometric in (0, 1)
+    except DAMAGED:
+        return None  # OpenCV may know better, or refuses it
+    if samples == 1 or (samples == 3 and not grey):
+        return None
+    _refuse_pages(path, count)
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            image = tiff.pages.first.asarray()
+    except DAMAGED as error:
         raise UnreadableImage(
-            f"{path} holds {len(pages)} pages, and a slice is one. Save each page as a"
+            f"{path} cannot be decoded: {error}. If it is not damaged, export its"
+            f" {samples} channels again, without compression."
+        ) from error
+    return image if page.planarconfig == 1 else np.moveaxis(image, 0, -1)
+
+
+def _refuse_pages(path: Path, count: int) -> None:
+    if count > 1:
+        raise UnreadableImage(
+            f"{path} holds {count} pages, and a slice is one. Save each page as a"
             " file of its own, numbered <name>_1, <name>_2, ..."
         )
-    return pages[0]
 
 
 def _series(path: Path) -> str:
