@@ -22,6 +22,7 @@ from configs import base
         ("data.tumour_share", 50.0, "between 0 and 1"),
         ("data.cache", "disk", "device, host, none"),
         ("compute_dtype", "bf16", "float32, bfloat16"),
+        ("matmul_precision", "tf32", "default, high, highest"),
         ("schedule.rate", 0.0, "above 0"),
         ("schedule.decay", 0.0, "above 0 and at most 1"),
         ("schedule.decay", 1.5, "above 0 and at most 1"),

@@ -1,6 +1,7 @@
 """Every loss keeps the contract; each has values by hand and from other libraries."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import sklearn.metrics
 from brainseg_jax import losses, registry
 from brainseg_jax.losses import cross_entropy, dice, focal, focal_tversky, tversky
 from brainseg_jax.losses.parts import soft_overlap
+from brainseg_jax.training import objective
 
 LOSSES = {name: registry.find(losses, name).loss for name in registry.names(losses)}
 OF_IMAGES = {"cross_entropy": cross_entropy.loss, "focal": focal.loss}
@@ -154,6 +156,30 @@ def test_only_the_ratios_of_class_weights_count(loss, exclusive):
     one, ten = (weighted(class_weights=(k, 2 * k, 3 * k)) for k in (1, 10))
     np.testing.assert_allclose(one, ten, rtol=1e-6)
     assert not np.allclose(one, equal)
+
+
+@every_loss
+@both_kinds
+def test_no_sum_of_a_loss_is_a_matrix_product(loss, exclusive):
+    # GPUs and TPUs round the factors of one to as few as 8 bits.
+    logits, target = make_problem(exclusive)
+    weights = (1.0, 2.0, 3.0)
+    alone = functools.partial(loss, exclusive=exclusive, class_weights=weights)
+    found = jax.make_jaxpr(jax.value_and_grad(lambda x: alone(x, target).sum()))(logits)
+    assert "dot_general" not in str(found)
+
+
+@both_kinds
+def test_no_sum_of_the_whole_loss_is_a_matrix_product(exclusive):
+    logits, target = make_problem(exclusive, shape=(3, 8, 8))
+    task = types.SimpleNamespace(target=lambda batch: target, exclusive=exclusive)
+    if exclusive:
+        target = jax.nn.one_hot(target, 3)
+    weighted = {name: {"weight": 0.5, "class_weights": [1, 2, 3]} for name in LOSSES}
+    whole = objective.make_loss(weighted, task)
+    heads = (logits, logits[:, ::2, ::2], logits[:, ::4, ::4])
+    found = jax.make_jaxpr(jax.value_and_grad(lambda x: whole(x, {})[0].sum()))(heads)
+    assert "dot_general" not in str(found)
 
 
 @every_loss

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brainseg_jax.data import sources
-from brainseg_jax.runs import build, encoder_weights
+from brainseg_jax.runs import build, encoder_weights, precision
 from brainseg_jax.training.state import TrainState, create_state
 
 ROUNDS = 3
@@ -28,6 +28,7 @@ SECONDS = 10.0  # about as long as a round takes, an epoch at the most
 
 def benchmark(config: ConfigDict) -> dict[str, float]:
     """Prints steps on real data beside steps on one batch; PyTorch's where installed."""
+    precision.set_precision(config)
     config = encoder_weights.resolve(config)
     with tempfile.TemporaryDirectory() as folder:
         run = build.prepare(config, pathlib.Path(folder))

@@ -19,7 +19,7 @@ from brainseg_jax.inference import scoring
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import experiment
+from brainseg_jax.runs import experiment, precision
 
 Row = dict[str, Any]
 
@@ -36,6 +36,7 @@ def evaluate(
     """Scores the best checkpoint of `workdir`; empty arguments mean its own config's."""
     restored = experiment.restore(workdir)
     record = restored.record
+    precision.set_precision(record["config"])
     options = record["config"]["data"]
     source = sources.load(
         data_name or options["name"],

@@ -15,7 +15,7 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files, normalise, sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
-from brainseg_jax.runs import experiment, run_folder
+from brainseg_jax.runs import experiment, precision, run_folder
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
@@ -43,6 +43,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     run_folder.check_writable(folder, "--outputs")
     found = image_files.find_images(inputs)
     restored = experiment.restore(workdir)
+    precision.set_precision(restored.record["config"])
     volumes = image_files.group_volumes(found)
     names = _output_names(found)
     for path in found:  # before the first mask is written

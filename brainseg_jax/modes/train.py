@@ -22,6 +22,7 @@ from brainseg_jax.modes import evaluate
 from brainseg_jax.runs import (
     checkpoints,
     encoder_weights,
+    precision,
     preflight,
     records,
     resume,
@@ -42,6 +43,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
     Returns the test scores; None where the run had finished before.
     """
     folder = pathlib.Path(workdir)
+    precision.set_precision(config)
     with (
         run_folder.locked(folder),
         checkpoints.Checkpoints(folder) as saved,

@@ -11,6 +11,7 @@ from brainseg_jax.metrics import overlap
 from brainseg_jax.training import optimisers
 
 DTYPES = ("float32", "bfloat16")
+PRECISIONS = ("default", "high", "highest")
 
 
 def check(config: ConfigDict) -> None:
@@ -25,6 +26,7 @@ def check(config: ConfigDict) -> None:
     one_of = {
         "data.cache": (data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
+        "matmul_precision": (config.matmul_precision, PRECISIONS),
         "data.normalisation.name": (data.normalisation.name, normalise.NORMALISATIONS),
         "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
         "optimizer.name": (config.optimizer.name, optimisers.OPTIMIZERS),

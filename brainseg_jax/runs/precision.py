@@ -1,0 +1,17 @@
+"""How exactly devices multiply: set once, at the door of a mode, for all that follows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from brainseg_jax.runs import resume
+
+
+def set_precision(config: Mapping[str, Any]) -> None:
+    """Sets what a run's or a checkpoint's `config.matmul_precision` says.
+
+    One from before there was such a key has the default.
+    """
+    wanted = {**resume.SINCE, **config}["matmul_precision"]
+    jax.config.update("jax_default_matmul_precision", wanted)
