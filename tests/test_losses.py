@@ -90,6 +90,24 @@ def test_value_and_gradient_are_finite_on_empty_and_full_masks(loss, exclusive):
             assert jnp.isfinite(gradient).all(), (name, strength)
 
 
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+@both_kinds
+@pytest.mark.parametrize("smooth", [0.0, 1e-30])
+def test_without_smoothing_two_empty_masks_agree(name, exclusive, smooth):
+    # Neither truth nor, for strong logits, prediction has anything of the last class.
+    target = jnp.zeros((1, 4, 4), int) if exclusive else jnp.zeros((1, 4, 4, 2))
+    maps = jax.nn.one_hot(target, 2) if exclusive else target
+    loss = functools.partial(
+        LOSSES[name], target=target, exclusive=exclusive, smooth=smooth
+    )
+    total = jax.value_and_grad(lambda logits: loss(logits).sum())
+    for strength in (-200.0, -20.0, 0.0, 10.0, 15.0, 20.0, 22.0, 40.0, 50.0, 90.0):
+        value, gradient = total(as_logits(maps, strength))
+        assert 0 <= value <= 1, strength
+        assert jnp.isfinite(gradient).all(), strength
+    assert loss(as_logits(maps, 200.0)) == 0
+
+
 @every_loss
 @both_kinds
 def test_a_loss_falls_to_zero_as_the_prediction_improves(loss, exclusive):
