@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from brainseg_jax.data.order import Order
 
 Batch = dict[str, np.ndarray]
 SKIP = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
+VERSION = re.compile(r"\d+\.\d+\.\d+")  # unlike that of a copy, "1.0.0-backup"
 TUMOUR_OR_NONE = ("no tumour", "tumour")  # what `has_tumour` says
 
 
@@ -297,7 +299,8 @@ def _labels(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
 
 def _builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
     folder = pathlib.Path(data_dir).expanduser() / name
-    versions = [path.parent for path in folder.glob("*/dataset_info.json")]
+    described = (path.parent for path in folder.glob("*/dataset_info.json"))
+    versions = [path for path in described if VERSION.fullmatch(path.name)]
     if not versions:
         raise FileNotFoundError(
             f"{name} is not prepared in {folder}. Prepare it with "
