@@ -79,7 +79,23 @@ def test_patients_that_share_a_folder_are_volumes_of_their_own(tmp_path):
     assert image_files.group_volumes(files) == {
         str(tmp_path / "TCGA_CS_1_*"): files[:2],
         str(tmp_path / "TCGA_CS_2_*"): files[2:3],
-        str(tmp_path): files[3:],
+        str(tmp_path / "other.tif"): files[3:],
+    }
+
+
+def test_files_of_names_that_share_no_series_are_lone_slices(tmp_path):
+    files = _touch(tmp_path, "anna.png", "ben.png", "carl_flair.png")
+    found = image_files.group_volumes(files)
+    assert found == {str(file): [file] for file in files}
+
+
+def test_a_number_need_not_be_set_apart(tmp_path):
+    names = ("scan2.png", "scan10.png", "knee-1.png", "knee-2.png", "7.png", "11.png")
+    files = _touch(tmp_path, *names)
+    assert image_files.group_volumes(files) == {
+        str(tmp_path / "scan*"): files[:2],
+        str(tmp_path / "knee-*"): files[2:4],
+        str(tmp_path / "*"): files[4:],
     }
 
 

@@ -52,9 +52,10 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
     """Which slices belong together, each volume sorted by slice number as an integer.
 
-    A volume is a folder. Where file names within one folder differ before a last
-    `_<number>`, each beginning is a volume of its own, named like a pattern:
-    `scans/TCGA_CS_4941_*`. A volume of one file is a slice without its neighbours.
+    A volume is a folder whose file names differ in their last number alone. Where they
+    differ before it, each beginning is a volume of its own, named like a pattern:
+    `scans/TCGA_CS_4941_*`. A file whose name does not end in a number is a slice without
+    neighbours, a volume of its own.
     """
     folders: dict[Path, dict[str, list[Path]]] = {}
     for path in sorted(map(Path, paths), key=_natural):
@@ -62,9 +63,9 @@ def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
         series.setdefault(_series(path), []).append(path)
     volumes = {}
     for folder, series in folders.items():
-        for beginning, members in series.items():
-            own = len(series) > 1 and beginning
-            volumes[str(folder / f"{beginning}*") if own else str(folder)] = members
+        for pattern, members in series.items():
+            name = folder / pattern if len(series) > 1 else folder
+            volumes[str(name)] = members
     return volumes
 
 
@@ -244,9 +245,9 @@ def _refuse_pages(path: Path, count: int) -> None:
 
 
 def _series(path: Path) -> str:
-    """What comes before a last number: `TCGA_CS_4941_` of `TCGA_CS_4941_12.tif`."""
-    match = re.fullmatch(r"(.+[_-])\d+", path.stem)
-    return match[1] if match else ""
+    """`TCGA_CS_4941_*` of `TCGA_CS_4941_12.tif`; the name itself without a last number."""
+    match = re.fullmatch(r"(.*?)\d+", path.stem)
+    return f"{match[1]}*" if match else path.name
 
 
 def _natural(path: Path) -> tuple[list[list[str | int]], str]:

@@ -85,11 +85,15 @@ def _predict_volume(
         [volume] * len(paths),
         **options,
     )
-    lone = len(paths) == 1 and options["name"].startswith("volume")
+    by_volume = options["name"].startswith("volume")
+    lone = by_volume and len(paths) == 1
+    if by_volume and not lone:
+        logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
     if lone:
         logging.warning(
             "%s: a lone slice, normalised by its own intensities; give all slices of "
-            "the patient for better predictions.",
+            "the patient for better predictions, named <patient>_<number> or in a folder "
+            "of their own.",
             paths[0],
         )
     if all((picture == picture[0, 0]).all() for picture in pictures):
