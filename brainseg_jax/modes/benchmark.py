@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import pathlib
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,15 +40,19 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
         )
     )
     figures = _compare_data(run, state)
-    figures["peak_memory_gib"] = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    )
+    figures["peak_memory_gib"] = peak_memory() / 2**30
     _print_data(run, figures)
     if importlib.util.find_spec("torch") and config.model.name == "resunet":
         figures |= _compare_torch(run)
     else:
         logging.info("No PyTorch, or no net of its kind, to compare the step with.")
     return figures
+
+
+def peak_memory() -> int:
+    """Bytes of main memory that this process has held at most."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _compare_data(run: build.Run, state: TrainState) -> dict[str, float]:
