@@ -30,6 +30,10 @@ MODES = (
     *(module.name for module in pkgutil.iter_modules(brainseg_jax.modes.__path__)),
 )
 
+NO_WINDOWS = (
+    "brainseg_jax does not run on Windows itself; use Linux, macOS or Windows' WSL 2."
+)
+
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "Experiment, e.g. configs/resunet_lgg.py or ...py:cpu."
@@ -55,9 +59,12 @@ flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    if sys.platform == "win32":
+        sys.exit(NO_WINDOWS)
     _use_huge_pages()
     _quiet_logs()
     try:
+        _refuse_addresses()
         _set_environment(bool(FLAGS.config and FLAGS.config.deterministic))
         _run(FLAGS.mode)
     except KeyboardInterrupt:
@@ -71,6 +78,27 @@ def main(argv: list[str]) -> None:
             raise
         print(f"{error} (--debug shows where)", file=sys.stderr)
         sys.exit(1)
+
+
+def _refuse_addresses() -> None:
+    """Paths are of this machine: "gs://..." would quietly become a folder named gs:."""
+    paths = [
+        (f"--{name}", FLAGS[name].value) for name in ("workdir", "data_dir", "outputs")
+    ]
+    paths += [("--inputs", path) for path in FLAGS.inputs]
+    if config := FLAGS.config:
+        paths += [
+            ("--config.data.data_dir", config.data.data_dir),
+            ("--config.data.raw_dir", config.data.raw_dir),
+            ("--config.init_from", config.init_from),
+            ("--config.model.encoder_weights", config.model.encoder_weights),
+        ]
+    for name, path in paths:
+        if "://" in (path or ""):
+            raise ValueError(
+                f"{name}={path} is an address, but files are read and written on this "
+                "machine alone. Give a folder of it, into which a bucket may be mounted."
+            )
 
 
 class Request:

@@ -1,10 +1,12 @@
 """SIGTERM and Ctrl-C as a request to stop at the next safe point."""
 
+import contextlib
 import os
 import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STDERR = 2
 
 
 class Interrupted(Exception):
@@ -42,4 +44,6 @@ class StopRequest:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.signal = number
-        print("\nStopping at the next step; once more stops at once.", flush=True)
+        # Not by print: the signal may have come in the middle of one.
+        with contextlib.suppress(OSError):
+            os.write(STDERR, b"\nStopping at the next step; once more stops at once.\n")

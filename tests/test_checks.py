@@ -22,6 +22,13 @@ from configs import base
         ("data.tumour_share", 50.0, "between 0 and 1"),
         ("data.cache", "disk", "device, host, none"),
         ("compute_dtype", "bf16", "float32, bfloat16"),
+        ("matmul_precision", "tf32", "default, high, highest"),
+        ("augment.scale", 1.0, r"augment\.scale is 1\.0; .* 0 or more and below 1"),
+        ("augment.scale", -0.1, "0 or more"),
+        ("augment.flip_vertical", 2.0, "at most 1"),
+        ("augment.rotation", float("nan"), "at most 180"),
+        ("augment.shear", 90.0, "below 90"),
+        ("augment.noise", float("inf"), "below inf"),
         ("schedule.rate", 0.0, "above 0"),
         ("schedule.decay", 0.0, "above 0 and at most 1"),
         ("schedule.decay", 1.5, "above 0 and at most 1"),
@@ -55,6 +62,46 @@ def test_a_model_without_published_forms_takes_any_size(monkeypatch, published):
     else:
         monkeypatch.setattr(resunet, "PUBLISHED", published)
     checks.check_settings(base.get_config())
+
+
+def test_every_size_of_augmentation_is_bounded():
+    numbers = {
+        name for name, value in base.get_config().augment.items() if value != "edge"
+    }
+    assert numbers - {"probability"} == checks.LARGEST.keys()
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (
+            {"losses": {"dice": {"weight": 1.0, "smoth": 1.0}}},
+            r"losses\.dice\.smoth .*: class_weights, smooth\. Did you mean 'smooth'",
+        ),
+        (
+            {"losses": {"dice": {"weight": 1.0, "exclusive": True}}},
+            r"losses\.dice\.exclusive is no option",
+        ),
+        (
+            {"data": {"normalisation": {"name": "volume_unit", "hihg": 99.0}}},
+            r"data\.normalisation\.hihg .*: low, high\. Did you mean 'high'",
+        ),
+        (
+            {"data": {"normalisation": {"name": "unit", "low": 1.0}}},
+            r"data\.normalisation\.low is no option of unit; there are: none\.",
+        ),
+    ],
+)
+def test_an_unknown_option_is_refused_with_what_there_is(changes, said):
+    config = base.get_config()
+    with config.unlocked():
+        for key, value in changes.items():
+            if key == "losses":
+                config.losses = value
+            else:
+                config[key].update(value)
+    with pytest.raises(ValueError, match=said):
+        checks.check_settings(config)
 
 
 def test_a_loss_without_weight_is_refused():

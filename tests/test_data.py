@@ -1,6 +1,7 @@
 """Prepared splits come back whole, in order, and padded only for evaluation."""
 
 import functools
+import shutil
 
 import cv2
 import jax
@@ -135,6 +136,15 @@ def test_shares_of_half_size_keep_the_outline(load):
 def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
     with pytest.raises(FileNotFoundError, match="--mode=prepare"):
         data_info.read(NAME, tmp_path)
+
+
+def test_a_copy_beside_a_data_set_is_no_version_of_it(data_dir, tmp_path):
+    shutil.copytree(data_dir / NAME, tmp_path / NAME)
+    shutil.copytree(data_dir / NAME / "1.0.0", tmp_path / NAME / "1.0.0-backup")
+    assert sources.read_info(NAME, tmp_path).version == "1.0.0"
+    shutil.rmtree(tmp_path / NAME / "1.0.0")
+    with pytest.raises(FileNotFoundError, match="--mode=prepare"):
+        sources.read_info(NAME, tmp_path)
 
 
 def test_a_split_named_twice_is_refused(load):

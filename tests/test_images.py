@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 
@@ -78,7 +79,23 @@ def test_patients_that_share_a_folder_are_volumes_of_their_own(tmp_path):
     assert image_files.group_volumes(files) == {
         str(tmp_path / "TCGA_CS_1_*"): files[:2],
         str(tmp_path / "TCGA_CS_2_*"): files[2:3],
-        str(tmp_path): files[3:],
+        str(tmp_path / "other.tif"): files[3:],
+    }
+
+
+def test_files_of_names_that_share_no_series_are_lone_slices(tmp_path):
+    files = _touch(tmp_path, "anna.png", "ben.png", "carl_flair.png")
+    found = image_files.group_volumes(files)
+    assert found == {str(file): [file] for file in files}
+
+
+def test_a_number_need_not_be_set_apart(tmp_path):
+    names = ("scan2.png", "scan10.png", "knee-1.png", "knee-2.png", "7.png", "11.png")
+    files = _touch(tmp_path, *names)
+    assert image_files.group_volumes(files) == {
+        str(tmp_path / "scan*"): files[:2],
+        str(tmp_path / "knee-*"): files[2:4],
+        str(tmp_path / "*"): files[4:],
     }
 
 
@@ -121,6 +138,60 @@ def test_a_grey_picture_serves_a_model_of_one_channel(tmp_path):
     np.testing.assert_array_equal(
         image_files.read_image(tmp_path / "a.tif", 1), grey[..., None]
     )
+
+
+def _write_channels(path: Path, image: np.ndarray, **options) -> None:
+    """By a library that does not share our reader."""
+    if path.suffix == ".png":
+        PIL.Image.fromarray(image).save(path)
+    else:
+        options = {"photometric": "minisblack", "planarconfig": "contig"} | options
+        tifffile.imwrite(path, image, **options)
+
+
+MANY = np.random.default_rng(0).integers(0, 255, (12, 16, 5), np.uint8)
+RGB = {"photometric": "rgb"}
+
+
+@pytest.mark.parametrize(
+    "name, channels, options",
+    [
+        ("a.png", 2, {}),
+        ("a.png", 4, {}),
+        ("a.tif", 2, {}),
+        ("a.tif", 3, {}),
+        ("a.tif", 4, {}),
+        ("a.tif", 5, {}),
+        ("a.tif", 4, {**RGB, "extrasamples": ["unassalpha"]}),
+        ("a.tif", 4, {**RGB, "extrasamples": ["assocalpha"]}),
+        ("a.tif", 4, {**RGB, "compression": "zlib"}),
+    ],
+)
+def test_as_many_channels_as_the_model_needs_are_read(
+    tmp_path, name, channels, options
+):
+    path, image = tmp_path / name, MANY[..., :channels]
+    _write_channels(path, image, **options)
+    np.testing.assert_array_equal(image_files.read_image(path, channels), image)
+    with pytest.raises(image_files.UnreadableImage, match="alpha|channels"):
+        image_files.read_image(path, 1)
+
+
+def test_channels_in_planes_are_read(tmp_path):
+    planes = np.moveaxis(MANY[..., :4], -1, 0)
+    _write_channels(tmp_path / "a.tif", planes, planarconfig="separate")
+    found = image_files.read_image(tmp_path / "a.tif", 4)
+    np.testing.assert_array_equal(found, MANY[..., :4])
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.95])
+def test_a_truncated_tiff_of_many_channels_is_refused(tmp_path, share):
+    path = tmp_path / "a.tif"
+    _write_channels(path, MANY[..., :4])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(image_files.UnreadableImage, match="cannot be decoded"):
+        image_files.read_image(path, 4)
 
 
 ALPHA = np.dstack([_picture(), np.full((12, 16), 255, np.uint8)])

@@ -26,6 +26,26 @@ def test_a_signal_sets_a_flag_and_what_to_exit_with():
         assert stop.status == 143
 
 
+def test_the_handler_does_not_print_since_it_may_come_within_a_print(
+    monkeypatch, capfd
+):
+    monkeypatch.setattr("builtins.print", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert "once more stops at once" in capfd.readouterr().err
+
+
+def test_a_closed_terminal_does_not_matter(monkeypatch):
+    def closed(file, content):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", closed)
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.signal == signal.SIGTERM
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT)
     with StopRequest():

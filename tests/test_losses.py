@@ -1,6 +1,7 @@
 """Every loss keeps the contract; each has values by hand and from other libraries."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import sklearn.metrics
 from brainseg_jax import losses, registry
 from brainseg_jax.losses import cross_entropy, dice, focal, focal_tversky, tversky
 from brainseg_jax.losses.parts import soft_overlap
+from brainseg_jax.training import objective
 
 LOSSES = {name: registry.find(losses, name).loss for name in registry.names(losses)}
 OF_IMAGES = {"cross_entropy": cross_entropy.loss, "focal": focal.loss}
@@ -88,6 +90,24 @@ def test_value_and_gradient_are_finite_on_empty_and_full_masks(loss, exclusive):
             assert jnp.isfinite(gradient).all(), (name, strength)
 
 
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+@both_kinds
+@pytest.mark.parametrize("smooth", [0.0, 1e-30])
+def test_without_smoothing_two_empty_masks_agree(name, exclusive, smooth):
+    # Neither truth nor, for strong logits, prediction has anything of the last class.
+    target = jnp.zeros((1, 4, 4), int) if exclusive else jnp.zeros((1, 4, 4, 2))
+    maps = jax.nn.one_hot(target, 2) if exclusive else target
+    loss = functools.partial(
+        LOSSES[name], target=target, exclusive=exclusive, smooth=smooth
+    )
+    total = jax.value_and_grad(lambda logits: loss(logits).sum())
+    for strength in (-200.0, -20.0, 0.0, 10.0, 15.0, 20.0, 22.0, 40.0, 50.0, 90.0):
+        value, gradient = total(as_logits(maps, strength))
+        assert 0 <= value <= 1, strength
+        assert jnp.isfinite(gradient).all(), strength
+    assert loss(as_logits(maps, 200.0)) == 0
+
+
 @every_loss
 @both_kinds
 def test_a_loss_falls_to_zero_as_the_prediction_improves(loss, exclusive):
@@ -154,6 +174,30 @@ def test_only_the_ratios_of_class_weights_count(loss, exclusive):
     one, ten = (weighted(class_weights=(k, 2 * k, 3 * k)) for k in (1, 10))
     np.testing.assert_allclose(one, ten, rtol=1e-6)
     assert not np.allclose(one, equal)
+
+
+@every_loss
+@both_kinds
+def test_no_sum_of_a_loss_is_a_matrix_product(loss, exclusive):
+    # GPUs and TPUs round the factors of one to as few as 8 bits.
+    logits, target = make_problem(exclusive)
+    weights = (1.0, 2.0, 3.0)
+    alone = functools.partial(loss, exclusive=exclusive, class_weights=weights)
+    found = jax.make_jaxpr(jax.value_and_grad(lambda x: alone(x, target).sum()))(logits)
+    assert "dot_general" not in str(found)
+
+
+@both_kinds
+def test_no_sum_of_the_whole_loss_is_a_matrix_product(exclusive):
+    logits, target = make_problem(exclusive, shape=(3, 8, 8))
+    task = types.SimpleNamespace(target=lambda batch: target, exclusive=exclusive)
+    if exclusive:
+        target = jax.nn.one_hot(target, 3)
+    weighted = {name: {"weight": 0.5, "class_weights": [1, 2, 3]} for name in LOSSES}
+    whole = objective.make_loss(weighted, task)
+    heads = (logits, logits[:, ::2, ::2], logits[:, ::4, ::4])
+    found = jax.make_jaxpr(jax.value_and_grad(lambda x: whole(x, {})[0].sum()))(heads)
+    assert "dot_general" not in str(found)
 
 
 @every_loss

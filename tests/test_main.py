@@ -1,14 +1,20 @@
 """main.py as a person runs it: as a process."""
 
+import fnmatch
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+import types
 
 import pytest
 
+import main
+from brainseg_jax.benchmarks import epoch
+from configs import base
 from tests.test_train import fingerprint, scores_of
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -59,6 +65,10 @@ def test_help_imports_neither_jax_nor_matplotlib():
         (["--config=configs/unet_lgg.py", "--config.init_from=nope"], "no checkpoint"),
         (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
         (["--mode=fly"], "benchmark"),
+        (
+            ["--config=configs/unet_lgg.py", "--workdir=gs://bucket/run"],
+            "is an address",
+        ),
         (["--worckdir=a"], "worckdir"),
         (["--mode=evaluate"], "needs --workdir"),
         (["--mode=predict", "--workdir=nowhere"], "--inputs"),
@@ -99,6 +109,64 @@ def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
     assert said in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "runs").exists()
+
+
+def test_windows_is_refused_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit, match="does not run on Windows.*WSL 2"):
+        main.main(["main.py"])
+
+
+@pytest.mark.parametrize("system, factor", [("darwin", 1), ("linux", 1024)])
+def test_the_peak_of_memory_is_in_bytes_on_every_system(monkeypatch, system, factor):
+    held = types.SimpleNamespace(ru_maxrss=5_000_000)
+    monkeypatch.setattr(epoch.resource, "getrusage", lambda who: held)
+    monkeypatch.setattr(sys, "platform", system)
+    assert epoch.peak_memory() == 5_000_000 * factor
+
+
+def test_only_names_of_our_own_are_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = settings["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = [path.parent.name for path in ROOT.glob("*/__init__.py")]
+    installed = {
+        name for name in packages for one in wanted if fnmatch.fnmatch(name, one)
+    }
+    assert {"configs", "datasets"} < {*packages}
+    assert installed == {"brainseg_jax"}
+
+
+def test_what_is_not_installed_is_found_beside_main(tmp_path):
+    """Also from another folder, and before an installed package of the same name."""
+    for name in ("datasets", "configs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise ImportError('{name}')")
+    status, printed = run(
+        f"--config={ROOT / 'configs' / 'resunet_lgg.py'}",
+        "--mode=prepare",
+        cwd=tmp_path,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
+    # Said by datasets/lgg_mri, which has no raw data here.
+    assert status == 1 and "mateuszbuda/lgg-mri-segmentation" in printed
+
+
+@pytest.mark.parametrize("name", ["workdir", "data_dir", "outputs"])
+def test_an_address_is_refused_where_a_folder_is_wanted(monkeypatch, name):
+    monkeypatch.setattr(main.FLAGS[name], "value", "gs://bucket/folder")
+    main.FLAGS.mark_as_parsed()
+    with pytest.raises(ValueError, match=f"^--{name}=gs://bucket/folder is an address"):
+        main._refuse_addresses()
+
+
+@pytest.mark.parametrize("key", ["data.data_dir", "data.raw_dir", "init_from"])
+def test_an_address_in_a_config_is_refused(monkeypatch, key):
+    config = base.get_config()
+    config.update_from_flattened_dict({key: "s3://bucket"})
+    monkeypatch.setattr(main.FLAGS["config"], "value", config)
+    main.FLAGS.mark_as_parsed()
+    with pytest.raises(ValueError, match=f"--config.{key}=s3://bucket is an address"):
+        main._refuse_addresses()
 
 
 def wait_for(path, seconds=300):

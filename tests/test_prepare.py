@@ -17,20 +17,19 @@ from datasets.synthetic import phantom
 # Builds as usual, but says so and dawdles at the tenth slice.
 SLOW_BUILD = """
 import pathlib, sys, time
-from datasets import prepare
-from datasets.lgg_mri import lgg_mri_dataset_builder as builder
+from datasets import pixels, prepare
 
 data_dir, raw_dir, pause = sys.argv[1:]
-encode, calls = builder.png, []
+encode, calls = pixels.encode, []
 
-def slow_png(pixels):
+def slow_encode(array):
     calls.append(1)
     if len(calls) == 10:
         pathlib.Path(data_dir, "started").touch()
         time.sleep(float(pause))
-    return encode(pixels)
+    return encode(array)
 
-builder.png = slow_png
+pixels.encode = slow_encode
 prepare.prepare("lgg_mri/phantom", data_dir, raw_dir)
 """
 

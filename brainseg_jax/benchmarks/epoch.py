@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import pathlib
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brainseg_jax.data import sources
-from brainseg_jax.runs import build, encoder_weights
+from brainseg_jax.runs import build, encoder_weights, precision
 from brainseg_jax.training.state import TrainState, create_state
 
 ROUNDS = 3
@@ -28,19 +29,24 @@ SECONDS = 10.0  # about as long as a round takes, an epoch at the most
 
 def benchmark(config: ConfigDict) -> dict[str, float]:
     """Prints steps on real data beside steps on one batch; PyTorch's where installed."""
+    precision.set_precision(config)
     config = encoder_weights.resolve(config)
     with tempfile.TemporaryDirectory() as folder:
         run = build.prepare(config, pathlib.Path(folder))
     figures = _compare_data(run, run.fresh_state())
-    figures["peak_memory_gib"] = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    )
+    figures["peak_memory_gib"] = peak_memory() / 2**30
     _print_data(run, figures)
     if importlib.util.find_spec("torch") and config.model.name == "resunet":
         figures |= _compare_torch(run)
     else:
         logging.info("No PyTorch, or no net of its kind, to compare the step with.")
     return figures
+
+
+def peak_memory() -> int:
+    """Bytes of main memory that this process has held at most."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _compare_data(run: build.Run, state: TrainState) -> dict[str, float]:

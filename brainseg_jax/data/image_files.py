@@ -1,17 +1,27 @@
 """Prediction inputs and outputs as files: pictures found, grouped, read and written."""
 
+import io
 import re
+import struct
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from absl import logging
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from brainseg_jax import files
+from brainseg_jax.data import pixels
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+# What a TIFF with damaged bytes was seen to end in.
+DAMAGED = (
+    *(ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError),
+    *(MemoryError, struct.error, zlib.error),
+)
 
 
 class UnreadableImage(ValueError):
@@ -42,9 +52,10 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
     """Which slices belong together, each volume sorted by slice number as an integer.
 
-    A volume is a folder. Where file names within one folder differ before a last
-    `_<number>`, each beginning is a volume of its own, named like a pattern:
-    `scans/TCGA_CS_4941_*`. A volume of one file is a slice without its neighbours.
+    A volume is a folder whose file names differ in their last number alone. Where they
+    differ before it, each beginning is a volume of its own, named like a pattern:
+    `scans/TCGA_CS_4941_*`. A file whose name does not end in a number is a slice without
+    neighbours, a volume of its own.
     """
     folders: dict[Path, dict[str, list[Path]]] = {}
     for path in sorted(map(Path, paths), key=_natural):
@@ -52,9 +63,9 @@ def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
         series.setdefault(_series(path), []).append(path)
     volumes = {}
     for folder, series in folders.items():
-        for beginning, members in series.items():
-            own = len(series) > 1 and beginning
-            volumes[str(folder / f"{beginning}*") if own else str(folder)] = members
+        for pattern, members in series.items():
+            name = folder / pattern if len(series) > 1 else folder
+            volumes[str(name)] = members
     return volumes
 
 
@@ -63,15 +74,18 @@ def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {chann
 
     Nothing is converted to fit: a repeated grey channel or a rescaled 16-bit range would
     reach the model as an image unlike any it was trained on, and nobody would notice.
+
+    Raises:
+        UnreadableImage: if it cannot be decoded or is not of the model's kind.
     """
-    pixels = _decode(Path(path))
-    found = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if pixels.dtype != np.uint8:
+    image = _decode(Path(path))
+    found = image.shape[-1]
+    if image.dtype != np.uint8:
         raise UnreadableImage(
-            f"{path} has {pixels.dtype} values; the model needs 8 bits per channel."
+            f"{path} has {image.dtype} values; the model needs 8 bits per channel."
             " Export it as 8-bit, with the intensity window of the training images."
         )
-    if found == 4:
+    if found == 4 and channels in (1, 3):
         raise UnreadableImage(
             f"{path} has a fourth channel (alpha, transparency). Save it without one."
         )
@@ -82,8 +96,7 @@ def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {chann
             f" {kinds.get(channels, f'{channels} channels')}. Give an image with the"
             " same MRI sequences, in the same order, as the training images."
         )
-    # OpenCV decodes colours as blue, green, red.
-    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], found)[..., ::-1])
+    return image
 
 
 def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
@@ -168,9 +181,12 @@ def _pictures(path: Path) -> list[Path]:
     return [path]
 
 
-def _decode(path: Path) -> np.ndarray:
-    """The one page of a file, with whatever channels and bits it has; colours as BGR."""
+def _decode(path: Path) -> Shaped[np.ndarray, "h w c"]:
+    """The one page of a file, with whatever channels and bits it has."""
     content = path.read_bytes()
+    image = _decode_tiff(path, content)
+    if image is not None:
+        return image
     pages: tuple[np.ndarray, ...] = ()
     # Older OpenCV fills the missing part of a JPEG with grey instead of refusing it.
     jpeg = content.startswith(b"\xff\xd8")
@@ -186,18 +202,52 @@ def _decode(path: Path) -> np.ndarray:
             f"{path} cannot be decoded: its {len(content)} bytes are truncated, damaged"
             " or no TIFF, PNG or JPEG. Copy or export it again."
         )
-    if len(pages) > 1:
+    _refuse_pages(path, len(pages))
+    image = pixels.in_stored_order(pages[0])
+    # OpenCV repeats the grey of a PNG that has grey and alpha.
+    grey_and_alpha = content.startswith(b"\x89PNG") and content[25] == 4
+    return image[..., [0, 3]] if grey_and_alpha else image
+
+
+def _decode_tiff(path: Path, content: bytes) -> Shaped[np.ndarray, "h w c"] | None:
+    """A TIFF of neither one grey channel nor colours; None for every other file.
+
+    Of its channels OpenCV gives the first alone, or multiplies them by the last.
+    """
+    if not content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return None
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            page, count = tiff.pages.first, len(tiff.pages)
+            samples, grey = page.samplesperpixel, page.photometric in (0, 1)
+    except DAMAGED:
+        return None  # OpenCV may know better, or refuses it
+    if samples == 1 or (samples == 3 and not grey):
+        return None
+    _refuse_pages(path, count)
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            image = tiff.pages.first.asarray()
+    except DAMAGED as error:
         raise UnreadableImage(
-            f"{path} holds {len(pages)} pages, and a slice is one. Save each page as a"
+            f"{path} cannot be decoded: {error}. If it is not damaged, export its"
+            f" {samples} channels again, without compression."
+        ) from error
+    return image if page.planarconfig == 1 else np.moveaxis(image, 0, -1)
+
+
+def _refuse_pages(path: Path, count: int) -> None:
+    if count > 1:
+        raise UnreadableImage(
+            f"{path} holds {count} pages, and a slice is one. Save each page as a"
             " file of its own, numbered <name>_1, <name>_2, ..."
         )
-    return pages[0]
 
 
 def _series(path: Path) -> str:
-    """What comes before a last number: `TCGA_CS_4941_` of `TCGA_CS_4941_12.tif`."""
-    match = re.fullmatch(r"(.+[_-])\d+", path.stem)
-    return match[1] if match else ""
+    """`TCGA_CS_4941_*` of `TCGA_CS_4941_12.tif`; the name itself without a last number."""
+    match = re.fullmatch(r"(.*?)\d+", path.stem)
+    return f"{match[1]}*" if match else path.name
 
 
 def _natural(path: Path) -> tuple[list[list[str | int]], str]:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 
+VERSION = re.compile(r"\d+\.\d+\.\d+")  # unlike that of a copy, "1.0.0-backup"
 TUMOUR_OR_NONE = ("no tumour", "tumour")  # what `has_tumour` says
 
 
@@ -109,7 +111,8 @@ def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBu
         FileNotFoundError: if there is none in `data_dir`.
     """
     folder = pathlib.Path(data_dir).expanduser() / name
-    versions = [path.parent for path in folder.glob("*/dataset_info.json")]
+    described = (path.parent for path in folder.glob("*/dataset_info.json"))
+    versions = [path for path in described if VERSION.fullmatch(path.name)]
     if not versions:
         raise FileNotFoundError(
             f"{name} is not prepared in {folder}. Prepare it with "

@@ -13,7 +13,7 @@ from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32, UInt8
 
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import normalise
+from brainseg_jax.data import normalise, pixels
 from brainseg_jax.data.order import Order
 
 Batch = dict[str, np.ndarray]
@@ -150,14 +150,18 @@ def load(
 
     def decode(record: int) -> tuple[np.ndarray, np.ndarray]:
         example = records[record]
-        return _decode(example["image"]), _decode(example["mask"])
+        image, mask = (
+            pixels.decode(example[part], builder.info.features[part])
+            for part in ("image", "mask")
+        )
+        return image, mask
 
     def fit(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         classes = info.classes.values()
         target = mask if stored_masks else area_shares(mask, classes, size)
         return resize_image(image, size), target
 
-    def pixels(i: int) -> tuple:
+    def counted(i: int) -> tuple:
         image, mask = decode(table[i]["record"])
         kept_pixels = fit(image, mask) if keep and kept[i] else None
         return normalise.histogram(image), kept_pixels
@@ -165,7 +169,7 @@ def load(
     histograms, filled = [], 0
     parts = ("image", target_name) if with_masks else ("image",)
     arrays: Batch = {}
-    for counts, example in _threaded(needed, pixels):
+    for counts, example in _threaded(needed, counted):
         histograms.append(counts)
         if example is None:
             continue
@@ -245,18 +249,6 @@ def _describe(example: dict[str, Any], record: int) -> dict[str, Any]:
         "tumour": bool(example["has_tumour"]),
         "label": int(example["label" if "label" in example else "has_tumour"]),
     }
-
-
-def _decode(png: bytes) -> UInt8[np.ndarray, "h w c"]:
-    """Channels in their stored order; OpenCV gives three of them reversed."""
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError(
-            "A stored image is damaged; delete the data set and rebuild it."
-        )
-    if pixels.ndim == 2:
-        return pixels[..., None]
-    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _check_split(opened: str, split: str, splits: Any, info: data_info.Info) -> None:

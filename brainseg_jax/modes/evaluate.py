@@ -20,7 +20,7 @@ from brainseg_jax.inference import scoring
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import restore
+from brainseg_jax.runs import precision, restore
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -60,6 +60,7 @@ def evaluate(
     """
     restored = restore.restore(workdir)
     about, task = restored.record.about, restored.parts.task
+    precision.set_precision(about.config)
     options = about.settings.data
     source = sources.load(
         data_name or options.name,

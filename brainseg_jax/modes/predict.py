@@ -15,7 +15,7 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files, normalise, sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
-from brainseg_jax.runs import restore, run_folder
+from brainseg_jax.runs import precision, restore, run_folder
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
@@ -49,6 +49,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     run_folder.check_writable(folder, "--outputs")
     found = image_files.find_images(inputs)
     restored = restore.restore(workdir)
+    precision.set_precision(restored.record.about.config)
     volumes = image_files.group_volumes(found)
     names = _output_names(found)
     for path in found:  # before the first mask is written
@@ -90,11 +91,15 @@ def _predict_volume(
         [volume] * len(paths),
         **options,
     )
-    lone = len(paths) == 1 and options["name"].startswith("volume")
+    by_volume = options["name"].startswith("volume")
+    lone = by_volume and len(paths) == 1
+    if by_volume and not lone:
+        logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
     if lone:
         logging.warning(
             "%s: a lone slice, normalised by its own intensities; give all slices of "
-            "the patient for better predictions.",
+            "the patient for better predictions, named <patient>_<number> or in a folder "
+            "of their own.",
             paths[0],
         )
     if all((picture == picture[0, 0]).all() for picture in pictures):

@@ -17,6 +17,7 @@ from brainseg_jax.runs import (
     encoder_weights,
     epochs,
     loop,
+    precision,
     preflight,
     records,
     resume,
@@ -51,6 +52,7 @@ def train(
         info = data_info.read(config.data.name, config.data.data_dir)
     preflight.check(config, folder, info)
     prepare()
+    precision.set_precision(config)
     with (
         run_folder.locked(folder),
         checkpoints.Checkpoints(folder) as saved,

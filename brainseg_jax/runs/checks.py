@@ -1,6 +1,9 @@
 """Refuses settings that cannot work, before data are read or a step is compiled."""
 
+import difflib
+import inspect
 import math
+from collections.abc import Callable, Iterable
 
 from ml_collections import ConfigDict
 
@@ -13,6 +16,20 @@ from brainseg_jax.metrics import overlap
 from brainseg_jax.training import optimisers
 
 DTYPES = ("float32", "bfloat16")
+# The largest change either way of each part of augmentation, and whether it may be that.
+LARGEST: dict[str, tuple[float, bool]] = {
+    "flip_horizontal": (1, True),
+    "flip_vertical": (1, True),
+    "rotation": (180, True),
+    "shift": (1, True),
+    "scale": (1, False),
+    "shear": (90, False),
+    "gamma": (math.inf, False),
+    "contrast": (1, True),
+    "brightness": (math.inf, False),
+    "noise": (math.inf, False),
+}
+PRECISIONS = ("default", "high", "highest")
 
 
 def check_settings(config: ConfigDict) -> None:
@@ -27,6 +44,7 @@ def check_settings(config: ConfigDict) -> None:
     one_of = {
         "data.cache": (data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
+        "matmul_precision": (config.matmul_precision, PRECISIONS),
         "data.normalisation.name": (data.normalisation.name, normalise.NORMALISATIONS),
         "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
         "optimizer.name": (config.optimizer.name, optimisers.OPTIMIZERS),
@@ -91,11 +109,44 @@ def check_settings(config: ConfigDict) -> None:
             "name folds for both, such as fold_0+fold_1. (test may be empty: no test.)"
         )
     _check_size(tuple(data.size), config.model.name)
+    _check_augmentation(config.augment)
     for name, term in config.losses.items():
-        registry.find(losses, name)
+        function = registry.find(losses, name).loss
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
+        _check_options(f"losses.{name}", function, {*term} - {"weight"})
+    normalisation = normalise.NORMALISATIONS[data.normalisation.name]
+    _check_options(
+        "data.normalisation", normalisation, {*data.normalisation} - {"name"}
+    )
     mirroring.mirror_axes(evaluation.mirror)
+
+
+def _check_augmentation(options: ConfigDict) -> None:
+    """Sizes so large that images would be turned inside out, or that mean nothing."""
+    for name, (most, reached) in LARGEST.items():
+        value = options[name]
+        if not (0 <= value < most or (reached and value == most)):
+            end = f"at most {most:g}" if reached else f"below {most:g}"
+            raise ValueError(
+                f"config.augment.{name} is {value}; it has to be 0 or more and {end}."
+            )
+
+
+def _check_options(key: str, function: Callable, given: Iterable[str]) -> None:
+    """What a function takes by keyword alone are the options of its key in a config."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = inspect.signature(function).parameters.values()
+    known = [one.name for one in parameters if one.kind == keyword]
+    known = [name for name in known if name != "exclusive"]  # is the task's
+    for name in sorted(given):
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            advice = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(
+                f"config.{key}.{name} is no option of {function.__name__}; there are: "
+                f"{', '.join(known) or 'none'}.{advice}"
+            )
 
 
 def _check_size(size: tuple[int, ...], model: str) -> None:

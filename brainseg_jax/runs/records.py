@@ -14,7 +14,11 @@ from brainseg_jax.training.optimisers import Plateau
 Row = dict[str, Any]
 
 # Keys that base.py got later, each with the value that says what older runs did.
-LATER_KEYS = {"schedule.decay": 1.0, "augment.fill": "edge"}
+LATER_KEYS = {
+    "schedule.decay": 1.0,
+    "augment.fill": "edge",
+    "matmul_precision": "default",
+}
 
 
 @dataclasses.dataclass(frozen=True)

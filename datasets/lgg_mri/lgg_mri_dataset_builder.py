@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 from rich import progress
 
-from datasets import folds, leaky, raw
+from datasets import folds, leaky, pixels, raw
 from datasets.lgg_mri import raw_files
 from datasets.synthetic import phantom
 
@@ -63,8 +61,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(size, size, 3)),
-                    "mask": tfds.features.Image(shape=(size, size, 1)),
+                    "image": pixels.feature((size, size, 3), np.uint8),
+                    "mask": pixels.feature((size, size, 1), np.uint8),
                     "has_tumour": tfds.features.ClassLabel(
                         names=["no_tumour", "tumour"]
                     ),
@@ -131,8 +129,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             yield (
                 place,
                 {
-                    "image": png(raw_files.read_image(self.files, one.image)),
-                    "mask": png(mask[..., None]),
+                    "image": pixels.encode(raw_files.read_image(self.files, one.image)),
+                    "mask": pixels.encode(mask[..., None]),
                     "has_tumour": int(mask.any()),
                     "patient": one.patient,
                     "slice": one.number,
@@ -214,12 +212,3 @@ def fold_table(
         for one in slices
     }
     return folds.assign_folds(patients, FOLDS, SEED)
-
-
-def png(pixels: UInt8[np.ndarray, "h w c"]) -> bytes:
-    """PNG bytes: TFDS encodes arrays through TensorFlow but takes bytes as they are."""
-    blue_first = pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels
-    done, data = cv2.imencode(".png", blue_first)
-    if not done:
-        raise ValueError(f"OpenCV could not encode an array of shape {pixels.shape}.")
-    return data.tobytes()

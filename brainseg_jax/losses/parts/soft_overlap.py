@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, Shaped
 
 from brainseg_jax.losses.parts import classes
 
+NOTHING = 1e-18  # positions; the square of less is no longer a float32
+
 
 class SoftCounts(NamedTuple):
     """Sums of probabilities over an example's positions, per example and class."""
@@ -52,11 +54,16 @@ def tversky_error(
     """1 - (hits + smooth) / (hits + alpha false_alarms + beta misses + smooth).
 
     Written over one denominator: near a perfect prediction the subtraction from 1 would
-    leave nothing but rounding, or a negative number.
+    leave nothing but rounding, or a negative number. Where prediction and truth are both
+    empty, and nothing smooths, there is no error.
     """
     hits, false_alarms, misses = counts
     wrong = alpha * false_alarms + beta * misses
-    return wrong / (hits + wrong + smooth)
+    total = hits + wrong + smooth
+    some = total > NOTHING
+    # Replaced before the division, since a `where` after it would let the nan through
+    # backwards.
+    return jnp.where(some, wrong, 0) / jnp.where(some, total, 1)
 
 
 def power(base: Float[Array, "*s"], exponent: float) -> Float[Array, "*s"]:
