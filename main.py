@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every 2D model
 
@@ -20,7 +21,7 @@ from ml_collections import config_flags
 
 from brainseg_jax import interrupt
 
-MODES = ("train", "prepare", "evaluate", "predict", "benchmark", "models")
+MODES = ("train", "prepare", "evaluate", "predict", "benchmark", "models", "config")
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
@@ -89,6 +90,9 @@ def _dispatch(mode: str) -> None:
         importlib.import_module("brainseg_jax.modes.train").train(config, _workdir())
     if mode == "benchmark":
         importlib.import_module("brainseg_jax.modes.benchmark").benchmark(config)
+    if mode == "config":
+        base = importlib.import_module("configs.base").get_config()
+        importlib.import_module("brainseg_jax.modes.config").show(_config(), base)
     if mode == "models":
         importlib.import_module("brainseg_jax.modes.models").show(_experiments())
     if mode in ("evaluate", "predict"):
