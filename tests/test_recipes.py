@@ -11,6 +11,7 @@ import pytest
 
 import configs
 from brainseg_jax import losses, registry
+from configs import base
 
 KERAS_ADAM = ("keras_adam", 0.9, 0.999, 1e-7)  # name, b1, b2, eps
 CROSS_ENTROPY = {"cross_entropy": {"weight": 1.0}}
@@ -234,6 +235,16 @@ def test_a_references_recipe_has_nothing_of_ours(name):
     assert config.augment.probability in (0, 1)
     assert config.evaluation.mirror == () and config.evaluation.every_epochs == 1
     assert config.evaluation.threshold == 0.5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_references_recipe_names_its_model_and_losses_itself(name):
+    module, _, variant = name.partition(":")
+    config = base.get_config()
+    with config.unlocked():
+        config.model.name, config.losses = "", {}
+        importlib.import_module(f"configs.{module}").VARIANTS[variant](config)
+    assert config.model.name and config.losses
 
 
 def test_every_recipe_on_a_leaky_split_is_in_the_table():
