@@ -94,7 +94,7 @@ def test_imagenet_weights_give_the_features_of_keras(
     assert download == official.DOWNLOADS[name]
 
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    changed = official.Download(official.url, md5)
+    changed = official.Download(download.url, md5)
     monkeypatch.setitem(official.DOWNLOADS, name, changed)
     encoder = build(name, **pretrained.describe(name, "imagenet"))
     assert pretrained.describe(name, path) == pretrained.describe(name, "imagenet")
