@@ -1,7 +1,7 @@
-"""Follows a pickle of PyTorch's without running it: values, storages and tensors.
+"""Reads a pickle of PyTorch's without running it: values, storages and tensors.
 
-A pickle is a program, which could be any. The instructions that a state dict is made of
-are followed one by one; any other instruction, and whatever else is named, is refused.
+A pickle is a program, which could do anything. Only the instructions that a state dict is
+made of are followed; any other instruction, and any other name, is refused.
 """
 
 import pickle
@@ -46,15 +46,15 @@ TAKEN = {
 
 
 class Unreadable(ValueError):
-    """The file may be whole, but holds what is not read here; says what to do."""
+    """The file may be whole, but is of a kind that is not read; says what to do."""
 
 
 class ForbiddenGlobal(pickle.UnpicklingError):
-    """The file asks for something that is no part of a tensor."""
+    """The file names something that no tensor needs."""
 
 
 class Global(NamedTuple):
-    """What a pickle asks for by name; it gets the name, never the thing."""
+    """Something that a pickle names; it is kept as a name and never imported."""
 
     module: str
     name: str

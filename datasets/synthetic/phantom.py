@@ -39,6 +39,9 @@ def write_lgg(
 
     Args:
         slices: of each patient, or the least and the most, both included.
+
+    Raises:
+        ValueError: if patients or slices are too few.
     """
     least, most = (slices, slices) if isinstance(slices, int) else slices
     if patients < 1 or not 1 <= least <= most:

@@ -1,4 +1,4 @@
-"""What a scanner makes of a head: signals of three sequences, then their flaws."""
+"""Simulates a scanner: signals of three sequences, then blur, bias field and noise."""
 
 import cv2
 import numpy as np
