@@ -1,4 +1,4 @@
-"""Published weights: nets give what the nets they were taken from give."""
+"""Nets with published weights give the outputs of the nets they were published with."""
 
 import hashlib
 import importlib.util
@@ -206,7 +206,7 @@ VGG16 = [
 
 
 def torchvision_vgg16():
-    """Seeded weights by torchvision's names, and a classifier that need not fit."""
+    """Seeded weights under torchvision's names, and a classifier of any shape on top."""
     sizes, inputs = {}, 3
     for features, places in VGG16:
         for place in places:
@@ -375,7 +375,7 @@ def test_an_encoder_within_another_net_is_told_by_its_prefix(tmp_path):
 
 @pytest.mark.parametrize("variant", ["keras", "torchvision"])
 def test_weights_of_the_other_variant_are_refused(tmp_path, variant):
-    """Keras's biases would be lost without a word; torchvision has none."""
+    """Keras's biases would be dropped silently; torchvision has none."""
     tree = shapes(resnet50.Encoder(variant=variant, stages=1))
     if variant == "torchvision":
         path = weight_writers.write_keras(tmp_path / "a.h5", STEM)

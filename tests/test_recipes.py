@@ -1,4 +1,4 @@
-"""The references' recipes against numbers typed from what the references do.
+"""The references' recipes against numbers copied from the references by hand.
 
 A number that is ours, not theirs, says so in a comment beside it.
 """
@@ -173,7 +173,7 @@ def load(name):
 
 
 def recipe(config):
-    """What a config says, as the table has it."""
+    """A config in the form of the table."""
     data, model, optimizer = config.data, config.model, config.optimizer
     schedule, evaluation = config.schedule, config.evaluation
     return {
@@ -197,7 +197,7 @@ def recipe(config):
 
 
 def changes(augment):
-    """What is done to an image, with sizes; nothing at a probability of 0."""
+    """The augmentations that are on; none at a probability of 0."""
     if augment.pop("probability") == 0:
         return {}
     return {name: size for name, size in augment.items() if size}
@@ -211,7 +211,7 @@ def plateau(schedule):
 
 
 def loss(name, term):
-    """A loss's options, those from its signature with them."""
+    """A loss's options, completed by the defaults of its signature."""
     signature = inspect.signature(registry.find(losses, name).loss).parameters
     options = {
         key: parameter.default
