@@ -82,7 +82,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @functools.cached_property
     def files(self) -> raw.Folder | raw.Zip:
-        """The raw files, found but not yet read."""
+        """The raw files, not yet read; MissingRawData if there are none."""
         if not self.raw_dir:
             raise raw.MissingRawData(
                 f"{self.name}/{self.builder_config.name} needs raw data. {HOW_TO_GET}"
@@ -217,7 +217,11 @@ def fold_table(
 
 
 def png(pixels: UInt8[np.ndarray, "h w c"]) -> bytes:
-    """PNG bytes: TFDS encodes arrays through TensorFlow but takes bytes as they are."""
+    """PNG bytes: TFDS encodes arrays through TensorFlow but takes bytes as they are.
+
+    Raises:
+        ValueError: if OpenCV cannot encode the array.
+    """
     blue_first = pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels
     done, data = cv2.imencode(".png", blue_first)
     if not done:
