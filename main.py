@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every 2D model
 
@@ -153,6 +154,10 @@ class Request:
     def describe_data(self) -> dict[str, Any]:
         """What the builder of the config's data set says, prepared or not."""
         return _builders().describe(self.config.data.name)
+
+    def base_config(self) -> ConfigDict:
+        """Every key with its default."""
+        return importlib.import_module("configs.base").get_config()
 
     def experiments(self) -> dict[str, tuple[ConfigDict, dict[str, Any]]]:
         """Every variant of every config, with what its data set's builder says."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files whole or not at all: text, JSON, CSV."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Strict JSON: what is not a number is null."""
+    """Strict JSON: nan and infinity become null."""
     text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
     return write_atomically(path, text.encode())
 

@@ -117,7 +117,7 @@ class Devices:
 
 
 def local_devices(mode: str, batch_size: int | None = None) -> Devices:
-    """All devices of this process; refuses a batch that does not split over them."""
+    """All devices of this process; ValueError if a batch does not split over them."""
     if mode not in MODES:
         raise ValueError(
             f"config.parallel.mode is {mode!r}; it can be {' or '.join(MODES)}."

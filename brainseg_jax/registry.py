@@ -9,14 +9,14 @@ from types import ModuleType
 def names(package: ModuleType) -> list[str]:
     """Every part of a package, such as brainseg_jax.models, without importing any.
 
-    What the parts themselves are made of lies in a folder of the package.
+    What the parts share lies in a folder of the package, which is not listed.
     """
     modules = pkgutil.iter_modules(package.__path__)
     return sorted(module.name for module in modules if not module.ispkg)
 
 
 def find(package: ModuleType, name: str) -> ModuleType:
-    """The module called `name`; the only one that is imported."""
+    """The module called `name`, and imports no other; ValueError lists what there is."""
     known = names(package)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1)

@@ -1,1 +1,1 @@
-"""One experiment per file: base.py and what it changes."""
+"""One experiment per file: what it changes of base.py, which has every key."""

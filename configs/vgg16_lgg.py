@@ -1,12 +1,12 @@
-"""VGG16 (reference systems 002, 004) tells slices of the LGG data set with tumour.
+"""VGG16 (reference systems 002, 004) classifies LGG slices: tumour or none.
 
     python main.py --config=configs/vgg16_lgg.py            our recipe, fine-tuned
     python main.py --config=configs/vgg16_lgg.py:cpu        128x128 for two cores
-    python main.py --config=configs/vgg16_lgg.py:published  its model 1, fully trained
+    python main.py --config=configs/vgg16_lgg.py:published  system 002's model 1
     python main.py --config=configs/vgg16_lgg.py:frozen     its model 2, frozen
     python main.py --config=configs/vgg16_lgg.py:system_004 system 004's
 
-The README lists which of these were run, and what they reached.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict
@@ -25,14 +25,23 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """Model 1: meant to be frozen, but every layer trained."""
+    """System 002's model 1: meant to be frozen, but every layer trains.
+
+    20 epochs as in its code; its text says 100. What is different:
+    configs/recipes/references.py, system_002.
+    """
     references.system_002(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
 
 
 def _frozen(config: ConfigDict) -> None:
-    """Model 2, as in its module: a softmax of two classes."""
+    """System 002's model 2, its encoder frozen, as in its module: a softmax of two classes.
+
+    Its notebook, for 20 epochs, where its text says 100, had model 1's head and sigmoid. It
+    stopped, and lowered its rate, by the accuracy on its training data; here both go by
+    validation data.
+    """
     _published(config)
     config.task.exclusive = True
     config.model.frozen = ("encoder",)
@@ -45,7 +54,10 @@ def _frozen(config: ConfigDict) -> None:
 
 
 def _system_004(config: ConfigDict) -> None:
-    """Its head and recipe for four kinds of images, never run; here they are two."""
+    """System 004's VGG16, for two classes; its own were four. It shows no run of it.
+
+    What is different: configs/recipes/references.py, system_004_classifier.
+    """
     references.system_004_classifier(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"

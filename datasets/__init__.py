@@ -1,1 +1,1 @@
-"""TFDS builders. They import nothing from brainseg_jax and can be copied elsewhere."""
+"""TFDS builders; they import nothing from brainseg_jax and can be copied elsewhere."""

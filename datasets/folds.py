@@ -1,4 +1,4 @@
-"""Divides whole patients into folds: stratified, from a seed, alike on every machine."""
+"""Divides whole patients into folds: stratified, the same from a seed on every machine."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Patient(NamedTuple):
-    """What the division looks at: the place of the scan, and the tumour in voxels."""
+    """What folds are balanced by: the place of the scan, and the tumour in voxels."""
 
     institution: str
     tumour_volume: int
@@ -22,6 +22,9 @@ def assign_folds(
     of one per fold, each block in a random order; an incomplete block goes to the
     smallest folds. Institutions with fewer patients than folds are pooled into one
     stratum. With fewer patients than folds there are as many folds as patients.
+
+    Raises:
+        ValueError: if there are no patients.
     """
     if not patients:
         raise ValueError("There are no patients to divide into folds.")

@@ -1,4 +1,4 @@
-"""Slice-level splits as published. They leak patients: only to reproduce old numbers."""
+"""Slice-level splits as published; they leak patients, and only reproduce old numbers."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def leaky_splits(keys: Sequence[str], seed: int = 0) -> dict[str, list[str]]:
-    """A tenth of the slices held out and halved, whoever they belong to.
+    """A tenth of the slices is held out, half of it for validation; patients are ignored.
 
     Fractions round up, as scikit-learn's do, which gives the published 3,536, 197 and
-    196 of 3,929. The published order of files is not known, so neither are the very
-    slices.
+    196 of 3,929. The published splits hold other slices, since their order of files is not
+    known.
     """
     held_out = -(-len(keys) // 10)
     validation = -(-held_out // 2)

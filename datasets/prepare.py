@@ -1,7 +1,7 @@
 """Builds a data set once: `prepare("lgg_mri/kaggle", data_dir, raw_dir)`.
 
 A data set is a package here: <name>/<name>_dataset_builder.py with a TFDS `Builder` that
-takes raw_dir and skip_bad_files and tells bytes_needed(). Its `phantom` configuration is
+takes raw_dir and skip_bad_files and has bytes_needed(). Its `phantom` configuration is
 built from synthetic raw files, which `write_<name's first word>` of phantom.py makes.
 """
 
@@ -43,6 +43,12 @@ def prepare(
     Args:
         name: data set and configuration, such as lgg_mri/kaggle.
         raw_dir: the publisher's files; not needed for a phantom or once prepared.
+
+    Raises:
+        ValueError: if there is no such data set.
+        MissingRawData, BadFile: if the raw files are not there, or unusable.
+        NoSpace: if the disk is too full.
+        FileNotFoundError: if a prepared data set has lost files.
     """
     module, variant = find_builder(name)
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
@@ -72,7 +78,7 @@ def prepare(
 
 
 def find_builder(name: str) -> tuple[Any, str]:
-    """The builder module and the configuration that a name stands for."""
+    """The builder module and configuration of a data set; ValueError if there is none."""
     known = sorted(
         file.parent.name
         for file in HERE.glob("*/*_dataset_builder.py")
@@ -115,7 +121,7 @@ def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:
 
 
 def require_space(folder: pathlib.Path, needed: int) -> None:
-    """Refuses before the first byte rather than after the last that fits."""
+    """Raises NoSpace before anything is written, unless `needed` bytes are free."""
     available = shutil.disk_usage(folder).free
     if available < needed + SPARE:
         raise NoSpace(
@@ -125,7 +131,7 @@ def require_space(folder: pathlib.Path, needed: int) -> None:
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:
-    """Deletes what killed builds left; only under the lock, or a live one would go."""
+    """Deletes what killed builds left; needs the lock, or it would delete a live one."""
     for leftover in folder.glob("incomplete.*"):
         logging.info("Removing %s, left by a build that was stopped.", leftover)
         shutil.rmtree(leftover)
@@ -144,7 +150,7 @@ def lock(path: pathlib.Path) -> Iterator[None]:
 
 
 def report_existing(folder: pathlib.Path) -> pathlib.Path:
-    """Says what is there; refuses a data set some of whose files have gone."""
+    """Prints what is there; FileNotFoundError if some of its files are gone."""
     missing = missing_files(folder)
     if missing:
         raise FileNotFoundError(

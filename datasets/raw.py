@@ -1,4 +1,4 @@
-"""Raw files as a publisher ships them, in a folder or a zip, and what is wrong there."""
+"""Raw files as a publisher ships them, in a folder or a zip, and errors about them."""
 
 import functools
 import pathlib
@@ -9,11 +9,11 @@ KEPT_IN_MESSAGE = 10
 
 
 class MissingRawData(FileNotFoundError):
-    """There is nothing to build from; says where to get it and how to pass it."""
+    """There are no raw files; says where to get them and how to pass them."""
 
 
 class BadFile(ValueError):
-    """Raw files that cannot be used; names them, the fault and the way round."""
+    """Raw files that cannot be used; names them, what is wrong and what to do."""
 
 
 def bad_files(skipped: Sequence[dict[str, str]]) -> BadFile:
@@ -62,7 +62,7 @@ class Zip:
 
 
 def open_raw(path: pathlib.Path) -> Folder | Zip:
-    """The raw files at a path; which of the two it is makes no difference after this."""
+    """The raw files at a path, a folder or a zip; BadFile if it is neither."""
     if path.is_dir():
         return Folder(path)
     if not zipfile.is_zipfile(path):

@@ -1,11 +1,12 @@
-"""The 3D nets of Keras layers, written from the published tables for comparison.
+"""The 3D nets built of Keras layers, to compare ours with.
 
-A layer's name says where ours has it. Dropout, nothing outside of training, is left out.
+A layer is named after its place in ours. Dropout, which does nothing outside of training,
+is left out.
 """
 
 
 class Keras:
-    """The layers that the tables speak of. Kernels start as zeros, which takes no time."""
+    """The layers that the nets are made of. Kernels start as zeros, to save time."""
 
     def __init__(self, keras):
         self.layers = keras.layers

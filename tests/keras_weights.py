@@ -1,4 +1,4 @@
-"""Nets of Keras layers whose names say where our trees have the same weights."""
+"""Moves weights between Keras layers and our trees, by the names of the layers."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def ours(variables, values=None):
 
 
 def randomise(net):
-    """Gives every variable a value far from where it starts, logits of about one."""
+    """Gives every variable a value far from its initial one, with logits of about one."""
     random = np.random.default_rng(0)
     for variable in net.weights:
         last = variable.path.rpartition("/")[2]

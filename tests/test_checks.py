@@ -1,4 +1,4 @@
-"""What cannot work is refused before it costs anything."""
+"""Settings that cannot work are refused before a run starts."""
 
 import pytest
 

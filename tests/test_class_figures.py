@@ -1,4 +1,4 @@
-"""Pictures of classified slices: they fit, say what they show and hold the numbers."""
+"""Pictures of classified slices: text fits, and headings and numbers are right."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainseg_jax.metrics import classification as class_scores
@@ -105,6 +105,7 @@ def many(seed, count=60, classes=4, ties=False):
     return Decided(probability, probability.argmax(1), label)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_every_slice_score_is_scikit_learns(seed):
     one = many(seed)
@@ -132,6 +133,7 @@ def test_every_slice_score_is_scikit_learns(seed):
     assert found["slice_auc"] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_auc_and_curve_with_ties_are_scikit_learns(seed):
     one = many(seed, classes=2, ties=True)

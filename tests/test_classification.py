@@ -1,4 +1,4 @@
-"""Classification from end to end on a small phantom: the same laws as of segmentation."""
+"""Classification from end to end on a small phantom, by the laws of segmentation."""
 
 import csv
 import dataclasses
@@ -219,7 +219,7 @@ def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
 
 
 def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_path):
-    """As in data of tumour types: a label per patient, so a vote and its matrix."""
+    """As in data of tumour types: one label per patient, so patients are classified too."""
     workdir, _ = finished
     restored = restore.restore(workdir)
     source = sources.load(

@@ -85,7 +85,7 @@ def test_other_channels_are_treated_with_the_colours_mean(channels):
 
 
 def block(train):
-    """One that adds its input and leaves the rest out of half of the examples."""
+    """A residual block that is dropped for half of the examples."""
     style = efficientnet.make_style("silu", train, jnp.float32, None)
     stage = efficientnet.Stage(size=3, repeats=1, features=4, strides=1)
     return efficientnet.InvertedResidual(stage, 1, 6, 0.25, 0.5, False, style)

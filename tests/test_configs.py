@@ -168,7 +168,7 @@ def _packaged(config):
 
 
 def different():
-    """Each experiment that is still another one when it is small."""
+    """The experiments whose small versions differ."""
     kept = {}
     for name, argument in EXPERIMENTS:
         kept.setdefault(small(name, argument).to_json(), (name, argument))

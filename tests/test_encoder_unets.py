@@ -1,4 +1,4 @@
-"""Our U-Nets on VGG16 and EfficientNetB0 against the same nets, built of Keras layers.
+"""Our U-Nets on VGG16 and EfficientNetB0 against the same nets built of Keras layers.
 
 Nobody published these forms, so that these nets are what our counts rest on.
 """
@@ -39,7 +39,7 @@ def application(keras, encoder):
 
 
 def plain_net(keras, image, taps):
-    """A finest tap of half the image's size leaves a level free: the image's own."""
+    """The image is the finest skip where the encoder's finest tap has half its size."""
     on_half_size = image.shape[1] != taps[0].shape[1]
     drawing = Drawing(keras)
     if on_half_size:
@@ -60,7 +60,7 @@ def gated_net(keras, image, taps):
 
 
 def full_size(drawing, image, finest):
-    """Doubles what has half the image's size once more, with nothing to join."""
+    """Upsamples from half the image's size to the full one, without a skip."""
     if finest.shape[1] == image.shape[1]:
         return finest
     finest = drawing.normed(drawing.linear(finest), WIDTHS[0], "full_size.up")

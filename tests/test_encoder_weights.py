@@ -1,4 +1,4 @@
-"""Published weights in a training run: taken, kept when frozen, known to the checkpoint."""
+"""Published weights in a training run: loaded, kept when frozen, recorded with it."""
 
 import importlib.util
 import types

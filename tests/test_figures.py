@@ -1,4 +1,4 @@
-"""Pictures that decode, say what they show, clip nothing and leave nothing behind."""
+"""Pictures decode, have their headings, clip nothing and leave no partial files."""
 
 import gc
 from pathlib import Path

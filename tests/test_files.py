@@ -1,4 +1,4 @@
-"""Files are strict, and there whole or not at all."""
+"""JSON and CSV files are strict, and written whole or not at all."""
 
 import json
 

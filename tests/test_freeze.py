@@ -1,4 +1,4 @@
-"""What is frozen gets no update and its statistics stand still; the rest trains."""
+"""Frozen parts get no update and keep their batch statistics; the rest trains."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Files found, grouped, read in RGB order, refused with a sentence, written whole."""
+"""Image files are found, grouped by volume, read in RGB, refused by name, written whole."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The first signal asks, the second one ends."""
+"""The first signal asks a run to stop, the second ends it."""
 
 import os
 import signal

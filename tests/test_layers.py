@@ -1,4 +1,4 @@
-"""The shared layers against plain forms of the same, in 2D and 3D."""
+"""The shared layers against plain implementations, in 2D and 3D."""
 
 import flax.linen as nn
 import jax

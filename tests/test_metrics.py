@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -148,6 +148,7 @@ def test_masks_of_two_sizes_are_refused():
         overlap.counts(pred, truth)
 
 
+@settings(deadline=None)
 @given(masks, masks)
 def test_all_ratios_lie_between_zero_and_one(pred, truth):
     counts = numpy_counts(pred, truth)
@@ -155,6 +156,7 @@ def test_all_ratios_lie_between_zero_and_one(pred, truth):
         assert ((ratio(counts) >= 0) & (ratio(counts) <= 1)).all()
 
 
+@settings(deadline=None)
 @given(masks, masks)
 def test_dice_and_iou_follow_from_each_other(pred, truth):
     counts = numpy_counts(pred, truth)
@@ -162,6 +164,7 @@ def test_dice_and_iou_follow_from_each_other(pred, truth):
     np.testing.assert_allclose(overlap.dice(counts), 2 * iou / (1 + iou), rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(masks, masks)
 def test_swapping_the_masks_swaps_precision_and_recall(pred, truth):
     there, back = numpy_counts(pred, truth), numpy_counts(truth, pred)
@@ -170,6 +173,7 @@ def test_swapping_the_masks_swaps_precision_and_recall(pred, truth):
     np.testing.assert_array_equal(overlap.precision(there), overlap.recall(back))
 
 
+@settings(deadline=None)
 @given(masks, masks)
 def test_specificity_is_the_recall_of_the_complement(pred, truth):
     np.testing.assert_array_equal(
@@ -178,6 +182,7 @@ def test_specificity_is_the_recall_of_the_complement(pred, truth):
     )
 
 
+@settings(deadline=None)
 @given(masks, st.floats(0, 2), st.floats(0, 2))
 def test_tversky_of_a_mask_with_itself_is_one(mask, alpha, beta):
     counts = numpy_counts(mask, mask)

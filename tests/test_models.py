@@ -1,4 +1,4 @@
-"""What every model keeps to, whichever file of brainseg_jax/models it lives in."""
+"""The contract that every model in brainseg_jax/models keeps."""
 
 from typing import NamedTuple
 

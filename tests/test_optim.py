@@ -1,4 +1,4 @@
-"""Schedules by hand; Keras's Adam against Keras."""
+"""Schedules against values by hand; Keras's Adam against Keras."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -100,7 +100,7 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
 
 @functools.cache
 def classified(mode, count):
-    """Parameters, and what two batches are decided to be, after three steps."""
+    """Parameters, and the predictions for two batches, after three steps."""
     devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
     task = classification.make_task(
         ("no tumour", "tumour"), exclusive=False, threshold=0.5

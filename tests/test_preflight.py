@@ -1,4 +1,4 @@
-"""What is said before a run costs anything, and that nothing is left behind."""
+"""What is checked before a run prepares data, and that checking leaves no files."""
 
 import tempfile
 
@@ -52,7 +52,7 @@ def test_a_workdir_that_cannot_be_written_is_refused(config, tmp_path, name):
 
 
 def test_a_workdir_below_a_closed_folder_is_refused(config, tmp_path, monkeypatch):
-    """Such as another user's; root may look into everything, so here it is told not to."""
+    """Such as another user's; root may open any folder, so the error is simulated."""
 
     def closed(*arguments, **options):
         raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""Preparing: once, whole or not at all, one process at a time, and never in silence."""
+"""Preparing: once, whole or not at all, one process at a time, and with progress shown."""
 
 import collections
 import functools

@@ -1,4 +1,4 @@
-"""Published weights: nets give what the nets they were taken from give."""
+"""Nets with published weights give the outputs of the nets they were published with."""
 
 import hashlib
 import importlib.util
@@ -94,7 +94,7 @@ def test_imagenet_weights_give_the_features_of_keras(
     assert download == official.DOWNLOADS[name]
 
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    changed = official.Download(official.url, md5)
+    changed = official.Download(download.url, md5)
     monkeypatch.setitem(official.DOWNLOADS, name, changed)
     encoder = build(name, **pretrained.describe(name, "imagenet"))
     assert pretrained.describe(name, path) == pretrained.describe(name, "imagenet")
@@ -206,7 +206,7 @@ VGG16 = [
 
 
 def torchvision_vgg16():
-    """Seeded weights by torchvision's names, and a classifier that need not fit."""
+    """Seeded weights under torchvision's names, and a classifier of any shape on top."""
     sizes, inputs = {}, 3
     for features, places in VGG16:
         for place in places:
@@ -375,7 +375,7 @@ def test_an_encoder_within_another_net_is_told_by_its_prefix(tmp_path):
 
 @pytest.mark.parametrize("variant", ["keras", "torchvision"])
 def test_weights_of_the_other_variant_are_refused(tmp_path, variant):
-    """Keras's biases would be lost without a word; torchvision has none."""
+    """Keras's biases would be dropped silently; torchvision has none."""
     tree = shapes(resnet50.Encoder(variant=variant, stages=1))
     if variant == "torchvision":
         path = weight_writers.write_keras(tmp_path / "a.h5", STEM)

@@ -1,4 +1,4 @@
-"""Official weights are downloaded whole or not at all, once, to where Keras has them."""
+"""Official weights are downloaded whole or not at all, once, into Keras's folder."""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""The references' recipes against numbers typed from what the references do.
+"""The references' recipes against numbers copied from the references by hand.
 
 A number that is ours, not theirs, says so in a comment beside it.
 """
@@ -11,6 +11,7 @@ import pytest
 
 import configs
 from brainseg_jax import losses, registry
+from configs import base
 
 KERAS_ADAM = ("keras_adam", 0.9, 0.999, 1e-7)  # name, b1, b2, eps
 CROSS_ENTROPY = {"cross_entropy": {"weight": 1.0}}
@@ -172,7 +173,7 @@ def load(name):
 
 
 def recipe(config):
-    """What a config says, as the table has it."""
+    """A config in the form of the table."""
     data, model, optimizer = config.data, config.model, config.optimizer
     schedule, evaluation = config.schedule, config.evaluation
     return {
@@ -196,7 +197,7 @@ def recipe(config):
 
 
 def changes(augment):
-    """What is done to an image, with sizes; nothing at a probability of 0."""
+    """The augmentations that are on; none at a probability of 0."""
     if augment.pop("probability") == 0:
         return {}
     return {name: size for name, size in augment.items() if size}
@@ -210,7 +211,7 @@ def plateau(schedule):
 
 
 def loss(name, term):
-    """A loss's options, those from its signature with them."""
+    """A loss's options, completed by the defaults of its signature."""
     signature = inspect.signature(registry.find(losses, name).loss).parameters
     options = {
         key: parameter.default
@@ -234,6 +235,16 @@ def test_a_references_recipe_has_nothing_of_ours(name):
     assert config.augment.probability in (0, 1)
     assert config.evaluation.mirror == () and config.evaluation.every_epochs == 1
     assert config.evaluation.threshold == 0.5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_references_recipe_names_its_model_and_losses_itself(name):
+    module, _, variant = name.partition(":")
+    config = base.get_config()
+    with config.unlocked():
+        config.model.name, config.losses = "", {}
+        importlib.import_module(f"configs.{module}").VARIANTS[variant](config)
+    assert config.model.name and config.losses
 
 
 def test_every_recipe_on_a_leaky_split_is_in_the_table():

@@ -9,7 +9,7 @@ from brainseg_jax import losses, models, registry
 
 @pytest.fixture
 def drawings(tmp_path, monkeypatch):
-    """A package of two parts, one of them broken, and what they share."""
+    """A package of two parts, one of them broken, and a folder that they share."""
     folder = tmp_path / "drawings"
     folder.mkdir()
     (folder / "__init__.py").write_text("")

@@ -51,7 +51,7 @@ def keras_resunet(keras):
 
 @pytest.fixture
 def reference(keras):
-    """The published net, no value of which is where it starts."""
+    """The published net, every value of it changed from its initial one."""
     return randomise(keras_resunet(keras))
 
 

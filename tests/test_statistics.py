@@ -1,4 +1,4 @@
-"""Averaged weights are evaluated with the batch statistics that are their own."""
+"""Averaged weights are evaluated with batch statistics of their own."""
 
 import functools
 
@@ -27,7 +27,7 @@ def make_batch(number):
 
 
 def fresh_state(**options):
-    """A state whose averaged weights are others than those that train."""
+    """A state whose averaged weights differ from those that train."""
     model = MODEL.clone(**options)
     state = create_state(
         model, optax.sgd(0.1), jax.random.key(0), (1, *SHAPE[1:]), average=True

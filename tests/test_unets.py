@@ -77,7 +77,7 @@ class Drawing:
 
 
 def vanilla(keras, widths=(64, 128, 256, 512, 1024), dropout=0, **options):
-    """A1 (i) and A10, and the 2-D twin of A7: transposed convolutions of 2x2."""
+    """U-Nets of system 000, Buda et al. and with dropout: 2x2 transposed convolutions."""
     draw, rates = Drawing(keras, **options), dropout or (0.0,) * 5
     inputs = draw.start(1 if dropout else 3)
     taps = draw.encode(inputs, widths, rates)
@@ -128,14 +128,14 @@ def adityajn105(keras):
 
 
 def nested(keras):
-    """The true U-Net++ of A5's last row."""
+    """U-Net++ with its skips, of the blocks of system 004."""
     draw = Drawing(keras, bias=False)
     inputs = draw.start(1)
     return draw.end(inputs, nested_nodes(draw, draw.encode(inputs, WIDTHS)))
 
 
 def nested_nodes(draw, taps):
-    """The last of the first row."""
+    """The last node of the first row."""
     rows = [[tap] for tap in taps]
     for place in (2, 3, 4, 5):
         for row in range(1, 7 - place):
@@ -338,7 +338,7 @@ def test_heads_of_half_size_learn_where_the_mask_is(half_size):
 
 
 def system_000(keras, *, gates):
-    """A2 and A3, on Keras's own ResNet50."""
+    """ResNet50-UNet and ResNet50-UANet of system 000, on Keras's own ResNet50."""
     net = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=(64, 64, 3)
     )

@@ -1,4 +1,4 @@
-"""Weights are read from every format; what is damaged or no weight at all is refused."""
+"""Weights are read from every format; damaged files and other content are refused."""
 
 import json
 import pathlib

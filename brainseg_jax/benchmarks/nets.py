@@ -1,4 +1,4 @@
-"""Images per second of every 2D model, forward and in training, and of PyTorch's peers."""
+"""Images per second of every 2D model, forward and in training, beside PyTorch's."""
 
 import functools
 import importlib
@@ -21,9 +21,9 @@ from brainseg_jax.losses import dice
 
 ROUNDS = 3
 CHANNELS = 3
-# What a classifier or a segmentation net is timed for: one sigmoid.
+# One sigmoid, for classifiers and segmentation nets alike.
 OUTPUTS = 1
-# Options of a classifier that hardly change what it costs.
+# Options of a classifier that hardly change its speed.
 HEAD = ("hidden", "pool", "dropout", "head_init", "dropout_before")
 
 
@@ -36,7 +36,11 @@ class Timed(NamedTuple):
 
 
 def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
-    """Prints a table and gives its rows; a batch of 0 is 2 on a CPU, else 16."""
+    """Prints a table and returns its rows; a batch of 0 means 2 on a CPU, else 16.
+
+    Raises:
+        ValueError: if the batch is negative.
+    """
     if batch < 0:
         raise ValueError(f"--batch is {batch}; it has to be 1 or more, 0 to choose it.")
     batch = batch or (2 if jax.default_backend() == "cpu" else 16)
@@ -66,7 +70,7 @@ def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
 
 
 def two_dimensional() -> list[tuple[str, str]]:
-    """The forms of the nets for images, one of each cost."""
+    """The published forms of the 2D nets, one of those that differ in their head alone."""
     forms: dict[tuple[str, str], tuple[str, str]] = {}
     for name in registry.names(models):
         for form, published in registry.find(models, name).PUBLISHED.items():
@@ -120,7 +124,7 @@ def of_jax(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> list[T
 
 
 def of_torch(name: str, form: str, shape: tuple[int, ...]) -> list[Timed]:
-    """The same of PyTorch in both memory layouts, where it is installed and has the net."""
+    """The same in PyTorch in both memory layouts, if it is installed and has the net."""
     if importlib.util.find_spec("torch") is None:
         return []
     peer = importlib.import_module("brainseg_jax.benchmarks.torch_nets")
@@ -132,7 +136,7 @@ def of_torch(name: str, form: str, shape: tuple[int, ...]) -> list[Timed]:
 
 
 def fastest(timed: list[Timed]) -> dict[tuple[str, str], float]:
-    """Least seconds of each over some rounds, all taking turns, after one to warm up."""
+    """The least seconds of each over ROUNDS rounds in turn, after one to warm up."""
     best: dict[tuple[str, str], float] = {}
     for one in timed:
         one.once()
@@ -146,7 +150,7 @@ def fastest(timed: list[Timed]) -> dict[tuple[str, str], float]:
 
 
 def _loss(logits: jax.Array | tuple[jax.Array, ...]) -> jax.Array:
-    """Cross-entropy, for masks with Dice, as PyTorch's side has it."""
+    """Cross-entropy, plus Dice for masks, as on PyTorch's side."""
     logits = logits[0] if isinstance(logits, tuple) else logits
     target = jnp.zeros_like(logits)
     loss = optax.sigmoid_binary_cross_entropy(logits, target).mean()

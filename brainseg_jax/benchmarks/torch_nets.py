@@ -1,4 +1,4 @@
-"""Some nets in PyTorch, to compare speeds with; imported only where torch is there."""
+"""Some nets in PyTorch, to compare speeds with; imported only if torch is installed."""
 
 from collections.abc import Callable, Sequence
 
@@ -165,7 +165,7 @@ NETS: dict[tuple[str, str], Callable[[], nn.Module]] = {
 def steps_of(
     name: str, form: str, shape: Sequence[int], *, channels_last: bool
 ) -> dict[str, Callable[[], None]]:
-    """Forward and training step of a published form; nothing if it is not here."""
+    """Forward and training step of a published form; nothing if NETS lacks it."""
     if (name, form) not in NETS:
         return {}
     return {
@@ -177,7 +177,7 @@ def steps_of(
 def forward_pass(
     model: nn.Module, shape: Sequence[int], channels_last: bool
 ) -> Callable[[], None]:
-    """The net for evaluation, on random images of `shape` [n, h, w, c]."""
+    """A forward pass as in evaluation, on random images of `shape` [n, h, w, c]."""
     model, image = _placed(model.eval(), shape, channels_last)
 
     def once() -> None:

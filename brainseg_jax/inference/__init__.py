@@ -1,1 +1,1 @@
-"""A model applied to examples: probabilities, mirror images, what a split scores."""
+"""A model applied to examples: probabilities, mirror images, measures of a whole split."""

@@ -1,4 +1,4 @@
-"""Mirror images at test time: which ways there are to flip an image."""
+"""Mirror images at test time: the flips to average over."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,11 @@ MIRRORS = {"vertical": 1, "horizontal": 2}  # name -> axis of a batch of images
 
 
 def mirror_axes(mirror: Sequence[str]) -> list[tuple[int, ...]]:
-    """Every way to flip along some of the named directions, but for none at all."""
+    """Every combination of the named flips, as axes; the image as it is is not among them.
+
+    Raises:
+        ValueError: if a name is not one of MIRRORS.
+    """
     if unknown := set(mirror) - MIRRORS.keys():
         raise ValueError(
             f"config.evaluation.mirror has {unknown.pop()!r}; "

@@ -1,4 +1,4 @@
-"""What a model scores on every slice of a split; the tables are in reports/."""
+"""Evaluates a model on every slice of a split; reports/ makes tables of it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Scored(NamedTuple):
 def make_eval_step(
     model: nn.Module, task: Task, loss: Loss, mirror: Sequence[str]
 ) -> Callable:
-    """eval_step with everything but (variables, resident, batch) bound."""
+    """eval_step as a function of (variables, resident, batch) alone."""
 
     def step(variables, resident, batch):
         return inference_steps.eval_step(
@@ -47,7 +47,10 @@ def score(
     devices: parallel.Devices,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scored | None:
-    """Runs over all batches, one fetch behind; None if `stop` asked to."""
+    """Evaluates all batches; None if `stop` says so before the end.
+
+    Results are fetched one batch late, so that the devices need not wait.
+    """
     fetched, valid, waiting = [], [], None
     for batch in batches:
         if stop():

@@ -25,7 +25,7 @@ def eval_step(
     loss: Loss,
     mirror: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Loss and what the task measures of each example."""
+    """The loss of each example, and what the task measures of it."""
     batch = inputs.assemble(resident, batch)
     logits, probs = _logits_and_probs(variables, batch, model, task, mirror)
     per_example, _ = loss(logits, batch)
@@ -47,7 +47,7 @@ def predict_step(
 
 
 def _logits_and_probs(variables, batch, model, task, mirror):
-    """Logits and probabilities at the size that is scored; averaged over mirror images."""
+    """Logits, and probabilities averaged over mirror images, at the size that is scored."""
     image = batch["image"]
     logits = model.apply(variables, image)
     probs = task.probabilities(logits)

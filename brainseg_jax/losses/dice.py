@@ -15,7 +15,7 @@ def loss(
 ) -> Float[Array, " n"]:
     """1 - (2 hits + smooth) / (predicted + true + smooth), the areas being soft."""
     counts = soft_overlap.soft_counts(logits, target, exclusive=exclusive)
-    # Predicted + true is 2 hits + false alarms + misses: Tversky with equal prices, after
+    # Predicted + true is 2 hits + false alarms + misses: Tversky with equal weights, after
     # halving both sides of the fraction.
     error = soft_overlap.tversky_error(counts, alpha=0.5, beta=0.5, smooth=smooth / 2)
     return classes.class_mean(error, class_weights)

@@ -1,4 +1,4 @@
-"""Focal loss: cross-entropy that discounts what is already right."""
+"""Focal loss: cross-entropy with less weight on what is already predicted well."""
 
 import jax
 import jax.numpy as jnp

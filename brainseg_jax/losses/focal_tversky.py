@@ -18,8 +18,8 @@ def loss(
 ) -> Float[Array, " n"]:
     """(1 - Tversky) ** gamma. Alpha, beta and smooth are those of losses/tversky.py.
 
-    A gamma below 1 keeps the slope up for examples that are nearly right. At an error of
-    exactly 0 the gradient is 0, its limit: see overlap.power.
+    A gamma below 1 keeps the gradient large for examples that are nearly right. At an error
+    of exactly 0 the gradient is 0, its limit: losses/parts/soft_overlap.py, power.
     """
     counts = soft_overlap.soft_counts(logits, target, exclusive=exclusive)
     error = soft_overlap.tversky_error(counts, alpha=alpha, beta=beta, smooth=smooth)

@@ -1,1 +1,1 @@
-"""Scores: overlap from counts, of classified images, and intervals over patients."""
+"""Scores of masks and of classified slices, with intervals over patients."""

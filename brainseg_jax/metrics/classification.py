@@ -1,11 +1,13 @@
-"""Scores of classified slices: over all of them, patient by patient, and by vote.
+"""Scores of classified slices: over all slices, over each patient's, and of patients.
 
-What is undefined is nan (the policy UNDEFINED), and every mean and interval leaves it out:
+A patient as a whole is classified by the mean probability of its slices; scores of that are
+called patient_vote_.... What is undefined is nan (the policy UNDEFINED), and every mean and
+interval leaves it out:
 
 - Recall of a class without examples; balanced accuracy and ROC-AUC without examples of at
   least two classes.
-- Precision and F1 of a class that is neither there nor predicted. A class that is there
-  and never predicted has precision 0, as in brainseg_jax/metrics/overlap.py.
+- Precision and F1 of a class that has no examples and is never predicted. A class with
+  examples that is never predicted has precision 0, as in brainseg_jax/metrics/overlap.py.
 """
 
 import math
@@ -28,7 +30,7 @@ Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
 
 
 class Patients(NamedTuple):
-    """Each patient's own slices, scored by themselves."""
+    """Scores of each patient's own slices, in the order of `names`."""
 
     names: list[Hashable]
     decided: list[Decided]
@@ -45,7 +47,7 @@ class Patients(NamedTuple):
 def confusion(
     decided: Decided, weights: Float[np.ndarray, " n"] | None = None
 ) -> Matrix:
-    """How often, or with what weight, each label was predicted as each class."""
+    """The confusion matrix: slices, or their weights, by label and predicted class."""
     count = decided.probability.shape[1]
     matrix = np.zeros((count, count))
     np.add.at(
@@ -67,12 +69,12 @@ def accuracy(matrix: Matrix) -> float:
 
 
 def recall(matrix: Matrix) -> Float[np.ndarray, " c"]:
-    """The share of each class that is predicted so: sensitivity."""
+    """Of the slices of each class, the share predicted as it: sensitivity."""
     return _ratio(np.diag(matrix), matrix.sum(1))
 
 
 def precision(matrix: Matrix) -> Float[np.ndarray, " c"]:
-    """The share of what is predicted as each class that is so."""
+    """Of the slices predicted as each class, the share that has it."""
     there = matrix.sum(1) > 0
     found = _ratio(np.diag(matrix), matrix.sum(0))
     return np.where(np.isnan(found) & there, 0.0, found)
@@ -98,7 +100,7 @@ def auc(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> flo
 
 
 def class_aucs(decided: Decided) -> Float[np.ndarray, " c"]:
-    """Of each class against all others."""
+    """ROC-AUC of each class against all others."""
     label, probability = np.asarray(decided.label), np.asarray(decided.probability)
     return np.array(
         [auc(probability[:, k], label == k) for k in range(probability.shape[1])]
@@ -106,7 +108,7 @@ def class_aucs(decided: Decided) -> Float[np.ndarray, " c"]:
 
 
 def mean_auc(decided: Decided) -> float:
-    """Of two classes the last one's; of more the mean over classes."""
+    """ROC-AUC of the second of two classes; of more, the mean over classes."""
     values = class_aucs(decided)
     return float(values[-1]) if len(values) == 2 else _mean(values)
 
@@ -123,7 +125,11 @@ def roc(
 
 
 def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
-    """In order of appearance."""
+    """Each patient's slices, scored by themselves, in order of appearance.
+
+    Raises:
+        ValueError: if there is not one name per slice.
+    """
     if len(patients) != len(decided.label):
         raise ValueError(
             f"{len(decided.label)} slices, but {len(patients)} names of patients."
@@ -142,7 +148,7 @@ def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
 
 
 def vote(patients: Patients, decide: Decide) -> Decided:
-    """One decision per patient, from the mean probability of its slices."""
+    """A prediction per patient, from the mean probability of its slices."""
     mean = np.stack([own.probability.mean(0) for own in patients.decided])
     label = np.array([own.label[0] for own in patients.decided])
     return Decided(mean, np.asarray(decide(mean)), label)
@@ -160,8 +166,12 @@ def summarise(
 ) -> dict[str, float]:
     """Every score by name: slice_auc, patient_accuracy, patient_vote_accuracy...
 
-    Patient scores are means over patients of the scores of each one's own slices. Votes
-    are nan unless every patient has one label. Scores of one class end in its name.
+    Patient scores are means over patients of the scores of each one's own slices. Those of
+    patient_vote are of patients classified by the mean probability of their slices, nan
+    unless each patient's slices have one label. Scores of one class end in its name.
+
+    Raises:
+        ValueError: if there is not one patient per slice.
     """
     interval = {"level": level, "resamples": resamples, "seed": seed}
     matrix, grouped = confusion(decided), by_patient(decided, patients)
@@ -192,7 +202,7 @@ def summarise(
 
 
 def score_names() -> tuple[str, ...]:
-    """Every score that does not name a class."""
+    """The names of all scores but those of single classes."""
     label = np.array([0, 1])
     summary = summarise(
         Decided(np.eye(2), label, label),

@@ -1,4 +1,4 @@
-"""What a classifier decided of each image, and how tables call its columns."""
+"""A classifier's predictions, and the names of their columns in tables."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from brainseg_jax.metrics.overlap import AnyArray
 
 
 class Decided(NamedTuple):
-    """What a model says of some images, and what they are."""
+    """Predictions for some images, beside the images' labels."""
 
     probability: Float[AnyArray, "n c"]
     predicted: Int[AnyArray, " n"]
@@ -27,5 +27,5 @@ def probability_columns(
 
 
 def key_of(name: str) -> str:
-    """A class's name as part of a key."""
+    """A class's name as part of the name of a score or column."""
     return name.replace(" ", "_")

@@ -4,10 +4,10 @@ Counts are made on the device (`counts`), the ratios from them there or in numpy
 takes either kind of array. Dice is 2 TP / (2 TP + FP + FN), and so on. Where the
 denominator is 0 there are two cases:
 
-- Nothing is predicted and nothing is there (for specificity: no background either way).
-  The ratio is what the policy `empty` names in EMPTY: 1, 0, or nan, which every mean and
-  interval of brainseg_jax/metrics/segmentation.py leaves out.
-- Only one of the masks is empty (precision of a missed tumour, recall of an invented one).
+- Both masks are empty (for specificity: neither has background). The ratio is what the
+  policy `empty` names in EMPTY: 1, 0, or nan, which every mean and interval of
+  brainseg_jax/metrics/segmentation.py leaves out. Another policy is a ValueError.
+- Only one of the masks is empty (precision of a missed tumour, recall where there is none).
   The ratio is 0 under every policy.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-AnyArray = Any  # of jax or of numpy; a union would have to be told apart everywhere
+AnyArray = Any  # of jax or of numpy; a union would need a check at every use
 
 EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
 
@@ -34,7 +34,11 @@ class Counts(NamedTuple):
 def counts(
     pred: Bool[AnyArray, "n *space c"], truth: Bool[AnyArray, "n *space c"]
 ) -> Counts:
-    """Counts in 32-bit integers: exact for volumes of up to 2 ** 31 voxels."""
+    """Counts in 32-bit integers: exact for volumes of up to 2 ** 31 voxels.
+
+    Raises:
+        ValueError: if the two masks differ in shape.
+    """
     if pred.shape != truth.shape:
         raise ValueError(
             f"The prediction has shape {pred.shape}, the truth {truth.shape}; resize the "
@@ -65,20 +69,20 @@ def iou(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
 def tversky(
     counts: Counts, *, alpha: float, beta: float, empty: str = "one"
 ) -> Float[AnyArray, "n c"]:
-    """Alpha weighs false positives, beta misses, as in losses/tversky.py."""
+    """Alpha weighs false positives, beta false negatives, as in losses/tversky.py."""
     hits = counts.true_positives
     wrong = alpha * counts.false_positives + beta * counts.false_negatives
     return _ratio(hits, hits + wrong, _both_empty(counts), empty)
 
 
 def precision(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
-    """The share of what is predicted that is there."""
+    """Of the predicted pixels, the share that is true."""
     hits = counts.true_positives
     return _ratio(hits, hits + counts.false_positives, _both_empty(counts), empty)
 
 
 def recall(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
-    """The share of what is there that is predicted: sensitivity."""
+    """Of the true pixels, the share that is predicted: sensitivity."""
     hits = counts.true_positives
     return _ratio(hits, hits + counts.false_negatives, _both_empty(counts), empty)
 
@@ -97,7 +101,7 @@ def specificity(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]
 
 
 def accuracy(counts: Counts) -> Float[AnyArray, "n c"]:
-    """The share of pixels that are right; high on any small tumour, even unpredicted."""
+    """The share of correct pixels; high for any small tumour, even where it is missed."""
     return (counts.true_positives + counts.true_negatives) / sum(counts)
 
 

@@ -1,7 +1,6 @@
 """Scores of a whole data set from counts per slice: means over patients and slices.
 
-The unit that matters is the patient: slices of one head are no independent samples, so
-every interval resamples patients.
+Intervals resample patients, since slices of one head are not independent samples.
 """
 
 import math
@@ -47,7 +46,11 @@ def bootstrap_interval(
 def paired_difference(
     a: Values, b: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """The mean of a - b, patient by patient; pairs with a nan are left out."""
+    """The mean of a - b, patient by patient; pairs with a nan are left out.
+
+    Raises:
+        ValueError: if the two are not as many.
+    """
     if len(a) != len(b):
         raise ValueError(
             f"{len(a)} and {len(b)} values make no pairs: score both models on the same "
@@ -66,6 +69,9 @@ def by_group(
     """The groups' names in order of appearance, and the sums of their members' counts.
 
     Patients' volumes from slices: the sums are 64-bit, so no volume is too large.
+
+    Raises:
+        ValueError: if there is not one group per slice.
     """
     if len(groups) != len(counts.true_positives):
         raise ValueError(
@@ -97,6 +103,9 @@ def summarise(
     `patients[i]` names the patient of slice i. With several classes each score comes as
     patient_dice_<class>, and under the plain name as the mean over classes; for
     patient_dice, its median and its interval that mean is taken patient by patient.
+
+    Raises:
+        ValueError: if there is not one patient per slice, or `empty` is no policy.
     """
     _, volumes = by_group(slices, patients)
     dice = overlap.dice(volumes, empty=empty)
@@ -121,7 +130,7 @@ def summarise(
 
 
 def score_names() -> tuple[str, ...]:
-    """Every score of a data set of one class."""
+    """The names of all scores of a data set of one class."""
     one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
     return tuple(summarise(one, ["patient"], classes=["class"], resamples=1))
 
@@ -178,7 +187,7 @@ def _mean(values: Values) -> float:
 
 
 def _share(found: Bool[np.ndarray, " n"]) -> float:
-    """The share of true ones, nan if there are none."""
+    """The share that is true, nan if there is nothing."""
     return float(found.mean()) if len(found) else math.nan
 
 

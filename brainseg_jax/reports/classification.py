@@ -1,4 +1,4 @@
-"""Whole slices: a class each; scores by slice, by patient and, where it can be, by vote."""
+"""Reports of classified slices: scores by slice and by patient, tables and figures."""
 
 import math
 import pathlib
@@ -28,23 +28,28 @@ PICTURED = 5  # slices in each row of panels.png
 def check(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
-    """Refuses to tell one class apart, and to watch a score that can never be known."""
+    """Refuses training data of one class, and a metric that validation cannot define.
+
+    Raises:
+        ValueError: says which, and what to change.
+    """
     there = sorted({task.classes[label] for label in training.labels.tolist()})
     if len(there) < 2:
         raise ValueError(
-            f"All training examples are of one class, {there[0]!r}: there is nothing to "
-            "tell apart. Set config.data.only_tumour=False, or name other folds in "
+            f"All training examples are of one class, {there[0]!r}: a classifier needs "
+            "two. Set config.data.only_tumour=False, or name other folds in "
             "config.data.train."
         )
-    # A score that is nan even where everything is told right.
+    # A score that is nan even for perfect predictions.
     labels = validation.labels
     right = Decided(np.eye(len(task.classes))[labels], labels, labels)
     known = summarise(Scored(np.zeros(len(labels)), right), validation, task, "")
     if math.isnan(known[metric]):
         raise ValueError(
             f"config.evaluation.metric={metric} is not defined on the validation split, "
-            "whatever is predicted: its slices, or each patient's, are all of one class "
-            "(for votes: of several). Watch another score, or name other folds."
+            "even for perfect predictions: all its slices, or all slices of each patient, "
+            "are of one class (for patient_vote scores: of several classes). Set another "
+            "metric, or name other folds in config.data.validation."
         )
 
 
@@ -101,12 +106,12 @@ def draw(
     note: str,
     title: str,
 ) -> None:
-    """Confusion matrices, ROC curves, patients, and the surest right and wrong slices."""
+    """Confusion matrices, ROC curves, accuracy per patient, the most confident slices."""
     decided = scored.measured
     heads = {
         "slice": "By slice",
-        "patient": "By patient: each counts once",
-        "vote": "By vote of a patient's slices",
+        "patient": "By slice, weighed by patient",
+        "vote": "By patient: mean probability",
     }
     class_figures.confusion_matrices(
         {heads[by]: m for by, m in _matrices(decided, source, task).items()},
@@ -125,11 +130,14 @@ def draw(
         folder / "patients.png",
         interval=scores.bootstrap_interval(np.array(own)),
         score="Accuracy",
-        title=f"{title}: share of each patient's slices told right",
+        title=f"{title}: accuracy over each patient's slices",
         note=note,
     )
     class_figures.slice_panels(
-        _surest(decided, source, task), folder / "panels.png", title=title, note=note
+        _most_confident(decided, source, task),
+        folder / "panels.png",
+        title=title,
+        note=note,
     )
 
 
@@ -141,7 +149,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"accuracy, mean over {patients} patients", "patient_accuracy"),
         ("balanced accuracy, mean over patients", "patient_balanced_accuracy"),
         ("ROC-AUC, mean over patients", "patient_auc"),
-        ("patients told right by vote", "patient_vote_accuracy"),
+        ("accuracy of patients by mean probability", "patient_vote_accuracy"),
     ):
         if not math.isnan(summary[key]):
             low, high = summary[f"{key}_low"], summary[f"{key}_high"]
@@ -160,7 +168,11 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
 
 
 def _matrices(decided: Decided, source: sources.Source, task: Task) -> dict[str, Any]:
-    """Confusion by slice, by patient and, where patients have one label, by vote."""
+    """Confusion matrices: of slices, of slices weighed by patient, and of patients.
+
+    Patients are classified by the mean probability of their slices ("vote"), where every
+    patient's slices have one label.
+    """
     weights = class_scores.patient_weights(source.patients)
     matrices = {
         "slice": class_scores.confusion(decided),
@@ -174,7 +186,7 @@ def _matrices(decided: Decided, source: sources.Source, task: Task) -> dict[str,
 
 
 def _slice_table(scored: Scored, source: sources.Source, task: Task) -> list[Row]:
-    """A row per slice: where it comes from, what it is, what the model says."""
+    """A row per slice: its origin, label, prediction, probabilities and loss."""
     decided = scored.measured
     return [
         {
@@ -191,7 +203,10 @@ def _slice_table(scored: Scored, source: sources.Source, task: Task) -> list[Row
 
 
 def _patient_table(decided: Decided, source: sources.Source, task: Task) -> list[Row]:
-    """A row per patient: slices of each class, scores of its own slices, the vote."""
+    """A row per patient: slices of each class, scores over them, and a prediction.
+
+    The prediction ("vote") only where every patient's slices have one label.
+    """
     grouped = class_scores.by_patient(decided, source.patients)
     rows = [
         {
@@ -223,15 +238,15 @@ def _patient_table(decided: Decided, source: sources.Source, task: Task) -> list
     ]
 
 
-def _surest(
+def _most_confident(
     decided: Decided, source: sources.Source, task: Task
 ) -> dict[str, list[class_figures.Judged]]:
-    """The slices decided with the highest probability: the right and the wrong ones."""
+    """The slices predicted with the highest probability: correct ones, then errors."""
     right = decided.predicted == decided.label
     rows = {}
     for heading, members in (
-        ("Surest of each class among the right ones", np.flatnonzero(right)),
-        ("Surest of each class among the wrong ones", np.flatnonzero(~right)),
+        ("Most confident correct predictions of each class", np.flatnonzero(right)),
+        ("Most confident errors in each class", np.flatnonzero(~right)),
     ):
         rows[heading] = [
             class_figures.Judged(
@@ -248,7 +263,7 @@ def _surest(
 
 
 def _varied(decided: Decided, source: sources.Source, members: np.ndarray) -> list[int]:
-    """The surest first, classes in turn, of each patient one slice of a class."""
+    """Most confident first, classes in turn, one slice of a class from each patient."""
     own = decided.probability[np.arange(len(source)), decided.predicted]
     queues: dict[int, list[int]] = {}
     seen = set()

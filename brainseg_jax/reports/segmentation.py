@@ -1,4 +1,4 @@
-"""Masks: overlap per slice and patient; the best, median and worst patients in pictures."""
+"""Reports of masks: overlap per slice and patient; best, median and worst in pictures."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the l
 def check(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
-    """Any slices will do to segment: with tumour, without, or both."""
+    """Refuses nothing: slices with tumour, without, or both can be segmented."""
 
 
 def summarise(
@@ -67,7 +67,7 @@ def draw(
     note: str,
     title: str,
 ) -> None:
-    """Bars, and the best, median and worst patients in five panels."""
+    """Dice of every patient as bars; the best, median and worst in five panels each."""
     name = task.classes[0]
     first = [row for row in rows["patients.csv"] if row["class"] == name]
     dice = np.array([row["dice"] for row in first])
@@ -100,7 +100,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("mean recall over patients", "patient_recall"),
         (f"mean Dice over {about['slices']} slices", "slice_dice"),
         ("mean Dice over slices with tumour", "slice_dice_tumour"),
-        ("slices told right: tumour or none", "slice_detection_accuracy"),
+        ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
         rows[name] = f"{summary[key]:.3f}"
     return rows, f"two empty masks score: {about['empty_masks']}"
@@ -109,7 +109,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
 def _slice_table(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per slice and class: where it comes from, counts and ratios."""
+    """A row per slice and class: its origin, counts and ratios."""
     rows = [
         {"key": key, "patient": patient, "slice": number, "loss": float(loss)}
         for key, patient, number, loss in zip(
@@ -122,7 +122,7 @@ def _slice_table(
 def _patient_table(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per patient and class, over the whole volume."""
+    """A row per patient and class: counts and ratios over the whole volume."""
     names, volumes = scores.by_group(scored.measured, source.patients)
     rows = [
         {"patient": name, "slices": source.patients.count(str(name))} for name in names
@@ -159,7 +159,10 @@ def _panels(
     scored: Scored,
     patient_rows: list[Row],
 ) -> list[figures.Slice]:
-    """Of each of the three patients the slice with the most tumour, found or there."""
+    """The best, median and worst patient, each by the slice with the most tumour.
+
+    Of a patient without tumour, by the slice with the most pixels predicted.
+    """
     known = [row for row in patient_rows if not np.isnan(row["dice"])]
     ranked = sorted(known, key=lambda row: row["dice"])
     middle = ranked[(len(ranked) - 1) // 2]  # of an even number the lower

@@ -1,4 +1,4 @@
-"""Whole images, each of one class."""
+"""Classification: each image is of one class."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ NAMED_BY = "labels"
 
 
 def make_task(classes: Sequence[str], *, exclusive: bool, threshold: float) -> Task:
-    """Whole images, each of one class. Labels are places in `classes`.
+    """The task of classifying images. A label is a place in `classes`.
 
-    The classes compete in a softmax if `exclusive`; else each has a sigmoid, but of two
-    classes the last alone. Probabilities are of every class either way. Of two classes
-    the last is predicted above `threshold`, of more the most probable one.
+    With `exclusive` the classes share a softmax. Else each has a sigmoid, but two classes
+    have one alone, the second's. There is a probability for every class either way. The
+    second of two classes is predicted above `threshold`; of more, the most probable one.
     """
     count = len(classes)
     lone = count == 2 and not exclusive

@@ -1,4 +1,4 @@
-"""Masks: a map for each class, which is a label of the publisher's mask or several."""
+"""Segmentation: a map for each class, one label of the publisher's mask or several."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,20 +18,20 @@ Painting = Sequence[tuple[str, int]]
 def make_task(
     classes: Classes, *, exclusive: bool, threshold: float, painting: Painting = ()
 ) -> Task:
-    """Masks of these classes, each a label of the publisher's mask or a list of them.
+    """The task of segmenting these classes, each a label of the publisher's mask or a list.
 
-    With `exclusive` the classes compete with each other and with background, which comes
-    first in the logits; else each class has a sigmoid and `threshold` decides. The target
+    With `exclusive` the classes share a softmax with background, which comes first in the
+    logits; else each class has a sigmoid and is predicted above `threshold`. The target
     is each class's share of a position: `batch["share"]` of a mask that was resized, else 0
     or 1 by `batch["mask"]`.
 
     The way back to labels is the data set's `painting`: pairs of a class and a label, each
     painted over the ones before, as BraTS has ("WT", 2), ("TC", 1), ("ET", 4). Without one
-    a position gets the label of the most probable class of those that are decided there.
+    a position gets the label of its most probable class among those that are predicted.
 
     Raises:
         ValueError: if classes that share labels are exclusive or have no painting, or if
-            the painting names a class that there is not.
+            the painting names an unknown class.
     """
     members_of = [_labels_of(labels) for labels in classes.values()]
     _check(classes, members_of, exclusive, painting)
@@ -103,7 +103,7 @@ def _check(
 ) -> None:
     if unknown := {name for name, _ in painting} - {*classes}:
         raise ValueError(
-            f"The data set's painting names {unknown.pop()!r}, which is none of its "
+            f"The data set's painting names {unknown.pop()!r}, which is not one of its "
             f"classes {', '.join(classes)}; prepare it again."
         )
     labels = [label for of_class in members_of for label in of_class]

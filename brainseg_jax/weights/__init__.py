@@ -1,1 +1,1 @@
-"""Published weights: files, names, downloads, and their way into parameters."""
+"""Published weights: reading files, names of layers, downloads, placing in parameters."""

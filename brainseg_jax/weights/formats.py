@@ -24,7 +24,7 @@ DTYPES = {
     **{"U8": np.uint8, "BOOL": np.bool_},
 }  # of safetensors
 LONGEST_HEADER = 1 << 22  # bytes: some 30,000 tensors
-# Whatever a reader may stumble over in bytes that are not what they should be.
+# What a reader may raise over damaged bytes.
 DAMAGE = (
     *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
     *(ArithmeticError, MemoryError, RuntimeError, StopIteration),
@@ -36,20 +36,27 @@ HOW_TO_SAVE = (
     "Keras writes them with model.save('weights.h5'), not in .keras or .weights.h5; "
     "PyTorch with torch.save(model.state_dict(), 'weights.pth')."
 )
-ZIP = ".zip"  # which is none of weights
+ZIP = ".zip"  # an archive that holds no weights by itself
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """Every named tensor of a file, in the file's own names, layout and precision."""
+    """Every named tensor of a file, in the file's own names, layout and precision.
+
+    Raises:
+        ValueError: if there is no such file, it is damaged, in another format than its
+            suffix says, or holds anything but tensors.
+        OSError: if it may not be read.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(
             f"There is no file of weights {path}; give the path of one, or imagenet."
         )
-    path.open("rb").close()  # what may not be read says so itself
+    path.open("rb").close()  # a file that may not be read is an OSError of its own
     if (suffix := path.suffix.lower()) not in READERS:
         raise ValueError(
-            f"{path} has no suffix of a weight file: {', '.join(READERS)}. {HOW_TO_SAVE}"
+            f"{path} does not have the suffix of a weight file: {', '.join(READERS)}. "
+            f"{HOW_TO_SAVE}"
         )
     if (kind := _kind(path)) == ZIP:
         raise ValueError(f"{path} is an archive, as .keras is. {HOW_TO_SAVE}")
@@ -77,7 +84,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _kind(path: Path) -> str:
-    """The suffix of files that begin as this one does; "" where that does not tell."""
+    """The suffix of files that begin as this one does; "" if that decides nothing."""
     with path.open("rb") as file:
         start = file.read(10)
     if start[8:9] == b"{":  # after the length of the header
@@ -89,12 +96,12 @@ def _kind(path: Path) -> str:
 
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
-    """By layer: save_weights keeps them at the root, save under model_weights.
+    """Groups of layers: at the root after save_weights, under model_weights after save.
 
-    Links are not followed, since they could lead to any other file. Nor are lists of
-    names read: the library hangs over damaged ones, and the groups say the same. Keras
-    writes every tensor in one piece, and pieces may be compressed: a few bytes can fill
-    the memory, as can many tensors in the same place.
+    Links are not followed, since they could lead to any other file. Lists of names are not
+    read, since h5py hangs over damaged ones and the groups say the same. Tensors in chunks
+    are refused, since those may be compressed: a few bytes could fill the memory, as could
+    many tensors in the same place. Keras never writes chunks.
     """
     tensors: dict[str, np.ndarray] = {}
     left = path.stat().st_size
@@ -124,7 +131,7 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The header's length, a header in JSON, then the numbers it has the places of."""
+    """The header's length, a header in JSON, then the numbers, whose places it has."""
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     if length > min(LONGEST_HEADER, len(content) - 8):

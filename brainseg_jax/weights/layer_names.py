@@ -1,4 +1,4 @@
-"""Where a tensor of a published file belongs: from its name there to its place here.
+"""Maps the name of a tensor in a published file to its place in our parameters.
 
 Our layers are called what Keras calls them; PyTorch's names are torchvision's for VGG16
 and ResNet50, and EfficientNet-PyTorch's for the EfficientNets.
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 def place(architecture: str, layout: str, name: str) -> Place | None:
-    """Where the tensor called `name` belongs, or None if the architecture has no such."""
+    """Where the tensor called `name` belongs; None if the architecture has no such."""
     layer, weight = _split(layout, name)
     if re.fullmatch(TOPS[layout], layer):
         return Place("top", weight)
@@ -49,7 +49,7 @@ def place(architecture: str, layout: str, name: str) -> Place | None:
 
 
 def order(layout: str, layer: str, rank: int) -> tuple[int, ...]:
-    """The axes of a kernel there in the order here: height, width, in, out."""
+    """How to transpose a kernel of the file into ours: height, width, in, out."""
     if layout == "pytorch" and rank == 4:  # out, in, height, width
         return (2, 3, 1, 0)
     if layer.endswith("dwconv") and rank == 4:  # Keras has the one input last
@@ -58,7 +58,7 @@ def order(layout: str, layer: str, rank: int) -> tuple[int, ...]:
 
 
 def recognise(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first architecture and layout that have all of these names."""
+    """The first architecture and layout that have all of these names, if any."""
     names = list(names)
     for architecture, layout in LAYERS:
         places = [place(architecture, layout, name) for name in names]
@@ -78,7 +78,7 @@ def _split(layout: str, name: str) -> tuple[str, str]:
 
 
 def _vgg16() -> dict[str, str]:
-    """Each layer of ours, and what PyTorch calls it; likewise below."""
+    """Each of our layers, and its name in PyTorch; likewise below."""
     names, place_in_list = {}, 0
     for block, convolutions in enumerate((2, 2, 3, 3, 3), start=1):
         for number in range(1, convolutions + 1):
@@ -128,7 +128,7 @@ def _inverse(names: dict[str, str]) -> dict[str, str]:
     return {theirs: ours for ours, theirs in names.items()}
 
 
-# What each layer is called there, and here. Lite0 first: its names are among B0's.
+# Each layer's name in the file, and ours. Lite0 first: its names are among B0's.
 LAYERS = {
     ("vgg16", "keras"): _same(_vgg16()),
     ("vgg16", "pytorch"): _inverse(_vgg16()),

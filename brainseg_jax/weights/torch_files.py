@@ -20,7 +20,11 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 def read(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict, or of the one in a checkpoint, by name.
 
-    They are views of the storages, read-only, so that what they share is in memory once.
+    They are read-only views of the storages, so that shared storages are in memory once.
+
+    Raises:
+        Unreadable: if the file is of a form that is not read; says what to do.
+        ValueError: if it is damaged; formats.DAMAGE has what else it may raise then.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

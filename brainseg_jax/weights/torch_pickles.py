@@ -1,7 +1,7 @@
-"""Follows a pickle of PyTorch's without running it: values, storages and tensors.
+"""Reads a pickle of PyTorch's without running it: values, storages and tensors.
 
-A pickle is a program, which could be any. The instructions that a state dict is made of
-are followed one by one; any other instruction, and whatever else is named, is refused.
+A pickle is a program, which could do anything. Only the instructions that a state dict is
+made of are followed; any other instruction, and any other name, is refused.
 """
 
 import pickle
@@ -46,15 +46,15 @@ TAKEN = {
 
 
 class Unreadable(ValueError):
-    """The file may be whole, but holds what is not read here; says what to do."""
+    """The file may be whole, but is of a kind that is not read; says what to do."""
 
 
 class ForbiddenGlobal(pickle.UnpicklingError):
-    """The file asks for something that is no part of a tensor."""
+    """The file names something that no tensor needs."""
 
 
 class Global(NamedTuple):
-    """What a pickle asks for by name; it gets the name, never the thing."""
+    """Something that a pickle names; it is kept as a name and never imported."""
 
     module: str
     name: str
@@ -78,7 +78,7 @@ class Tensor(NamedTuple):
 
 
 def sizes(found: Any) -> tuple[int, ...]:
-    """The lengths or strides of an array's axes; refuses what cannot be any."""
+    """The lengths or strides of an array's axes; ValueError if they cannot be."""
     if len(of(tuple, found)) > AXES:
         raise ValueError("a tensor has too many axes")
     if any(type(size) is not int or not 0 <= size <= LARGEST for size in found):
@@ -87,7 +87,13 @@ def sizes(found: Any) -> tuple[int, ...]:
 
 
 def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """What the next pickle of a file makes, and the storages that it names."""
+    """The value of a file's next pickle, and the storages that it names.
+
+    Raises:
+        Unreadable: if it is too long, or of instructions that no state dict has.
+        pickle.UnpicklingError: if it is damaged, or names what no tensor needs
+            (ForbiddenGlobal).
+    """
     reader, start = _Reader(), file.tell()
     for instruction, argument, _ in pickletools.genops(file):
         if file.tell() - start > LONGEST:
@@ -97,7 +103,7 @@ def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
 
 
 class _Reader:
-    """Follows a pickle's instructions, and makes what is in this file, nothing else."""
+    """Follows a pickle's instructions; makes the types of this file and nothing else."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -127,7 +133,7 @@ class _Reader:
                 values.append(self._make(instruction, argument, taken))
 
     def _take(self, instruction: str) -> list[Any]:
-        """Takes from the stack what an instruction needs."""
+        """Takes from the stack the values that an instruction needs."""
         count = TAKEN.get(instruction, 0)
         start = self.marks.pop() if count is None else len(self.values) - count
         if not 0 <= start <= len(self.values):
@@ -176,7 +182,7 @@ class _Reader:
 
 
 def of(kind: type, value: Any) -> Any:
-    """The value, which has to be of this very type."""
+    """The value; pickle.UnpicklingError if it is not of exactly this type."""
     if type(value) is not kind:
         raise pickle.UnpicklingError(
             f"a {type(value).__name__} is where a {kind.__name__} belongs"

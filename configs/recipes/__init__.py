@@ -1,1 +1,1 @@
-"""Recipes that several experiments share."""
+"""What several experiments share: our recipes, the references', and pieces of both."""

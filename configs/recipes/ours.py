@@ -1,10 +1,10 @@
-"""Our own recipes; each changes a config in place."""
+"""Our own recipes, not a reference's; each changes a config in place."""
 
 from ml_collections import ConfigDict
 
 
 def segmentation(config: ConfigDict) -> None:
-    """Ours, for slices of MRI on patient folds."""
+    """Segments slices, on patient folds; half of the slices drawn show tumour."""
     config.losses = {"dice": {"weight": 1.0}, "cross_entropy": {"weight": 1.0}}
     config.data.tumour_share = 0.5
     config.schedule.rate = 2e-3
@@ -12,7 +12,7 @@ def segmentation(config: ConfigDict) -> None:
 
 
 def classification(config: ConfigDict) -> None:
-    """Ours, for slices with tumour or without, on patient folds. One sigmoid."""
+    """Classifies slices, tumour or none, on patient folds. One sigmoid."""
     config.task.name = "classification"
     config.losses = {"cross_entropy": {"weight": 1.0}}
     config.data.size = (224, 224)
@@ -22,7 +22,7 @@ def classification(config: ConfigDict) -> None:
 
 
 def common(config: ConfigDict) -> None:
-    """What our recipes have in common: weights averaged, slices moved and changed."""
+    """What our recipes have in common: averaged weights, augmentation, mirror images."""
     config.schedule.warmup_steps = 100
     config.optimizer.weight_decay = 0.01
     config.ema_decay = 0.999
@@ -38,7 +38,7 @@ def common(config: ConfigDict) -> None:
 
 
 def pretrained(config: ConfigDict) -> None:
-    """From ImageNet weights, which need images of 0 to 1; the encoder learns slower."""
+    """Starts from ImageNet weights: images of 0 to 1, a lower rate for the encoder."""
     config.model.encoder_weights = "imagenet"
     config.data.normalisation = {"name": "volume_unit"}
     config.augment.noise = 0.01
@@ -46,6 +46,6 @@ def pretrained(config: ConfigDict) -> None:
 
 
 def scratch(config: ConfigDict) -> None:
-    """Takes weights and rate of `pretrained` back; images stay as they were for it."""
+    """Random weights after `pretrained`, on images prepared alike, to compare the two."""
     config.model.encoder_weights = ""
     config.optimizer.encoder_rate = 1.0

@@ -10,7 +10,11 @@ Recipe = Callable[[ConfigDict], None]
 
 
 def build(name: str, variants: Mapping[str, Recipe], argument: str) -> ConfigDict:
-    """The config of a variant; `name` is the experiment's, for the error's sake."""
+    """The config of a variant of the experiment `name`.
+
+    Raises:
+        ValueError: if there is no such variant; it lists those there are.
+    """
     if argument not in variants:
         raise ValueError(
             f"No variant {argument!r} of {name}; there are "
@@ -33,14 +37,14 @@ def chain(*recipes: Recipe) -> Recipe:
 
 
 def cpu(config: ConfigDict) -> None:
-    """Images of 128x128 for two cores."""
+    """Images of 128x128, for two CPU cores."""
     config.data.size = (128, 128)
     config.epochs = 64
     config.evaluation.every_epochs = 4
 
 
 def phantom(config: ConfigDict) -> None:
-    """Synthetic heads, minutes on two cores. Says nothing of real MRI."""
+    """Synthetic heads, minutes on two CPU cores. Scores say nothing of real MRI."""
     config.data.name = "lgg_mri/phantom"
     config.data.size = (128, 128)
     config.epochs = 28
@@ -48,9 +52,9 @@ def phantom(config: ConfigDict) -> None:
 
 
 def leaky(config: ConfigDict) -> None:
-    """System 000's split, slices of a patient on both sides, without augmentation.
+    """Slices of a patient in training, validation and test, as in system 000's split.
 
-    The scores of such a split say nothing of new patients.
+    Scores on such a split say nothing of new patients. Augmentation is off.
     """
     config.data.train = "leaky_train"
     config.data.validation = "leaky_validation"
@@ -75,7 +79,7 @@ def keras_plateau(
     min_delta: float = 1e-4,
     minimum: float = 0.0,
 ) -> None:
-    """Keras's ReduceLROnPlateau, with its defaults where nothing is said."""
+    """Keras's ReduceLROnPlateau and its default values."""
     config.schedule.name = "plateau"
     config.schedule.factor = factor
     config.schedule.patience = patience
@@ -84,7 +88,7 @@ def keras_plateau(
 
 
 def watch_loss(config: ConfigDict, patience: int) -> None:
-    """The best epoch by the validation loss; ends after `patience` without a better one."""
+    """The best epoch is that of the least validation loss; early stopping goes by it."""
     config.evaluation.metric = "loss"
     config.evaluation.mode = "min"
     config.evaluation.patience = patience

@@ -1,10 +1,17 @@
 """Recipes of the reference systems; each changes a config in place.
 
 They have the references' numbers on the LGG data set, and their docstrings say what is
-different. In all of them here batches are full, and every held-out slice is scored,
-by slice and by patient, after thresholding. The references scored masks over whole batches,
-most of them soft (Buda et al. whole volumes, after thresholding), and some left out the
-slices of an incomplete batch.
+different. docs/reference_systems.md says who the references are. In all recipes here:
+
+- Splits: where a reference divided slices, the recipe runs on the slice-level splits of
+  system 000 (90 %, 5 %, 5 %), `leaky_train` and so on, whatever the reference's shares.
+- Sizes: masks that are made smaller become area shares, and images are averaged over areas.
+  The validation loss is taken at the mask's stored size; theirs at the network's input.
+- Scores: of every held-out slice, by slice and by patient, thresholded at 0.5. The
+  references scored masks over whole batches, most of them soft (Buda et al. whole volumes,
+  thresholded), and some left out the slices of an incomplete batch.
+- Batches: always full; an epoch's remainder opens the next epoch.
+- Losses: per image, averaged; overlap losses of the references sum over the batch.
 """
 
 from ml_collections import ConfigDict
@@ -15,8 +22,8 @@ from configs.recipes import pieces
 def system_000(config: ConfigDict) -> None:
     """Its three nets' recipe. Rotation and shear are degrees: next to none.
 
-    Its Dice sums over the batch; here it is computed per image. It zoomed height and width
-    each by a factor of its own; here they share one.
+    Different from its own: height and width were zoomed by a factor each; here they share
+    one. The layers of two of the nets are reconstructions.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-4)
@@ -34,12 +41,16 @@ def system_000(config: ConfigDict) -> None:
 
 
 def system_003(config: ConfigDict) -> None:
-    """Its classifier's recipe, on system 000's leaky split.
+    """Its classifier's recipe.
 
-    It went on to weights of unknown origin after one epoch of its own; here it trains until
-    the validation loss has not fallen for 20 epochs, as that one epoch would have, or
-    for 100 epochs. It saw images of 0 to 1; here they are prepared as the weights were
-    trained.
+    Different from its own:
+
+    - Split: it held out 15 % of the slices, and 15 % of the rest for validation, unseeded.
+    - Length: it went on to ready-made weights of unknown origin after one epoch of its own;
+      here it trains until the validation loss has not fallen for 20 epochs, its patience,
+      or for 100 epochs.
+    - Images: it divided them by 255; here they are then prepared as the ImageNet weights
+      expect.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-3)
@@ -51,14 +62,20 @@ def system_003(config: ConfigDict) -> None:
 
 
 def system_002(config: ConfigDict) -> None:
-    """Its classifiers' recipe, on system 000's leaky split.
+    """Its classifiers' recipe: 20 epochs, but 100 for ResNet50. Its text says 100 for all.
 
-    The rate and the end of training went by the accuracy on training data in two of its
-    nets, the CNN and model 2 of VGG16, which also kept their last epoch; here all go by
-    validation data and keep the best. An epoch is all slices; ResNet50's was a quarter of
-    them, that of model 1 of VGG16 four batches. Each net had a split of its own. Scores of
-    one sigmoid are at a threshold of 0.5, the published ones at 0.4. Its pretrained nets
-    saw images of 0 to 1; here they are prepared as the weights were trained.
+    Different from its own:
+
+    - Split: it held out 23 % of the slices, and 30 % of the rest for validation, anew and
+      unseeded for each net.
+    - Validation: for the CNN and model 2 of VGG16 the rate and the end of training went by
+      the accuracy on training data, and the last epoch was kept; here all go by validation
+      data and keep the best epoch.
+    - Length: an epoch is all slices; ResNet50's was a quarter of them, that of model 1 of
+      VGG16 four batches.
+    - Threshold: one sigmoid is scored at 0.5, there at 0.4.
+    - Images: they were divided by 255 for the pretrained nets too; here they are then
+      prepared as the ImageNet weights expect. They were resized by nearest pixels.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-3)
@@ -68,7 +85,7 @@ def system_002(config: ConfigDict) -> None:
     config.losses = {"cross_entropy": {"weight": 1.0}}
     config.epochs = 20
     pieces.keras_plateau(config, factor=0.1, patience=1)
-    # The rate also falls by 5 % every third epoch, of which the first is one.
+    # The rate also falls by 5 % every third epoch, the first one included.
     config.schedule.rate *= 0.95
     config.schedule.step_epochs = 3
     config.schedule.decay = 0.95
@@ -77,12 +94,22 @@ def system_002(config: ConfigDict) -> None:
 
 
 def system_004(config: ConfigDict) -> None:
-    """Its three nets' recipe, which was for other data (Cheng's, not divided by patient).
+    """The recipe of its three nets, as in its code, on other data than its own.
 
-    Those have one channel, which it divided by 12,728; here there are three, divided by
-    255. Its masks grew when they were made smaller, and its slices came in the same order
-    every epoch; here neither is so. It kept the last epoch's weights; here the best epoch's
-    are kept and scored.
+    Its text says otherwise, since it is that of its parent: BCE + Dice, a rate falling from
+    1e-3 to 1e-4, 40 to 60 epochs, flips, transposed convolutions, and a split of 70/30. Its
+    code, and this recipe, has BCE alone, a constant rate of 1e-3, at most 50 epochs, no
+    augmentation and bilinear upsampling.
+
+    Different from its code:
+
+    - Data: Cheng's of one channel, divided by 12,728; here LGG's three, divided by 255.
+    - Split: 30 % (U-Net) or 20 % of the slices held out and never scored, unseeded, and
+      10 % of the rest for validation.
+    - Masks: every pixel that interpolation left above 0 was tumour, so that they grew when
+      made smaller; here they do not.
+    - Order: its slices came in the same order every epoch; here each epoch is shuffled.
+    - Best epoch: it kept the last epoch's weights; here the best epoch's are kept.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-3)
@@ -95,12 +122,18 @@ def system_004(config: ConfigDict) -> None:
 
 
 def adityajn105(config: ConfigDict) -> None:
-    """The parent of system 004, which had Cheng's data; the rate drops once, to 1e-4.
+    """The parent of system 004, on other data than its own; the rate drops once, to 1e-4.
 
-    Those have one channel, which it divided by 12,728; here there are three, divided by
-    255. Its Dice sums over the batch; here it is computed per image. Mirror images are
-    drawn anew each epoch; there they were added once, so that an epoch was twice as long.
-    Its masks grew when they were made smaller; here they do not.
+    Different from its own:
+
+    - Data: Cheng's of one channel, divided by 12,728; here LGG's three, divided by 255.
+    - Split: 20 % of the slices held out, unseeded.
+    - Masks: every pixel that interpolation left above 0 was tumour, so that they grew when
+      made smaller; here they do not.
+    - Mirror images: added once, so that an epoch was twice as long; here half of the slices
+      are mirrored, drawn anew each epoch.
+    - Threshold: it drew its predictions at 0.2; here 0.5.
+    - Length: 100 epochs as in its code; its log has 50.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-3)
@@ -140,10 +173,15 @@ def buda(config: ConfigDict) -> None:
 
 
 def system_004_classifier(config: ConfigDict) -> None:
-    """Its four-class classifier's recipe; the data were others, not divided by patient.
+    """Its four-class classifier's recipe, on other data than its own, for two classes.
 
-    Its images were of 0 to 255, blue first; here they are prepared as the weights were
-    trained. It scored its last epoch; here it is the best.
+    Different from its own:
+
+    - Split: the publisher's training and test folders were pooled, and 10 % of their slices
+      held out, then 10 % of the rest for validation.
+    - Images: they were of 0 to 255, blue first; here they are prepared as the ImageNet
+      weights expect.
+    - Best epoch: it scored its last epoch; here the best.
     """
     pieces.leaky(config)
     pieces.keras_adam(config, 1e-3)

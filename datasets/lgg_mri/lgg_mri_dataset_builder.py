@@ -80,7 +80,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @functools.cached_property
     def files(self) -> raw.Folder | raw.Zip:
-        """The raw files, found but not yet read."""
+        """The raw files, not yet read; MissingRawData if there are none."""
         if not self.raw_dir:
             raise raw.MissingRawData(
                 f"{self.name}/{self.builder_config.name} needs raw data. {HOW_TO_GET}"
@@ -140,15 +140,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             )
 
     def _check_origin(self, slices: Sequence[raw_files.Slice]) -> None:
-        """Synthetic slices are never stored as real ones, nor the other way round."""
+        """Raises BadFile for synthetic slices among real ones, and real among synthetic."""
         synthetic = self.builder_config.name == "phantom"
         for one in slices:
             if (phantom.MARK in one.patient) != synthetic:
                 raise raw.BadFile(
                     f"{one.image} is {'real' if synthetic else 'synthetic'}, so it is "
                     f"not for lgg_mri/{self.builder_config.name}: set --config.data.name "
-                    "or --config.data.raw_dir (no matter for "
-                    "--config.data.skip_bad_files=True)."
+                    "or --config.data.raw_dir (--config.data.skip_bad_files=True does not "
+                    "help here)."
                 )
 
     def _metadata(
@@ -184,7 +184,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 def tumour_areas(
     files: raw.Folder | raw.Zip, slices: Sequence[raw_files.Slice]
 ) -> tuple[dict[str, int], list[dict[str, str]]]:
-    """Mask pixels of every slice by key, one slice in memory at a time; then the bad."""
+    """Mask pixels of every slice by key, then the files that cannot be read."""
     areas: dict[str, int] = {}
     bad: list[dict[str, str]] = []
     for one in progress.track(slices, "Checking slices"):

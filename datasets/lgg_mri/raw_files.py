@@ -21,7 +21,7 @@ SIZE = 256
 TIFF = re.compile(r"(?:(?P<root>.*)/)?(?P<patient>TCGA_[^/]*)/[^/.][^/]*\.tiff?", re.I)
 STEM = re.compile(r"(?P<patient>.+)_(?P<number>\d+)(?P<mask>_mask)?", re.I)
 
-# Damaged bytes can send a decoder anywhere: these are the places it was seen to end in.
+# What decoders were seen to raise over damaged bytes.
 UNREADABLE = (
     ValueError,
     TypeError,
@@ -54,12 +54,12 @@ class Slice(NamedTuple):
 
 
 def open_lgg(path: pathlib.Path) -> raw.Folder | raw.Zip:
-    """The kaggle_3m folder itself, the folder it lies in, or the zip from Kaggle."""
+    """Opens the kaggle_3m folder, the folder it lies in, or the zip from Kaggle."""
     return raw.open_raw(path / TREE if (path / TREE).is_dir() else path)
 
 
 def find_slices(names: Iterable[str]) -> tuple[list[Slice], list[dict[str, str]]]:
-    """Pairs images with masks by name; slices by patient and number, then what is amiss.
+    """Pairs images with masks by name: slices by patient and number, then the bad files.
 
     The patient is the folder: the table some copies ship names the wrong one in almost
     every row.
@@ -94,7 +94,11 @@ def find_slices(names: Iterable[str]) -> tuple[list[Slice], list[dict[str, str]]
 
 
 def one_tree(names: Iterable[str]) -> list[str]:
-    """The TIFFs of the shallowest tree; Kaggle's zip holds everything a second time."""
+    """The TIFFs of the shallowest tree: Kaggle's zip holds everything twice.
+
+    Raises:
+        BadFile: if a deeper tree holds files that the shallowest lacks.
+    """
     trees: dict[str, list[str]] = defaultdict(list)
     for name in names:
         if found := TIFF.fullmatch(name):
@@ -108,7 +112,7 @@ def one_tree(names: Iterable[str]) -> list[str]:
             raise raw.BadFile(
                 f"{copy}/ holds files that {root or 'the top folder'} lacks, such as "
                 f"{min(extra)}: pass the one folder to read as --config.data.raw_dir, "
-                "for which --config.data.skip_bad_files=True is no remedy."
+                "as --config.data.skip_bad_files=True does not help here."
             )
     return sorted(trees[root])
 

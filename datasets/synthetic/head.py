@@ -31,7 +31,7 @@ class Template(NamedTuple):
 
 @functools.cache
 def template() -> Template:
-    """The head every subject is a variation of; the files are in nilearn's wheel."""
+    """The head that every subject is a variation of, from files in nilearn's package."""
     whole = nilearn_datasets.load_mni152_template(resolution=1)
     grey, white = (
         load(resolution=1).get_fdata(dtype=np.float32)
@@ -134,7 +134,7 @@ def band(value: Volume, low: float, high: float, soft: float = 1.0) -> Volume:
 def find_tissues(
     rng: np.random.Generator, places: np.ndarray, depth: Volume, thickness: float
 ) -> dict[str, Volume]:
-    """How much of each tissue is in each pixel, and of the `halo` around ventricles."""
+    """The share of each tissue in each pixel, and of the `halo` around ventricles."""
     inside = band(depth, -1e3, 0.0)
     brain = find_brain(rng, places, depth, thickness, inside)
     return brain | find_coverings(rng, places, depth, thickness, 1 - inside)

@@ -39,6 +39,9 @@ def write_lgg(
 
     Args:
         slices: of each patient, or the least and the most, both included.
+
+    Raises:
+        ValueError: if patients or slices are too few.
     """
     least, most = (slices, slices) if isinstance(slices, int) else slices
     if patients < 1 or not 1 <= least <= most:
@@ -72,7 +75,7 @@ def make_subject(rng: np.random.Generator, slices: int) -> Subject:
 
 
 def patient_name(number: int) -> str:
-    """Such as TCGA_CS_PHANTOM0003_20000101: the real pattern, but no real patient's."""
+    """Such as TCGA_CS_PHANTOM0003_20000101: the pattern of real names, and marked."""
     institution = INSTITUTIONS[(number - 1) % len(INSTITUTIONS)]
     return f"TCGA_{institution}_{MARK}{number:04d}_20000101"
 
@@ -89,7 +92,7 @@ def write_patient(folder: pathlib.Path, subject: Subject) -> None:
 
 
 def bytes_written(patients: int = PATIENTS, slices: int = SLICES) -> int:
-    """About what write_lgg takes up on disk: three channels and a mask, uncompressed."""
+    """About the size on disk of what write_lgg writes: uncompressed images and masks."""
     return patients * slices * (head.SIZE**2 * 4 + 1024)
 
 

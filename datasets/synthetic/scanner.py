@@ -1,4 +1,4 @@
-"""What a scanner makes of a head: signals of three sequences, then their flaws."""
+"""Simulates a scanner: signals of three sequences, then blur, bias field and noise."""
 
 import cv2
 import numpy as np
@@ -78,7 +78,7 @@ def bright_but_healthy(
 def lose_sequence(
     rng: np.random.Generator, signals: list[head.Volume]
 ) -> list[head.Volume]:
-    """As published: where a sequence was not taken, FLAIR stands in (15 of 110)."""
+    """FLAIR in the place of a missing sequence, as published (15 of 110 patients)."""
     before, flair, after = signals
     draw = rng.random()
     if draw < 9 / 110:

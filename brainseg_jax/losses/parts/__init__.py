@@ -1,1 +1,1 @@
-"""What several losses are made of."""
+"""What several losses share: targets by class, soft overlap."""

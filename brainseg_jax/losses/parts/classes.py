@@ -1,4 +1,4 @@
-"""What losses need to treat independent classes and exclusive classes alike."""
+"""Targets and means by class, for independent and for exclusive classes alike."""
 
 import math
 
@@ -42,7 +42,11 @@ def space_mean(values: Num[Array, "n *space c"]) -> Float[Array, "n c"]:
 def class_mean(
     values: Float[Array, "n c"], class_weights: tuple[float, ...] | None
 ) -> Float[Array, " n"]:
-    """Weighted mean over classes: weights are divided by their sum, so 0 stays 0."""
+    """Mean over classes, weighted by `class_weights` over their sum.
+
+    Raises:
+        ValueError: if the weights are not one per class, negative, or all zero.
+    """
     if class_weights is None:
         return values.mean(axis=1)
     total = math.fsum(class_weights)

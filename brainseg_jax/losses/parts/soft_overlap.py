@@ -27,8 +27,8 @@ def soft_counts(
 ) -> SoftCounts:
     """Counts per example and class, in float32 whatever the logits' type.
 
-    A target may be a share of a position: what prediction and target have in common is
-    the smaller of the two, so that the counts of a target with itself are all hits (Wang
+    A target may be a share of a position: the overlap of prediction and target is the
+    smaller of the two, so that the counts of a target with itself are all hits (Wang
     et al. 2023, arXiv 2303.16296). For shares of 0 and 1 this is their product.
     """
     truth = classes.one_hot(target, logits, exclusive)
@@ -67,7 +67,7 @@ def tversky_error(
 
 
 def power(base: Float[Array, "*s"], exponent: float) -> Float[Array, "*s"]:
-    """base ** exponent for base >= 0, with slope 0 at 0 whatever the exponent.
+    """base ** exponent for base >= 0, with gradient 0 at 0 for every exponent.
 
     Below 1 an exponent has an infinite slope at 0. An error's own slope in the logits
     falls to 0 faster, in proportion to the error, so their product tends to 0; only where

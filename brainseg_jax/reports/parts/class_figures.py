@@ -19,7 +19,7 @@ COLUMNS = 5  # of slice_panels
 
 
 class Judged(NamedTuple):
-    """A slice, what it is and what a model says of it."""
+    """A slice, its label and a model's prediction."""
 
     image: UInt8[np.ndarray, "h w c"]
     patient: str
@@ -37,7 +37,11 @@ def confusion_matrices(
     title: str = "Confusion",
     note: str = "",
 ) -> Path:
-    """A matrix per heading: shares of each row, and below them the counts."""
+    """A matrix per heading: shares of each row, and below them the counts.
+
+    Raises:
+        ValueError: if a matrix holds nothing, or is not of these classes.
+    """
     for heading, matrix in matrices.items():
         if matrix.shape != (len(classes),) * 2 or not matrix.sum():
             raise ValueError(
@@ -60,9 +64,12 @@ def roc_curves(
     title: str = "ROC curves",
     note: str = "",
 ) -> Path:
-    """Of two classes the last one's curve, of more each against all others.
+    """ROC of the second of two classes; of more, each class against all others.
 
-    Beside them how much probability the true class is given.
+    Beside it a histogram of the probability given to the true class.
+
+    Raises:
+        ValueError: if there is no slice.
     """
     label = np.asarray(decided.label)
     if not len(label):
@@ -108,7 +115,11 @@ def slice_panels(
     title: str = "Classified slices",
     note: str = "",
 ) -> Path:
-    """A row of slices per heading, at most five, with label and probability below each."""
+    """A row of slices per heading, at most five, with label and prediction below each.
+
+    Raises:
+        ValueError: if there is no slice.
+    """
     rows = {heading: slices[:COLUMNS] for heading, slices in rows.items()}
     if not any(rows.values()):
         raise ValueError(f"{path}: there is no slice to draw.")
@@ -142,7 +153,7 @@ def _caption(one: Judged) -> str:
     patient = one.patient if len(one.patient) <= 24 else f"…{one.patient[-23:]}"
     lines = (
         f"slice {one.slice}: {one.label}",
-        f"said {one.probability:.3f} {one.predicted}",
+        f"model: {one.probability:.3f} {one.predicted}",
     )
     return "\n".join((patient, *(textwrap.shorten(line, 28) for line in lines)))
 

@@ -88,6 +88,9 @@ def training_curves(
             was evaluated, validation_loss and what `scores` names.
         scores: columns of the history and how to call them, two at the most.
         best_epoch: the epoch whose weights were kept; None: that of the highest score.
+
+    Raises:
+        ValueError: if the history is empty, or a row lacks a column.
     """
     if not history:
         raise ValueError(f"{path}: no epoch has been trained yet, nothing to draw.")
@@ -127,7 +130,11 @@ def five_panels(
     title: str = "Predictions",
     note: str = "",
 ) -> Path:
-    """MRI, both masks, and each mask over the MRI: truth red, prediction green."""
+    """MRI, both masks, and each mask over the MRI: truth red, prediction green.
+
+    Raises:
+        ValueError: if there is no slice.
+    """
     if not rows:
         raise ValueError(f"{path}: there is no slice to draw.")
     side = (WIDTH - 2 * _MARGIN - 4 * _GAP) / 5
@@ -173,6 +180,9 @@ def patient_bars(
         dice: or another score, called `score`; NaN where a patient has none: listed last,
             and left out of the mean.
         interval: of the mean; None: the bootstrap over patients (10,000 draws).
+
+    Raises:
+        ValueError: if patients and scores are not as many, or no patient has a score.
     """
     scores = np.asarray(dice, float)
     if len(patients) != len(scores) or not np.isfinite(scores).any():
@@ -289,7 +299,7 @@ def _log_axis(axes: Axes) -> None:
 
 
 def _power(value: float, _: int) -> str:
-    """5e-4, not 5e-04; of more digits as many as tell neighbours apart."""
+    """5e-4, not 5e-04, with at most three digits."""
     digits, exponent = f"{value:.2e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 

@@ -1,1 +1,1 @@
-"""What every task is."""
+"""The type that every task is made of."""
