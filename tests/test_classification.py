@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference.scoring import Scored
@@ -110,7 +111,7 @@ def test_evaluating_trained_patients_is_refused(finished):
 
 def test_data_with_other_labels_cannot_be_scored(finished, config):
     trained = experiment.restore(finished[0]).record["data"]
-    info = sources.read_info(config.data.name, config.data.data_dir)
+    info = data_info.read(config.data.name, config.data.data_dir)
     other = dataclasses.replace(info, labels=("glioma", "meningioma"))
     with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
         evaluate._check_kind(other, trained, "labels")

@@ -12,7 +12,8 @@ import pytest
 
 import configs
 from brainseg_jax import models, registry
-from brainseg_jax.data import augment, normalise, sources
+from brainseg_jax.data import augment, normalise
+from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import mirroring
 from brainseg_jax.runs import encoder_weights, experiment
 from brainseg_jax.training import freezing, objective, optimisers, steps
@@ -186,4 +187,4 @@ def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_p
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes
     assert np.isfinite(summary[config.evaluation.metric])
-    assert sources.read_info(config.data.name, data_dir).synthetic
+    assert data_info.read(config.data.name, data_dir).synthetic

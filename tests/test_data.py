@@ -131,11 +131,6 @@ def test_shares_of_half_size_keep_the_outline(load):
     assert area == pytest.approx(sum((mask > 0).sum() for mask in masks), rel=2e-3)
 
 
-def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
-    with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        sources.read_info(NAME, tmp_path)
-
-
 def test_a_split_named_twice_is_refused(load):
     with pytest.raises(
         ValueError, match=r"'fold_0\+fold_1\+fold_0' names a split .*twice"

@@ -12,34 +12,13 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32, UInt8
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import normalise
+from brainseg_jax.data.info import Info
 from brainseg_jax.data.order import Order
 
 Batch = dict[str, np.ndarray]
 SKIP = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
-TUMOUR_OR_NONE = ("no tumour", "tumour")  # what `has_tumour` says
-
-
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What a prepared data set says of itself."""
-
-    name: str
-    version: str
-    classes: dict[str, int | list[int]]  # class -> its label in the mask, or labels
-    painting: list[tuple[str, int]]  # how regions become labels: tasks/segmentation.py
-    labels: tuple[str, ...]  # classes of whole examples
-    channels: tuple[str, ...]
-    folds: dict[str, int]  # patient -> fold
-    synthetic: bool
-    leaky: dict[str, list[str]]  # slice-level split -> keys of its examples
-
-    def note(self, *splits: str) -> str:
-        """What every table and picture of these splits has to say."""
-        notes = ["PHANTOM: synthetic data"] if self.synthetic else []
-        if any(split in self.leaky for split in splits):
-            notes.append("LEAKY: slices of the same patients on both sides")
-        return "; ".join(notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,22 +105,6 @@ def evaluation_batches(source: Source, size: int, *, resident: bool) -> Iterator
     return map(make, starts) if resident else iter(_threaded(starts, make))
 
 
-def read_info(name: str, data_dir: str | pathlib.Path) -> Info:
-    builder = _builder(name, data_dir)
-    metadata: Any = builder.info.metadata
-    return Info(
-        name=name,
-        version=str(builder.version),
-        classes=dict(metadata["classes"]),
-        painting=[(name, label) for name, label in metadata.get("painting", [])],
-        labels=_labels(builder),
-        channels=tuple(metadata["channels"]),
-        folds=dict(metadata["folds"]),
-        synthetic=bool(metadata["synthetic"]),
-        leaky=dict(metadata["leaky"]),
-    )
-
-
 def load(
     name: str,
     split: str,
@@ -162,8 +125,8 @@ def load(
     when it is taken. Volume statistics come from all slices of a patient, also those
     outside of the split.
     """
-    info = read_info(name, data_dir)
-    builder = _builder(name, data_dir)
+    info = data_info.read(name, data_dir)
+    builder = data_info.open_builder(name, data_dir)
     everything = "+".join(builder.info.splits)
     opened = everything if split in info.leaky else split
     _check_split(opened, split, builder.info.splits, info)
@@ -285,12 +248,6 @@ def _describe(example: dict[str, Any], record: int) -> dict[str, Any]:
     }
 
 
-def _labels(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    """Names of the feature "label" where a data set has it; else tumour or none."""
-    features: Any = builder.info.features
-    return tuple(features["label"].names) if "label" in features else TUMOUR_OR_NONE
-
-
 def _decode(png: bytes) -> UInt8[np.ndarray, "h w c"]:
     """Channels in their stored order; OpenCV gives three of them reversed."""
     pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -301,20 +258,6 @@ def _decode(png: bytes) -> UInt8[np.ndarray, "h w c"]:
     if pixels.ndim == 2:
         return pixels[..., None]
     return np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
-    folder = pathlib.Path(data_dir).expanduser() / name
-    versions = [path.parent for path in folder.glob("*/dataset_info.json")]
-    if not versions:
-        raise FileNotFoundError(
-            f"{name} is not prepared in {folder}. Prepare it with "
-            "`python main.py --mode=prepare --config=...`, or name the folder that holds "
-            "prepared data sets with --config.data.data_dir=... (--data_dir=... in "
-            "--mode=evaluate)."
-        )
-    newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
-    return tfds.builder_from_directory(newest)
 
 
 def _check_split(opened: str, split: str, splits: Any, info: Info) -> None:

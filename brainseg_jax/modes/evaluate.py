@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import files, parallel, registry, reports, tasks
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import sources
 from brainseg_jax.inference import scoring
 from brainseg_jax.inference import steps as inference_steps
@@ -94,7 +95,7 @@ def is_reported(workdir: str | pathlib.Path, record: Row) -> bool:
     )
 
 
-def _check_kind(info: sources.Info, trained: Row, named_by: str) -> None:
+def _check_kind(info: data_info.Info, trained: Row, named_by: str) -> None:
     """A model can only be scored on channels and classes that it was trained with."""
     for what in ("channels", named_by):
         own = getattr(info, what)

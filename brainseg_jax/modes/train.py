@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from tensorboardX import SummaryWriter
 
 from brainseg_jax import files
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import sources
 from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
@@ -65,7 +66,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, float] | None:
             state, record = start(run, saved, record)
             _train_epochs(run, saved, stop, state, record)
             saved.wait()
-        info = sources.read_info(config.data.name, config.data.data_dir)
+        info = data_info.read(config.data.name, config.data.data_dir)
         return evaluate.evaluate(
             folder,
             data_dir=config.data.data_dir,

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
 from brainseg_jax.data import augment, sources
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
 from brainseg_jax.runs import checks, experiment
@@ -62,7 +63,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Opens the data and builds everything that a config names."""
     checks.check(config)
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
-    info = sources.read_info(config.data.name, config.data.data_dir)
+    info = data_info.read(config.data.name, config.data.data_dir)
     evaluation = config.evaluation
     task = experiment.make_task(
         **config.task.to_dict(),

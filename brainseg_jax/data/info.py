@@ -1,0 +1,118 @@
+"""What a data set says of itself: read where it is prepared, or from a run's record."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+TUMOUR_OR_NONE = ("no tumour", "tumour")  # labels of a set without any of its own
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """A data set in words and numbers, without its pixels."""
+
+    name: str
+    version: str
+    classes: dict[str, int | list[int]]  # class -> its label in the mask, or labels
+    painting: list[tuple[str, int]]  # how regions become labels: tasks/segmentation.py
+    labels: tuple[str, ...]  # classes of whole examples
+    channels: tuple[str, ...]
+    folds: dict[str, int]  # patient -> fold
+    synthetic: bool
+    leaky: dict[str, list[str]]  # slice-level split -> keys of its examples
+    dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
+    dtype: str = "uint8"  # of its stored images
+
+    def note(self, *splits: str) -> str:
+        """What every table and picture of these splits has to say."""
+        notes = ["PHANTOM: synthetic data"] if self.synthetic else []
+        if any(split in self.leaky for split in splits):
+            notes.append("LEAKY: slices of the same patients on both sides")
+        return "; ".join(notes)
+
+
+def read(name: str, data_dir: str | pathlib.Path) -> Info:
+    """Of the newest version that is prepared; FileNotFoundError where there is none."""
+    builder = open_builder(name, data_dir)
+    metadata: Any = builder.info.metadata
+    features: Any = builder.info.features
+    labels = features["label"].names if "label" in features else TUMOUR_OR_NONE
+    return described(
+        name,
+        channels=metadata["channels"],
+        classes=metadata["classes"],
+        labels=labels,
+        painting=metadata.get("painting", ()),
+        version=str(builder.version),
+        folds=dict(metadata["folds"]),
+        synthetic=bool(metadata["synthetic"]),
+        leaky=dict(metadata["leaky"]),
+        dimensions=len(features["image"].shape) - 1,
+        dtype=np.dtype(features["image"].np_dtype).name,
+    )
+
+
+def from_record(data: Mapping[str, Any]) -> Info:
+    """From what a run's record says of its data.
+
+    Runs that began before a field existed had data of which its default is true.
+    """
+    fields = {field.name for field in dataclasses.fields(Info)}
+    known = {"labels": TUMOUR_OR_NONE, **data}
+    return described(**{name: known[name] for name in known if name in fields})
+
+
+def described(
+    name: str,
+    *,
+    channels: Sequence[str],
+    classes: Mapping[str, int | Sequence[int]],
+    labels: Sequence[str],
+    painting: Sequence[Sequence[Any]] = (),
+    version: str = "",
+    folds: Mapping[str, int] | None = None,
+    synthetic: bool = False,
+    leaky: Mapping[str, Sequence[str]] | None = None,
+    **form: Any,
+) -> Info:
+    """From its parts as JSON or a builder has them; what is not known yet stays empty."""
+    return Info(
+        name=name,
+        version=version,
+        classes={
+            key: value if isinstance(value, int) else [int(label) for label in value]
+            for key, value in classes.items()
+        },
+        painting=[(region, int(label)) for region, label in painting],
+        labels=tuple(labels),
+        channels=tuple(channels),
+        folds=dict(folds or {}),
+        synthetic=synthetic,
+        leaky={split: list(keys) for split, keys in (leaky or {}).items()},
+        **form,
+    )
+
+
+def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
+    """The newest version in `data_dir`; folders of other names are left alone."""
+    folder = pathlib.Path(data_dir).expanduser() / name
+    versions = [
+        path.parent
+        for path in folder.glob("*/dataset_info.json")
+        if VERSION.fullmatch(path.parent.name)
+    ]
+    if not versions:
+        raise FileNotFoundError(
+            f"{name} is not prepared in {folder}. Prepare it with "
+            "`python main.py --mode=prepare --config=...`, or name the folder that holds "
+            "prepared data sets with --config.data.data_dir=... (--data_dir=... in "
+            "--mode=evaluate)."
+        )
+    newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
+    return tfds.builder_from_directory(newest)
