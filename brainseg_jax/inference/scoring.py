@@ -45,16 +45,18 @@ def score(
     stop: Callable[[], bool] = lambda: False,
 ) -> Scored | None:
     """Runs over all batches, one fetch behind; None if `stop` asked to."""
-    fetched, valid, waiting = [], [], None
+    fetched, valid, example, waiting = [], [], [], None
     for batch in batches:
         if stop():
             return None
         valid.append(batch.pop("valid"))
+        example.append(batch.pop("example"))
         result = step(variables, resident, devices.shard(batch))
         if waiting is not None:
             fetched.append(devices.gather(waiting))
         waiting = result
     fetched.append(devices.gather(waiting))
-    keep = np.concatenate(valid)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[keep], *fetched)
+    kept = np.flatnonzero(np.concatenate(valid))
+    in_order = kept[np.argsort(np.concatenate(example)[kept])]
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[in_order], *fetched)
     return Scored(joined["loss"], joined["measured"])

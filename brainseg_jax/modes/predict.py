@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from brainseg_jax import files
-from brainseg_jax.data import image_files, normalise, sources
+from brainseg_jax.data import fitting, image_files, normalise
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
 from brainseg_jax.runs import experiment, run_folder
@@ -49,11 +49,12 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
         image_files.read_image(path, len(restored.record["data"]["channels"]))
     step = jax.jit(
         functools.partial(
-            inference_steps.predict_step,
+            inference_steps.probabilities,
             model=restored.model,
             task=restored.task,
             mirror=restored.record["config"]["evaluation"]["mirror"],
-        )
+        ),
+        static_argnames="grid",
     )
     rows = []
     with_progress = track(volumes.items(), "predicting", transient=True)
@@ -80,9 +81,7 @@ def _predict_volume(
     options = config["data"]["normalisation"]
     pictures = [image_files.read_image(path, len(channels)) for path in paths]
     scaling = normalise.scaling(
-        np.stack([normalise.histogram(picture) for picture in pictures]),
-        [volume] * len(paths),
-        **options,
+        normalise.statistics(pictures, [volume] * len(paths)), **options
     )
     lone = len(paths) == 1 and options["name"].startswith("volume")
     if lone:
@@ -150,13 +149,8 @@ def _probabilities(
     scaling: np.ndarray,
 ) -> jax.Array:
     size = tuple(restored.record["config"]["data"]["size"])
-    batch = {
-        "image": sources.resize_image(picture, size)[None],
-        "scaling": scaling,
-        # Only its size is looked at: probabilities come back at the picture's own.
-        "mask": np.zeros((1, *picture.shape[:2], 1), np.uint8),
-    }
-    return step(restored.variables, {}, batch)["probs"]
+    image = fitting.resize_image(picture, size)[None]
+    return step(restored.variables, image, scaling, grid=picture.shape[:2])
 
 
 def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:

@@ -12,7 +12,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
-from brainseg_jax.data import augment, sources
+from brainseg_jax.data import augment, memory, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
@@ -78,7 +78,6 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         data_dir=config.data.data_dir,
         size=tuple(config.data.size),
         normalisation=config.data.normalisation.to_dict(),
-        keep=config.data.cache != "none",
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
@@ -124,8 +123,19 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     optimizer = optimisers.make_optimizer(
         schedule, **config.optimizer.to_dict(), frozen=frozen
     )
+    cache, reason = memory.choose_cache(
+        config.data.cache,
+        training.decoded_bytes + validation.decoded_bytes,
+        devices.free_bytes(),
+        memory.free_host_bytes(),
+        resident=training.stackable and validation.stackable,
+    )
+    if reason:
+        logging.warning("%s", reason)
+    if cache != "none":
+        training, validation = map(sources.decode, (training, validation))
     residents: list[dict[str, Any]] = [{}, {}]
-    if config.data.cache == "device" and _fits(training, validation, devices):
+    if cache == "device":
         residents = [devices.replicate(s.resident) for s in (training, validation)]
         jax.block_until_ready(residents)
         # The host's copies have served; on a CPU they would double the memory.
@@ -171,23 +181,6 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         ),
         rng=jax.random.key(config.seed),
     )
-
-
-def _fits(
-    training: sources.Source, validation: sources.Source, devices: parallel.Devices
-) -> bool:
-    """Whether the decoded splits leave each device at least half of what it has free."""
-    needed = training.resident_bytes + validation.resident_bytes
-    free = devices.free_bytes()
-    if free is None or needed <= free // 2:
-        return True
-    logging.warning(
-        "config.data.cache=device needs %d bytes on each device, more than half of the "
-        "%d that are free; using host.",
-        needed,
-        free,
-    )
-    return False
 
 
 def _check_patients(

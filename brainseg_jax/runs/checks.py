@@ -88,11 +88,15 @@ def check(config: ConfigDict) -> None:
         registry.find(losses, name)
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
-    mirroring.mirror_axes(evaluation.mirror)
+    mirroring.mirror_axes(evaluation.mirror, len(data.size))
 
 
 def _check_size(size: tuple[int, ...], model: str) -> None:
     """A net of volumes would otherwise be built for slices, without a word."""
+    if len(size) not in mirroring.MIRRORS:
+        raise ValueError(
+            f"config.data.size is {size}; it has 2 numbers for slices, 3 for volumes."
+        )
     forms = getattr(registry.find(models, model), "PUBLISHED", {}).values()
     known = sorted({len(form.shape) - 1 for form in forms})
     if known and len(size) not in known:
