@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from absl import logging
 
+from datasets import index
 from datasets.raw import BadFile, MissingRawData
 from datasets.synthetic import phantom
 
@@ -163,7 +164,7 @@ def report_existing(folder: pathlib.Path) -> pathlib.Path:
 
 def missing_files(folder: pathlib.Path) -> list[str]:
     """Files that a finished build would have."""
-    described = ("dataset_info.json", "features.json", "metadata.json")
+    described = ("dataset_info.json", "features.json", "metadata.json", index.FILE)
     if absent := [name for name in described if not (folder / name).is_file()]:
         return absent
     splits = tfds.builder_from_directory(folder).info.splits.values()

@@ -175,7 +175,6 @@ def test_batches_have_labels_and_no_masks(config, tmp_path):
         config.data.data_dir,
         size=(32, 32),
         normalisation={"name": "unit"},
-        keep=False,
         with_masks=False,
     )
     batch = source.take(np.array([2, 0]))
@@ -187,14 +186,15 @@ def test_mirror_images_average_probabilities(finished):
     restored = restore.restore(finished[0])
 
     def probs(image, mirror=()):
-        return inference_steps.predict_step(
+        return inference_steps.probabilities(
             restored.variables,
-            {},
-            {**BATCH, "image": image},
+            image,
+            jnp.asarray(BATCH["scaling"]),
+            image.shape[1:-1],
             model=restored.parts.model,
             task=restored.parts.task,
             mirror=mirror,
-        )["probs"]
+        )
 
     image = jnp.asarray(BATCH["image"])
     expected = (probs(image) + probs(image[:, :, ::-1])) / 2

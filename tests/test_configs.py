@@ -100,9 +100,10 @@ def test_an_experiment_says_only_what_base_knows(name, argument):
     config = load(name, argument)
     assert config.is_locked
     normalise.scaling(
-        np.ones((1, 3, 256), int), ["volume"], **config.data.normalisation.to_dict()
+        normalise.statistics([np.zeros((2, 2, 3), np.uint8)], ["volume"]),
+        **config.data.normalisation.to_dict(),
     )
-    mirroring.mirror_axes(config.evaluation.mirror)
+    mirroring.mirror_axes(config.evaluation.mirror, len(config.data.size))
     assert set(config.keys()) == set(base.get_config().keys())
     assert set(config.augment.keys()) == set(base.get_config().augment.keys())
     with pytest.raises(AttributeError):

@@ -1,15 +1,13 @@
 """Prepared splits come back whole, in order, and padded only for evaluation."""
 
 import functools
-import shutil
 
 import cv2
 import jax
 import numpy as np
 import pytest
 
-from brainseg_jax.data import info as data_info
-from brainseg_jax.data import sources
+from brainseg_jax.data import fitting, sources
 from brainseg_jax.data.order import Order
 
 NAME = "lgg_mri/phantom"
@@ -42,7 +40,9 @@ def test_pixels_are_the_raw_ones(load, data_dir):
 
 
 def test_reading_one_by_one_gives_what_is_kept_in_memory(load):
-    kept, read = load("fold_1", keep=True), load("fold_1", keep=False)
+    read = load("fold_1")
+    kept = sources.decode(read)
+    assert sum(array.nbytes for array in kept.arrays.values()) == read.decoded_bytes
     indices = np.array([4, 0, 2])
     for name, values in kept.take(indices).items():
         np.testing.assert_array_equal(read.take(indices)[name], values)
@@ -97,13 +97,13 @@ def test_host_batches_hold_what_the_order_says(load):
 def test_a_smaller_masks_pixels_are_shares_of_each_class():
     # A quarter of the left block is 4, and three quarters of the right one; one pixel is 1.
     mask = np.array([[0, 4, 4, 4], [0, 0, 1, 4]], np.uint8)[..., None]
-    shares = sources.area_shares(mask, (1, 4), (1, 2)) / 255
+    shares = fitting.area_shares(mask, (1, 4), (1, 2)) / 255
     np.testing.assert_allclose(shares, [[[0, 0.25], [0.25, 0.75]]], atol=1 / 255)
 
 
 def test_shares_at_the_stored_size_are_0_and_1():
     mask = np.random.default_rng(0).choice([0, 1, 4], (6, 5, 1)).astype(np.uint8)
-    shares = sources.area_shares(mask, (1, 4), (6, 5))
+    shares = fitting.area_shares(mask, (1, 4), (6, 5))
     np.testing.assert_array_equal(shares, 255 * (mask == np.array([1, 4])))
 
 
@@ -111,7 +111,7 @@ def restored_dice(masks, size):
     """Dice with themselves of a patient's masks made smaller and brought back."""
     hits = total = 0
     for mask in masks:
-        small = sources.area_shares(mask, (255,), size).astype(np.float32) / 255
+        small = fitting.area_shares(mask, (255,), size).astype(np.float32) / 255
         back = jax.image.resize(small, mask.shape, "linear") > 0.5
         hits += 2 * (back & (mask > 0)).sum()
         total += back.sum() + (mask > 0).sum()
@@ -128,23 +128,9 @@ def test_shares_of_half_size_keep_the_outline(load):
         for name in dict.fromkeys(source.patients)
     ]
     assert np.mean(dice) > 0.985 and min(dice) > 0.975
-    small = [sources.area_shares(mask, (255,), (128, 128)) for mask in masks]
+    small = [fitting.area_shares(mask, (255,), (128, 128)) for mask in masks]
     area = sum(share.sum() / 255 * 4 for share in small)
     assert area == pytest.approx(sum((mask > 0).sum() for mask in masks), rel=2e-3)
-
-
-def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
-    with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        data_info.read(NAME, tmp_path)
-
-
-def test_a_copy_beside_a_data_set_is_no_version_of_it(data_dir, tmp_path):
-    shutil.copytree(data_dir / NAME, tmp_path / NAME)
-    shutil.copytree(data_dir / NAME / "1.0.0", tmp_path / NAME / "1.0.0-backup")
-    assert sources.read_info(NAME, tmp_path).version == "1.0.0"
-    shutil.rmtree(tmp_path / NAME / "1.0.0")
-    with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        sources.read_info(NAME, tmp_path)
 
 
 def test_a_split_named_twice_is_refused(load):

@@ -1,4 +1,4 @@
-"""Normalisation from histograms equals NumPy on the pixels themselves."""
+"""Normalisation from tallies equals NumPy on the pixels themselves, of any dtype."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,22 +6,36 @@ import pytest
 
 from brainseg_jax.data import normalise
 
+DTYPES = ("uint8", "int16", "uint16", "float32")
+# Values beyond 8 bits, and below 0 where the dtype goes there.
+OFFSET = {"uint8": 0, "int16": -40, "uint16": 300, "float32": -0.5}
+
+
+@pytest.fixture(params=DTYPES)
+def pictures(request):
+    rng = np.random.default_rng(0)
+    grey = rng.gamma(2, 30, (5, 12, 9, 3)).clip(0, 255)
+    scale = 1 if request.param == "uint8" else 7
+    return (scale * grey + OFFSET[request.param]).astype(request.param)
+
 
 @pytest.fixture
-def pictures():
-    rng = np.random.default_rng(0)
-    return (rng.gamma(2, 30, (5, 12, 9, 3)).clip(0, 255)).astype(np.uint8)
+def bytes_():
+    rng = np.random.default_rng(1)
+    return rng.gamma(2, 30, (6, 16, 16, 3)).clip(0, 255).astype(np.uint8)
 
 
 def normalised(pictures, volumes, **options):
-    histograms = np.stack([normalise.histogram(picture) for picture in pictures])
-    scaling = normalise.scaling(histograms, volumes, **options)
+    scaling = normalise.scaling(normalise.statistics(pictures, volumes), **options)
     return np.asarray(normalise.apply(jnp.asarray(pictures), jnp.asarray(scaling)))
 
 
-def test_unit_divides_by_255(pictures):
-    found = normalised(pictures, list("abcde"), name="unit")
-    np.testing.assert_allclose(found, pictures / 255, rtol=1e-6)
+def test_unit_divides_by_255_or_by_the_largest_of_the_volume(pictures):
+    found = normalised(pictures, list("aabbb"), name="unit")
+    for volume in ([0, 1], [2, 3, 4]):
+        top = pictures[volume].max((0, 1, 2)) if pictures.dtype != np.uint8 else 255
+        expected = pictures[volume].clip(0) / top
+        np.testing.assert_allclose(found[volume], expected, rtol=1e-6)
 
 
 def test_image_standard_uses_all_channels_of_one_image(pictures):
@@ -48,23 +62,71 @@ def test_volume_unit_stretches_a_volume_from_0_to_1(pictures, low, high):
     options = {"name": "volume_unit", "low": low, "high": high}
     found = normalised(pictures, list("abaab"), **options)
     for volume in ([0, 2, 3], [1, 4]):
-        bottom, top = np.percentile(pictures[volume], (low, high), axis=(0, 1, 2))
-        expected = np.clip((pictures[volume] - bottom) / (top - bottom), 0, 1)
+        pixels = pictures[volume].astype(float)
+        bottom, top = np.percentile(pixels, (low, high), axis=(0, 1, 2))
+        expected = np.clip((pixels - bottom) / (top - bottom), 0, 1)
         np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", normalise.ZERO_TO_ONE)
 def test_what_published_weights_get_lies_between_0_and_1(pictures, name):
     found = normalised(pictures, list("abaab"), name=name)
-    assert found.min() >= 0 and found.max() <= 1
+    assert found.min() >= 0 and found.max() <= 1 + 1e-6  # float32
 
 
 @pytest.mark.parametrize("name", ["image_standard", "volume_percentile", "volume_unit"])
-def test_a_constant_image_becomes_zero_not_nan(name):
-    found = normalised(np.full((1, 4, 4, 3), 7, np.uint8), ["a"], name=name)
-    np.testing.assert_array_equal(found, np.zeros((1, 4, 4, 3)))
+@pytest.mark.parametrize("value, dtype", [(7, np.uint8), (0.1, np.float32)])
+def test_a_constant_image_becomes_zero_not_nan(name, value, dtype):
+    found = normalised(np.full((1, 4, 4, 3), value, dtype), ["a"], name=name)
+    np.testing.assert_allclose(found, np.zeros((1, 4, 4, 3)), atol=1e-6)
+
+
+def test_some_images_keep_the_statistics_of_their_whole_volumes(bytes_):
+    whole = normalise.statistics(bytes_, list("abcabc"))
+    every = normalise.scaling(whole, name="volume_percentile")
+    some = normalise.scaling(whole.take([5, 1]), name="volume_percentile")
+    np.testing.assert_array_equal(some, every[[5, 1]])
+    assert len(whole.take([5, 1]).tallies) == 2
+
+
+def test_bytes_have_the_numbers_that_histograms_of_256_levels_gave(bytes_):
+    """The formulas of version 1.0.0, which runs on LGG were trained with."""
+    levels = np.arange(256)
+    volumes = np.array(list("abbaab"))
+    histograms = np.stack(
+        [
+            [np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)]
+            for image in bytes_
+        ]
+    )
+    statistics = normalise.statistics(bytes_, volumes)
+    found = normalise.scaling(statistics, name="volume_percentile", low=2, high=97)
+    for name in "ab":
+        for c in range(3):
+            counts = histograms[volumes == name].sum(0)[c]
+            cumulative = counts.cumsum()
+            edges = []
+            for q in (2, 97):
+                rank = q / 100 * (cumulative[-1] - 1)
+                below, above = (
+                    (cumulative <= edge(rank)).sum() for edge in (np.floor, np.ceil)
+                )
+                edges.append(below + (rank - np.floor(rank)) * (above - below))
+            clipped = np.clip(levels, *edges)
+            mean = (counts * clipped).sum() / counts.sum()
+            variance = (counts * (clipped - mean) ** 2).sum() / counts.sum()
+            expected = np.array([*edges, mean, np.sqrt(variance)], np.float32)
+            for i in np.flatnonzero(volumes == name):
+                np.testing.assert_array_equal(found[i, :, c], expected)
+    found = normalise.scaling(statistics, name="image_standard")
+    for i, histogram in enumerate(histograms.sum(axis=1)):
+        mean = (histogram * levels).sum() / histogram.sum()
+        variance = (histogram * (levels - mean) ** 2).sum() / histogram.sum()
+        expected = np.array([0, 255, mean, np.sqrt(variance)], np.float32)
+        np.testing.assert_array_equal(found[i], np.repeat(expected[:, None], 3, axis=1))
 
 
 def test_an_unknown_name_lists_what_there_is():
+    statistics = normalise.statistics([np.zeros((1, 1, 1), np.uint8)], ["a"])
     with pytest.raises(ValueError, match="'zscore'; there are: unit, image_standard"):
-        normalise.scaling(np.ones((1, 1, 256), int), ["a"], name="zscore")
+        normalise.scaling(statistics, name="zscore")

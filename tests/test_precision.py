@@ -2,7 +2,6 @@
 
 import jax
 import jax.extend
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -118,16 +117,20 @@ def test_every_product_of_training_and_evaluating_has_it(config, wanted):
             frozen=frozenset(),
         )
 
-    def predict_step(variables, batch):
-        batch = {**batch, "mask": jnp.zeros((2, 32, 32, 1), jnp.uint8)}
-        return inference_steps.predict_step(
-            variables, {}, batch, model=model, task=task, mirror=()
+    def predict(variables, batch):
+        return inference_steps.probabilities(
+            variables,
+            batch["image"],
+            batch["scaling"],
+            (64, 64),
+            model=model,
+            task=task,
         )
 
     both = getattr(jax.lax.Precision, wanted.upper())
     for found in (
         products(train_step, fresh, batch),
-        products(predict_step, fresh.variables, batch),
+        products(predict, fresh.variables, batch),
     ):
         assert len(found) > 10
         assert set(found) == {(both, both)}

@@ -53,7 +53,7 @@ def start_slow_build(data_dir, raw_dir, pause):
 
 def test_what_is_prepared_is_where_plain_tfds_finds_it(original, tmp_path, capsys):
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, original)
-    assert folder == tmp_path / "lgg_mri" / "phantom" / "1.0.0"
+    assert folder == tmp_path / "lgg_mri" / "phantom" / "1.1.0"
     info = tfds.builder_from_directory(folder).info
     assert sum(split.num_examples for split in info.splits.values()) == 24
     printed = capsys.readouterr().out
@@ -74,7 +74,7 @@ def test_a_killed_build_leaves_nothing_behind(original, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     variant = tmp_path / "lgg_mri" / "phantom"
-    assert list(variant.glob("incomplete.*")) and not (variant / "1.0.0").exists()
+    assert list(variant.glob("incomplete.*")) and not (variant / "1.1.0").exists()
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, original)
     assert not list(variant.glob("incomplete.*"))
     info = tfds.builder_from_directory(folder).info
@@ -90,7 +90,9 @@ def test_two_processes_do_not_build_at_once(original, tmp_path, capsys):
     assert "Another process is preparing" in printed and "Already prepared" in printed
 
 
-@pytest.mark.parametrize("kind", ["dataset_info.json", "metadata.json", "array_record"])
+@pytest.mark.parametrize(
+    "kind", ["dataset_info.json", "metadata.json", "index.npz", "array_record"]
+)
 def test_a_data_set_with_a_file_gone_is_not_taken_for_one(original, tmp_path, kind):
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, original)
     gone = min(file for file in folder.iterdir() if kind in file.name)

@@ -1,4 +1,4 @@
-"""What a prepared data set says of itself, and what a run keeps of it."""
+"""What a data set says of itself: read where it is prepared, or from a run's record."""
 
 import dataclasses
 import pathlib
@@ -6,15 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-VERSION = re.compile(r"\d+\.\d+\.\d+")  # unlike that of a copy, "1.0.0-backup"
-TUMOUR_OR_NONE = ("no tumour", "tumour")  # what `has_tumour` says
+TUMOUR_OR_NONE = ("no tumour", "tumour")  # labels of a set without any of its own
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a data set says of itself."""
+    """A data set in words and numbers, without its pixels."""
 
     name: str
     version: str
@@ -25,6 +26,8 @@ class Info:
     folds: dict[str, int]  # patient -> fold
     synthetic: bool
     leaky: dict[str, list[str]]  # slice-level split -> keys of its examples
+    dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
+    dtype: str = "uint8"  # of its stored images
 
     def note(self, *splits: str) -> str:
         """What every table and picture of these splits has to say."""
@@ -44,75 +47,76 @@ class Info:
         }
 
 
+def read(name: str, data_dir: str | pathlib.Path) -> Info:
+    """Of the newest version that is prepared; FileNotFoundError where there is none."""
+    builder = open_builder(name, data_dir)
+    metadata: Any = builder.info.metadata
+    features: Any = builder.info.features
+    labels = features["label"].names if "label" in features else TUMOUR_OR_NONE
+    return described(
+        name,
+        channels=metadata["channels"],
+        classes=metadata["classes"],
+        labels=labels,
+        painting=metadata.get("painting", ()),
+        version=str(builder.version),
+        folds=dict(metadata["folds"]),
+        synthetic=bool(metadata["synthetic"]),
+        leaky=dict(metadata["leaky"]),
+        dimensions=len(features["image"].shape) - 1,
+        dtype=np.dtype(features["image"].np_dtype).name,
+    )
+
+
+def from_record(data: Mapping[str, Any]) -> Info:
+    """From what a run's record says of its data.
+
+    Runs that began before a field existed had data of which its default is true.
+    """
+    fields = {field.name for field in dataclasses.fields(Info)}
+    known = {"labels": TUMOUR_OR_NONE, **data}
+    return described(**{name: known[name] for name in known if name in fields})
+
+
 def described(
     name: str,
     *,
     channels: Sequence[str],
-    classes: Mapping[str, int | list[int]],
+    classes: Mapping[str, int | Sequence[int]],
     labels: Sequence[str],
     painting: Sequence[Sequence[Any]] = (),
+    version: str = "",
+    folds: Mapping[str, int] | None = None,
+    synthetic: bool = False,
+    leaky: Mapping[str, Sequence[str]] | None = None,
+    **form: Any,
 ) -> Info:
-    """Of a data set that is not prepared yet: what its builder says."""
+    """From its parts as JSON or a builder has them; what is not known yet stays empty."""
     return Info(
         name=name,
-        version="",
-        classes=dict(classes),
-        painting=[(one, label) for one, label in painting],
+        version=version,
+        classes={
+            key: value if isinstance(value, int) else [int(label) for label in value]
+            for key, value in classes.items()
+        },
+        painting=[(region, int(label)) for region, label in painting],
         labels=tuple(labels),
         channels=tuple(channels),
-        folds={},
-        synthetic=False,
-        leaky={},
-    )
-
-
-def from_record(saved: Mapping[str, Any]) -> Info:
-    """What a run kept; earlier runs kept no painting."""
-    about = described(
-        saved["name"],
-        channels=saved["channels"],
-        classes=saved["classes"],
-        labels=saved["labels"],
-        painting=saved.get("painting", ()),
-    )
-    return dataclasses.replace(
-        about,
-        version=saved["version"],
-        folds=dict(saved["folds"]),
-        synthetic=saved["synthetic"],
-    )
-
-
-def read(name: str, data_dir: str | pathlib.Path) -> Info:
-    """Of a prepared data set.
-
-    Raises:
-        FileNotFoundError: if it is not prepared in `data_dir`.
-    """
-    builder = open_builder(name, data_dir)
-    metadata: Any = builder.info.metadata
-    return Info(
-        name=name,
-        version=str(builder.version),
-        classes=dict(metadata["classes"]),
-        painting=[(one, label) for one, label in metadata.get("painting", [])],
-        labels=_labels(builder),
-        channels=tuple(metadata["channels"]),
-        folds=dict(metadata["folds"]),
-        synthetic=bool(metadata["synthetic"]),
-        leaky=dict(metadata["leaky"]),
+        folds=dict(folds or {}),
+        synthetic=synthetic,
+        leaky={split: list(keys) for split, keys in (leaky or {}).items()},
+        **form,
     )
 
 
 def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
-    """The newest prepared version of a data set.
-
-    Raises:
-        FileNotFoundError: if there is none in `data_dir`.
-    """
+    """The newest version in `data_dir`; folders of other names are left alone."""
     folder = pathlib.Path(data_dir).expanduser() / name
-    described = (path.parent for path in folder.glob("*/dataset_info.json"))
-    versions = [path for path in described if VERSION.fullmatch(path.name)]
+    versions = [
+        path.parent
+        for path in folder.glob("*/dataset_info.json")
+        if VERSION.fullmatch(path.parent.name)
+    ]
     if not versions:
         raise FileNotFoundError(
             f"{name} is not prepared in {folder}. Prepare it with "
@@ -122,9 +126,3 @@ def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBu
         )
     newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
     return tfds.builder_from_directory(newest)
-
-
-def _labels(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    """Names of the feature "label" where a data set has it; else tumour or none."""
-    features: Any = builder.info.features
-    return tuple(features["label"].names) if "label" in features else TUMOUR_OR_NONE

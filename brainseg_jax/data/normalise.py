@@ -1,38 +1,77 @@
 """Intensity normalisation: clip, subtract, divide, with four numbers per channel.
 
-The numbers come from histograms of the stored 8-bit images on the host; the images stay
-8-bit until they are on the device.
+The numbers come from statistics of the stored images, of any dtype, on the host; images
+keep their dtype until they are on the device.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, UInt8
+from jaxtyping import Array, Float, Float32, Int, Num
 
-LEVELS = 256
+from brainseg_jax.data import tallies
+from brainseg_jax.data.tallies import Tally
 
 
-def histogram(image: UInt8[np.ndarray, "*space c"]) -> Int[np.ndarray, "c 256"]:
-    """How often each value occurs in each channel."""
-    channels = image.reshape(-1, image.shape[-1]).T
-    return np.stack([np.bincount(channel, minlength=LEVELS) for channel in channels])
+class Statistics(NamedTuple):
+    """Intensities of some images, and of the volumes that they are part of."""
+
+    dtype: np.dtype
+    mean: Float[np.ndarray, "n c"]
+    variance: Float[np.ndarray, "n c"]
+    volume: Int[np.ndarray, " n"]  # place in `tallies` of each image's volume
+    tallies: Sequence[Sequence[Tally]]  # of each volume and channel
+
+    def take(self, rows: Sequence[int]) -> "Statistics":
+        """Of some of the images, with the whole of their volumes."""
+        places = np.asarray(rows, int)
+        used, volume = np.unique(self.volume[places], return_inverse=True)
+        return Statistics(
+            self.dtype,
+            self.mean[places],
+            self.variance[places],
+            volume,
+            [self.tallies[place] for place in used],
+        )
+
+
+def statistics(images: Sequence[np.ndarray], volumes: Sequence[str]) -> Statistics:
+    """Of arrays [*space c]; `volumes[i]` names the volume that image i belongs to."""
+    own = [
+        [tallies.tally(image[..., channel]) for channel in range(image.shape[-1])]
+        for image in images
+    ]
+    mean, variance = np.moveaxis(
+        np.array([[tallies.moments(one) for one in image] for image in own]), -1, 0
+    )
+    names, owner = np.unique(volumes, return_inverse=True)
+    pooled = [
+        [
+            tallies.merge(channel)
+            for channel in zip(
+                *(own[i] for i in np.flatnonzero(owner == place)), strict=True
+            )
+        ]
+        for place in range(len(names))
+    ]
+    return Statistics(images[0].dtype, mean, variance, owner, pooled)
 
 
 def scaling(
-    histograms: Int[np.ndarray, "n c 256"], volumes: list[str], *, name: str, **options
+    statistics: Statistics, *, name: str, **options
 ) -> Float32[np.ndarray, "n 4 c"]:
-    """Low, high, centre and spread of each image, by the normalisation called `name`.
-
-    `volumes[i]` names the volume (patient or folder) that image i belongs to.
-    """
+    """Low, high, centre and spread of each image, by the normalisation called `name`."""
     if name not in NORMALISATIONS:
         raise ValueError(
             f"No normalisation {name!r}; there are: {', '.join(NORMALISATIONS)}."
         )
-    return NORMALISATIONS[name](histograms, volumes, **options).astype(np.float32)
+    return NORMALISATIONS[name](statistics, **options).astype(np.float32)
 
 
 def apply(
-    image: UInt8[Array, "n *space c"], scaling: Float[Array, "n 4 c"]
+    image: Num[Array, "n *space c"], scaling: Float[Array, "n 4 c"]
 ) -> Float[Array, "n *space c"]:
     """(clip(image, low, high) - centre) / spread, each example with its own numbers."""
     shape = (len(image),) + (1,) * (image.ndim - 2) + (image.shape[-1],)
@@ -40,47 +79,65 @@ def apply(
     return (jnp.clip(image.astype(jnp.float32), low, high) - centre) / spread
 
 
-def unit(histograms: np.ndarray, volumes: list[str]) -> np.ndarray:
-    """Divides by 255 (reference system 000)."""
-    n, c, _ = histograms.shape
-    return np.broadcast_to(np.array([0, 255, 0, 255])[:, None], (n, 4, c))
+def unit(statistics: Statistics) -> np.ndarray:
+    """Divides 8-bit images by 255 (reference system 000).
+
+    Others by the largest value of each channel of their volume: their dtype's range says
+    nothing of the scanner's. What is below 0 becomes 0.
+    """
+    count, channels = statistics.mean.shape
+    if statistics.dtype == np.uint8:
+        numbers = np.array([0, 255, 0, 255])[:, None]
+        return np.broadcast_to(numbers, (count, 4, channels))
+
+    def numbers_of(one: Tally) -> tuple[float, ...]:
+        top = max(one.values[-1], 0.0)
+        return 0.0, top, 0.0, top if top > 0 else 1.0
+
+    return _of_volumes(statistics, numbers_of)
 
 
-def image_standard(histograms: np.ndarray, volumes: list[str]) -> np.ndarray:
+def image_standard(statistics: Statistics) -> np.ndarray:
     """Each image to mean 0 and deviation 1, all channels together (systems 002, 003)."""
-    mean, deviation = _moments(histograms.sum(axis=1))
-    one = np.stack([0 * mean, 0 * mean + 255, mean, deviation], axis=1)
-    return np.repeat(one[:, :, None], histograms.shape[1], axis=2)
+    mean = statistics.mean.mean(axis=1)
+    between = (statistics.mean - mean[:, None]) ** 2
+    deviation = _deviation(mean, (statistics.variance + between).mean(axis=1))
+    low, high = _range(statistics.dtype)
+    one = np.stack([0 * mean + low, 0 * mean + high, mean, deviation], axis=1)
+    return np.repeat(one[:, :, None], statistics.mean.shape[1], axis=2)
 
 
 def volume_percentile(
-    histograms: np.ndarray, volumes: list[str], *, low: float = 1, high: float = 99.5
+    statistics: Statistics, *, low: float = 1, high: float = 99.5
 ) -> np.ndarray:
     """Each channel clipped to percentiles of its volume, then to mean 0, deviation 1.
 
     Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) do so with low=10 and high=99.
     """
-    pooled, owner = _by_volume(histograms, volumes)
-    levels = np.arange(LEVELS)
-    bottom, top = (_percentile(pooled, q) for q in (low, high))
-    mean, deviation = _moments(
-        pooled, np.clip(levels, bottom[..., None], top[..., None])
-    )
-    return np.stack([bottom, top, mean, deviation], axis=1)[owner]
+
+    def numbers_of(one: Tally) -> tuple[float, ...]:
+        bottom, top = (tallies.percentile(one, q) for q in (low, high))
+        clipped = Tally(np.clip(one.values, bottom, top), one.counts)
+        mean, variance = tallies.moments(clipped)
+        return bottom, top, mean, float(_deviation(mean, variance))
+
+    return _of_volumes(statistics, numbers_of)
 
 
 def volume_unit(
-    histograms: np.ndarray, volumes: list[str], *, low: float = 1, high: float = 99.5
+    statistics: Statistics, *, low: float = 1, high: float = 99.5
 ) -> np.ndarray:
     """Each channel clipped to percentiles of its volume, which become 0 and 1.
 
     So published weights get the range they were trained with, and volumes of different
     scanners the same brightness.
     """
-    pooled, owner = _by_volume(histograms, volumes)
-    bottom, top = (_percentile(pooled, q) for q in (low, high))
-    spread = np.where(top > bottom, top - bottom, 1.0)
-    return np.stack([bottom, top, bottom, spread], axis=1)[owner]
+
+    def numbers_of(one: Tally) -> tuple[float, ...]:
+        bottom, top = (tallies.percentile(one, q) for q in (low, high))
+        return bottom, top, bottom, top - bottom if top > bottom else 1.0
+
+    return _of_volumes(statistics, numbers_of)
 
 
 NORMALISATIONS = {
@@ -90,34 +147,23 @@ NORMALISATIONS = {
 ZERO_TO_ONE = ("unit", "volume_unit")
 
 
-def _by_volume(
-    histograms: np.ndarray, volumes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Histograms of whole volumes, and which of them each image belongs to."""
-    names, owner = np.unique(volumes, return_inverse=True)
-    pooled = np.zeros((len(names), *histograms.shape[1:]), histograms.dtype)
-    np.add.at(pooled, owner, histograms)
-    return pooled, owner
+def _of_volumes(statistics: Statistics, numbers_of) -> Float[np.ndarray, "n 4 c"]:
+    """Four numbers from the tally of each volume and channel, for each image."""
+    numbers = [[numbers_of(one) for one in volume] for volume in statistics.tallies]
+    return np.moveaxis(np.array(numbers, float), 2, 1)[statistics.volume]
 
 
-def _moments(
-    histograms: np.ndarray, values: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation along the last axis, of `values` (default: levels)."""
-    values = np.arange(LEVELS) if values is None else values
-    total = histograms.sum(axis=-1)
-    mean = (histograms * values).sum(axis=-1) / total
-    variance = (histograms * (values - mean[..., None]) ** 2).sum(axis=-1) / total
-    # A constant image has no deviation; it becomes 0 everywhere instead of 0 / 0.
-    return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
+def _deviation(mean, variance) -> np.ndarray:
+    """Standard deviation; 1 of a constant image, which becomes 0 instead of 0 / 0.
+
+    What is left by rounding, a ten millionth of the mean, is no deviation either.
+    """
+    deviation = np.sqrt(variance)
+    return np.where(deviation > 1e-7 * np.abs(mean), deviation, 1.0)
 
 
-def _percentile(histograms: np.ndarray, q: float) -> np.ndarray:
-    """np.percentile(..., q) of the values counted, interpolated linearly."""
-    cumulative = histograms.cumsum(axis=-1)
-    rank = q / 100 * (cumulative[..., -1] - 1)
-    below, above = (
-        (cumulative <= edge(rank)[..., None]).sum(axis=-1)
-        for edge in (np.floor, np.ceil)
-    )
-    return below + (rank - np.floor(rank)) * (above - below)
+def _range(dtype: np.dtype) -> tuple[float, float]:
+    """The smallest and the largest number that an image can have."""
+    if np.issubdtype(dtype, np.integer):
+        return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    return float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)

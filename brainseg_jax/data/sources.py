@@ -1,59 +1,64 @@
-"""Prepared TFDS splits -> global batches."""
+"""Splits of prepared data sets -> global batches."""
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import grain
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import logging
-from jaxtyping import Bool, Float32, Int, Int32, UInt8
+from jaxtyping import Bool, Float32, Int, Int32
 
+from brainseg_jax.data import fitting, memory, normalise, stored
+from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import normalise, pixels
+from brainseg_jax.data.index import Index
+from brainseg_jax.data.info import Info
 from brainseg_jax.data.order import Order
 
 Batch = dict[str, np.ndarray]
-SKIP = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One split, ordered by patient and slice number."""
+    """One split, ordered by patient and slice number; examples of any shape and dtype."""
 
-    info: data_info.Info
+    info: Info
     keys: list[str]
     patients: list[str]
     slices: list[int]
-    tumour: Bool[np.ndarray, " n"]
+    shapes: list[tuple[int, ...]]  # of the stored examples, without channels
+    tumour: Bool[np.ndarray, " n"]  # whether there is any foreground
     labels: Int32[np.ndarray, " n"]  # places in info.labels
     scaling: Float32[np.ndarray, "n 4 c"]
-    read_stored: Callable[
-        [int], tuple[np.ndarray, np.ndarray]
-    ]  # example -> image, mask
-    fit: Callable[
-        [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]
-    ]  # to the model
-    arrays: Batch  # all images and masks; empty if nothing is kept decoded
+    read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
+    fit: Callable[[np.ndarray, np.ndarray], Batch]  # of one example, to the model
     target_name: str  # what batches carry beside images: mask, share or nothing
+    decoded_bytes: int  # of images and targets of all examples, once decoded
+    # Of all examples, once decoded; a list where their shapes differ.
+    arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def stackable(self) -> bool:
+        """Whether all examples make one array."""
+        return self.target_name != "mask" or len(set(self.shapes)) == 1
+
     def take(self, indices: Int[np.ndarray, " b"]) -> Batch:
         """Images, masks, labels and scalings of some examples, on the host."""
         if self.arrays:
-            pixels = {name: array[indices] for name, array in self.arrays.items()}
+            pixels = {name: _pick(kept, indices) for name, kept in self.arrays.items()}
         else:
-            image, target = zip(
-                *(self.fit(*self.read_stored(int(i))) for i in indices), strict=True
-            )
-            pixels = {"image": np.stack(image)}
-            if self.target_name:
-                pixels[self.target_name] = np.stack(target)
+            examples = [self.fit(*self.read_stored(int(i))) for i in indices]
+            pixels = {
+                name: np.stack([example[name] for example in examples])
+                for name in examples[0]
+            }
         return {
             **pixels,
             "label": self.labels[indices],
@@ -61,13 +66,99 @@ class Source:
         }
 
     @property
-    def resident(self) -> Batch:
+    def resident(self) -> dict[str, Any]:
         """What `take` takes from, for keeping on a device."""
         return {**self.arrays, "label": self.labels, "scaling": self.scaling}
 
-    @property
-    def resident_bytes(self) -> int:
-        return sum(array.nbytes for array in self.resident.values())
+
+def load(
+    name: str,
+    split: str,
+    data_dir: str | pathlib.Path,
+    *,
+    size: tuple[int, ...],
+    normalisation: dict[str, Any],
+    stored_masks: bool = False,
+    with_masks: bool = True,
+    only_tumour: bool = False,
+) -> Source:
+    """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
+
+    No pixels are read: the data set's index says what there is, and statistics of whole
+    volumes, also of slices outside of the split. Images are resized to `size`. Masks keep
+    their stored size with `stored_masks`; else each class's share of every pixel of `size`
+    takes their place, as "share". Batches have neither without `with_masks`.
+    """
+    info = data_info.read(name, data_dir)
+    builder = data_info.open_builder(name, data_dir)
+    index = data_index.read(builder.data_dir)
+    _check_split(split, list(builder.info.splits), info)
+    rows = _rows(index, split, info, only_tumour=only_tumour)
+    if not rows:
+        raise ValueError(f"Split {split!r} of {name} has no examples to use.")
+    if len(size) != info.dimensions:
+        raise ValueError(
+            f"config.data.size has {len(size)} numbers, {size}, but examples of {name} "
+            f"have {info.dimensions} axes."
+        )
+    scaling = normalise.scaling(index.statistics.take(rows), **normalisation)
+    shapes = [index.shapes[row] for row in rows]
+    read = stored.open_records(builder)
+
+    def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
+        return read(index.splits[rows[i]], index.records[rows[i]])
+
+    def fit(image: np.ndarray, mask: np.ndarray) -> Batch:
+        fitted = {"image": fitting.resize_image(image, size)}
+        if with_masks and stored_masks:
+            fitted["mask"] = mask
+        elif with_masks:
+            fitted["share"] = fitting.area_shares(mask, info.classes.values(), size)
+        return fitted
+
+    source = Source(
+        info=info,
+        keys=[index.keys[row] for row in rows],
+        patients=[index.patients[row] for row in rows],
+        slices=[index.slices[row] for row in rows],
+        shapes=shapes,
+        tumour=index.foreground[rows],
+        labels=index.labels[rows],
+        scaling=scaling,
+        read_stored=read_stored,
+        fit=fit,
+        target_name=("mask" if stored_masks else "share") if with_masks else "",
+        decoded_bytes=memory.decoded_bytes(
+            shapes,
+            channels=len(info.channels),
+            dtype=info.dtype,
+            classes=len(info.classes) if with_masks else 0,
+            size=size,
+            stored_masks=stored_masks,
+        ),
+    )
+    patients = len(set(source.patients))
+    logging.info("%s %s: %d slices of %d patients", name, split, len(rows), patients)
+    return source
+
+
+def decode(source: Source) -> Source:
+    """The same with all examples in memory, where they take `decoded_bytes`."""
+    arrays: dict[str, Any] = {}
+
+    def example(i: int) -> Batch:
+        return source.fit(*source.read_stored(i))
+
+    for place, fitted in enumerate(_threaded(range(len(source)), example)):
+        for name, pixels in fitted.items():
+            if place == 0:
+                whole = (len(source), *pixels.shape)
+                one_array = source.stackable or name == "image"
+                arrays[name] = (
+                    np.empty(whole, pixels.dtype) if one_array else [None] * len(source)
+                )
+            arrays[name][place] = pixels
+    return dataclasses.replace(source, arrays=arrays)
 
 
 def training_batches(
@@ -80,10 +171,10 @@ def training_batches(
     place = np.arange(order.batch_size, dtype=np.int32)
 
     def make(step: int) -> Batch:
-        indices = order.indices(step)
+        examples = order.indices(step)
         if resident:
-            return {"place": place, "index": indices.astype(np.int32)}
-        return {"place": place, **source.take(indices)}
+            return {"place": place, "index": examples.astype(np.int32)}
+        return {"place": place, **source.take(examples)}
 
     if resident:
         return map(make, range(start, stop))
@@ -91,146 +182,38 @@ def training_batches(
 
 
 def evaluation_batches(source: Source, size: int, *, resident: bool) -> Iterator[Batch]:
-    """Every example once, in order; where the last batch is padded `valid` is False."""
+    """Every example once; "example" says which, "valid" is False where one is padding.
 
-    def make(start: int) -> Batch:
-        indices = np.minimum(np.arange(start, start + size), len(source) - 1)
-        valid = np.arange(start, start + size) < len(source)
+    Examples are in order, those of one stored shape together where masks keep theirs.
+    """
+
+    def make(examples: np.ndarray) -> Batch:
+        padded = np.pad(examples, (0, size - len(examples)), "edge")
+        batch = {"example": padded, "valid": np.arange(size) < len(examples)}
         if resident:
-            return {"valid": valid, "index": indices.astype(np.int32)}
-        return {"valid": valid, **source.take(indices)}
+            return {**batch, "index": padded.astype(np.int32)}
+        return {**batch, **source.take(padded)}
 
-    starts = range(0, len(source), size)
-    return map(make, starts) if resident else iter(_threaded(starts, make))
+    parts = evaluation_order(source, size)
+    return map(make, parts) if resident else iter(_threaded(parts, make))
 
 
-def load(
-    name: str,
-    split: str,
-    data_dir: str | pathlib.Path,
-    *,
-    size: tuple[int, int],
-    normalisation: dict[str, Any],
-    keep: bool = True,
-    stored_masks: bool = False,
-    with_masks: bool = True,
-    only_tumour: bool = False,
-) -> Source:
-    """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
-
-    Images are resized to `size`. Masks keep their stored size with `stored_masks`; else
-    each class's share of every pixel of `size` takes their place, as "share". Batches have
-    neither without `with_masks`. With `keep` all lie decoded in memory; else each is read
-    when it is taken. Volume statistics come from all slices of a patient, also those
-    outside of the split.
-    """
-    info = data_info.read(name, data_dir)
-    builder = data_info.open_builder(name, data_dir)
-    everything = "+".join(builder.info.splits)
-    opened = everything if split in info.leaky else split
-    _check_split(opened, split, builder.info.splits, info)
-    records = builder.as_data_source(opened, decoders=SKIP)
-
-    table = list(_threaded(range(len(records)), lambda i: _describe(records[i], i)))
-    table.sort(key=lambda row: (row["patient"], row["slice"]))
-    chosen = set(info.leaky[split]) if split in info.leaky else None
-    kept = [
-        (chosen is None or row["key"] in chosen) and (row["tumour"] or not only_tumour)
-        for row in table
+def evaluation_order(source: Source, size: int) -> list[Int[np.ndarray, " b"]]:
+    """The examples of each evaluation batch, before any is padded."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, shape in enumerate(source.shapes):
+        groups.setdefault(() if source.stackable else shape, []).append(i)
+    return [
+        np.array(members[start : start + size])
+        for members in groups.values()
+        for start in range(0, len(members), size)
     ]
-    patients = {
-        row["patient"] for row, keep_it in zip(table, kept, strict=True) if keep_it
-    }
-    needed = [i for i, row in enumerate(table) if row["patient"] in patients]
-    rows = [table[i] for i, keep_it in enumerate(kept) if keep_it]
-    if not rows:
-        raise ValueError(f"Split {split!r} of {name} has no examples to use.")
-
-    target_name = "mask" if stored_masks else "share"
-
-    def decode(record: int) -> tuple[np.ndarray, np.ndarray]:
-        example = records[record]
-        image, mask = (
-            pixels.decode(example[part], builder.info.features[part])
-            for part in ("image", "mask")
-        )
-        return image, mask
-
-    def fit(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        classes = info.classes.values()
-        target = mask if stored_masks else area_shares(mask, classes, size)
-        return resize_image(image, size), target
-
-    def counted(i: int) -> tuple:
-        image, mask = decode(table[i]["record"])
-        kept_pixels = fit(image, mask) if keep and kept[i] else None
-        return normalise.histogram(image), kept_pixels
-
-    histograms, filled = [], 0
-    parts = ("image", target_name) if with_masks else ("image",)
-    arrays: Batch = {}
-    for counts, example in _threaded(needed, counted):
-        histograms.append(counts)
-        if example is None:
-            continue
-        if not arrays:
-            arrays = {
-                part: np.empty((len(rows), *array.shape), np.uint8)
-                for part, array in zip(parts, example, strict=False)
-            }
-        for part, array in zip(parts, example, strict=False):
-            arrays[part][filled] = array
-        filled += 1
-    scaling = normalise.scaling(
-        np.stack(histograms), [table[i]["patient"] for i in needed], **normalisation
-    )
-    logging.info(
-        "%s %s: %d slices of %d patients", name, split, len(rows), len(patients)
-    )
-    return Source(
-        info=info,
-        keys=[row["key"] for row in rows],
-        patients=[row["patient"] for row in rows],
-        slices=[row["slice"] for row in rows],
-        tumour=np.array([row["tumour"] for row in rows]),
-        labels=np.array([row["label"] for row in rows], np.int32),
-        scaling=scaling[[kept[i] for i in needed]],
-        read_stored=lambda i: decode(rows[i]["record"]),
-        fit=fit,
-        arrays=arrays,
-        target_name=target_name if with_masks else "",
-    )
 
 
-def resize_image(
-    image: UInt8[np.ndarray, "h w c"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "H W c"]:
-    """Averages areas when it shrinks, interpolates linearly when it grows."""
-    if image.shape[:2] == tuple(size):
-        return image
-    shrinks = image.shape[0] * image.shape[1] > size[0] * size[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, size[::-1], interpolation=method)
-    return resized.reshape(*size, image.shape[-1])
-
-
-def area_shares(
-    mask: UInt8[np.ndarray, "h w 1"],
-    classes: Iterable[int | Sequence[int]],
-    size: tuple[int, int],
-) -> UInt8[np.ndarray, "H W k"]:
-    """Of each pixel of `size`, the share that each class covers, in 255ths.
-
-    A class is a label of the mask, or several.
-
-    Unlike the label that covers most of a pixel, shares keep a tumour's area and, once the
-    probabilities they teach are resized back, its outline.
-    """
-    shares = [
-        resize_image(np.where(np.isin(mask, labels), 255, 0).astype(np.uint8), size)
-        for labels in classes
-    ]
-    return np.concatenate(shares, axis=-1)
+def _pick(kept: np.ndarray | list[np.ndarray], indices: np.ndarray) -> np.ndarray:
+    if isinstance(kept, np.ndarray):
+        return kept[indices]
+    return np.stack([kept[int(i)] for i in indices])
 
 
 def _threaded(items: Sequence, function: Callable) -> Iterator:
@@ -240,19 +223,24 @@ def _threaded(items: Sequence, function: Callable) -> Iterator:
     return iter(dataset.to_iter_dataset(options))
 
 
-def _describe(example: dict[str, Any], record: int) -> dict[str, Any]:
-    return {
-        "record": record,
-        "key": example["key"].decode(),
-        "patient": example["patient"].decode(),
-        "slice": int(example["slice"]),
-        "tumour": bool(example["has_tumour"]),
-        "label": int(example["label" if "label" in example else "has_tumour"]),
-    }
+def _rows(index: Index, split: str, info: Info, *, only_tumour: bool) -> list[int]:
+    """The split's rows of the index, by patient and slice."""
+    if split in info.leaky:
+        chosen, column = set(info.leaky[split]), index.keys
+    else:
+        chosen, column = set(split.split("+")), index.splits
+    rows = [
+        row
+        for row in range(len(index))
+        if column[row] in chosen and (index.foreground[row] or not only_tumour)
+    ]
+    return sorted(rows, key=lambda row: (index.patients[row], index.slices[row]))
 
 
-def _check_split(opened: str, split: str, splits: Any, info: data_info.Info) -> None:
-    parts = opened.split("+")
+def _check_split(split: str, splits: Sequence[str], info: Info) -> None:
+    if split in info.leaky:
+        return
+    parts = split.split("+")
     if missing := [part for part in parts if part not in splits]:
         raise ValueError(
             f"{info.name} has no split {missing[0]!r} (asked for: {split!r}); there are: "

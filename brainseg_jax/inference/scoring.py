@@ -1,4 +1,4 @@
-"""Evaluates a model on every slice of a split; reports/ makes tables of it."""
+"""What a model scores on every slice of a split; the tables are in reports/."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -47,20 +47,19 @@ def score(
     devices: parallel.Devices,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scored | None:
-    """Evaluates all batches; None if `stop` says so before the end.
-
-    Results are fetched one batch late, so that the devices need not wait.
-    """
-    fetched, valid, waiting = [], [], None
+    """Runs over all batches, one fetch behind; None if `stop` asked to."""
+    fetched, valid, example, waiting = [], [], [], None
     for batch in batches:
         if stop():
             return None
         valid.append(batch.pop("valid"))
+        example.append(batch.pop("example"))
         result = step(variables, resident, devices.shard(batch))
         if waiting is not None:
             fetched.append(devices.gather(waiting))
         waiting = result
     fetched.append(devices.gather(waiting))
-    keep = np.concatenate(valid)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[keep], *fetched)
+    kept = np.flatnonzero(np.concatenate(valid))
+    in_order = kept[np.argsort(np.concatenate(example)[kept])]
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[in_order], *fetched)
     return Scored(joined["loss"], joined["measured"])

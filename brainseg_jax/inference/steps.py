@@ -1,22 +1,51 @@
-"""One evaluation step and one prediction step: pure, and the same for every model."""
+"""From images to probabilities on a grid, and what is measured there: pure, any model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array
+from jaxtyping import Array, Float, Num
 
-from brainseg_jax.data import inputs
+from brainseg_jax.data import inputs, normalise
 from brainseg_jax.inference import mirroring
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training.objective import Loss
 
 Batch = dict[str, Array]
+Variables = dict[str, Any]
+
+
+class Outputs(NamedTuple):
+    """Of a model; probabilities are averaged over mirror images, logits are not."""
+
+    logits: Array
+    probs: Array
+
+
+def probabilities(
+    variables: Variables,
+    image: Num[Array, "n *space c"],
+    scaling: Float[Array, "n 4 c"],
+    grid: tuple[int, ...],
+    *,
+    model: nn.Module,
+    task: Task,
+    mirror: Sequence[str] = (),
+) -> Array:
+    """Of stored images at the model's size; maps come back at the size `grid`."""
+    outputs = run_model(
+        variables,
+        normalise.apply(image, scaling),
+        model=model,
+        task=task,
+        mirror=mirror,
+    )
+    return task.resize(outputs.probs, grid)
 
 
 def eval_step(
-    variables: dict[str, Any],
+    variables: Variables,
     resident: Batch,
     batch: Batch,
     *,
@@ -25,34 +54,29 @@ def eval_step(
     loss: Loss,
     mirror: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The loss of each example, and what the task measures of it."""
+    """Loss and what the task measures of each example, on the grid of its mask."""
     batch = inputs.assemble(resident, batch)
-    logits, probs = _logits_and_probs(variables, batch, model, task, mirror)
-    per_example, _ = loss(logits, batch)
-    return {"loss": per_example, "measured": task.measure(probs, batch)}
+    image = batch["image"]
+    outputs = run_model(variables, image, model=model, task=task, mirror=mirror)
+    grid = batch.get("mask", image).shape[1:-1]
+    per_example, _ = loss(task.resize(outputs.logits, grid), batch)
+    measured = task.measure(task.resize(outputs.probs, grid), batch)
+    return {"loss": per_example, "measured": measured}
 
 
-def predict_step(
-    variables: dict[str, Any],
-    resident: Batch,
-    batch: Batch,
+def run_model(
+    variables: Variables,
+    image: Float[Array, "n *space c"],
     *,
     model: nn.Module,
     task: Task,
     mirror: Sequence[str] = (),
-) -> dict[str, Array]:
-    """Probabilities of each example; masks at the size of `batch["mask"]`."""
-    batch = inputs.assemble(resident, batch)
-    return {"probs": _logits_and_probs(variables, batch, model, task, mirror)[1]}
-
-
-def _logits_and_probs(variables, batch, model, task, mirror):
-    """Logits, and probabilities averaged over mirror images, at the size that is scored."""
-    image = batch["image"]
-    logits = model.apply(variables, image)
+) -> Outputs:
+    """On normalised images, at their own size."""
+    logits: Any = model.apply(variables, image)
     probs = task.probabilities(logits)
-    for axes in (flips := mirroring.mirror_axes(mirror)):
-        mirrored = task.probabilities(model.apply(variables, jnp.flip(image, axes)))
-        probs = probs + task.unflip(mirrored, axes)
-    probs = probs / (1 + len(flips))
-    return task.resize(logits, batch), task.resize(probs, batch)
+    flips = mirroring.mirror_axes(mirror, image.ndim - 2)
+    for axes in flips:
+        mirrored: Any = model.apply(variables, jnp.flip(image, axes))
+        probs = probs + task.unflip(task.probabilities(mirrored), axes)
+    return Outputs(logits, probs / (1 + len(flips)))

@@ -68,7 +68,6 @@ def evaluate(
         data_dir or options.data_dir,
         size=tuple(options.size),
         normalisation=options.normalisation.to_dict(),
-        keep=False,
         stored_masks=True,
         with_masks=task.uses_masks,
         only_tumour=options.only_tumour,
@@ -208,7 +207,7 @@ def _score(
     )
     batch_size = scoring.fitting(config.evaluation.batch_size, devices)
     batches = sources.evaluation_batches(source, batch_size, resident=False)
-    total = -(-len(source) // batch_size)
+    total = len(sources.evaluation_order(source, batch_size))
     shown = track(batches, "evaluating", total=total, transient=True)
     stopped = (lambda: stop.signal is not None) if stop else (lambda: False)
     scored = scoring.score(step, variables, {}, shown, devices, stopped)
@@ -227,15 +226,18 @@ def _predictor(
     """Predicted labels of one example of a split; compiled once."""
     step = jax.jit(
         functools.partial(
-            inference_steps.predict_step,
+            inference_steps.probabilities,
             model=restored.parts.model,
             task=restored.parts.task,
             mirror=restored.record.about.config["evaluation"]["mirror"],
-        )
+        ),
+        static_argnames="grid",
     )
 
     def predict(index: int) -> np.ndarray:
-        probs = step(restored.variables, {}, source.take(np.array([index])))["probs"]
+        batch = source.take(np.array([index]))
+        image, scaling = batch["image"], batch["scaling"]
+        probs = step(restored.variables, image, scaling, grid=source.shapes[index])
         return np.asarray(restored.parts.task.predict(probs))[0]
 
     return predict

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from brainseg_jax import files
-from brainseg_jax.data import image_files, normalise, sources
+from brainseg_jax.data import fitting, image_files, normalise
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
 from brainseg_jax.runs import precision, restore, run_folder
@@ -56,11 +56,12 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
         image_files.read_image(path, len(restored.record.about.info.channels))
     step = jax.jit(
         functools.partial(
-            inference_steps.predict_step,
+            inference_steps.probabilities,
             model=restored.parts.model,
             task=restored.parts.task,
             mirror=restored.record.about.config["evaluation"]["mirror"],
-        )
+        ),
+        static_argnames="grid",
     )
     rows = []
     with_progress = track(volumes.items(), "predicting", transient=True)
@@ -87,9 +88,7 @@ def _predict_volume(
     options, channels = about.config["data"]["normalisation"], about.info.channels
     pictures = [image_files.read_image(path, len(channels)) for path in paths]
     scaling = normalise.scaling(
-        np.stack([normalise.histogram(picture) for picture in pictures]),
-        [volume] * len(paths),
-        **options,
+        normalise.statistics(pictures, [volume] * len(paths)), **options
     )
     by_volume = options["name"].startswith("volume")
     lone = by_volume and len(paths) == 1
@@ -161,13 +160,8 @@ def _probabilities(
     scaling: np.ndarray,
 ) -> jax.Array:
     size = tuple(restored.record.about.config["data"]["size"])
-    batch = {
-        "image": sources.resize_image(picture, size)[None],
-        "scaling": scaling,
-        # Only its size is looked at: probabilities come back at the picture's own.
-        "mask": np.zeros((1, *picture.shape[:2], 1), np.uint8),
-    }
-    return step(restored.variables, {}, batch)["probs"]
+    image = fitting.resize_image(picture, size)[None]
+    return step(restored.variables, image, scaling, grid=picture.shape[:2])
 
 
 def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:

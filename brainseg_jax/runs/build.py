@@ -11,7 +11,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
-from brainseg_jax.data import augment, sources
+from brainseg_jax.data import augment, memory, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
@@ -123,7 +123,6 @@ def _open_splits(
         data_dir=config.data.data_dir,
         size=tuple(config.data.size),
         normalisation=config.data.normalisation.to_dict(),
-        keep=config.data.cache != "none",
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
@@ -151,8 +150,19 @@ def _place(
     validation: sources.Source,
     devices: parallel.Devices,
 ) -> tuple[sources.Source, sources.Source, list[dict[str, Any]]]:
-    """Both splits on the devices where they are to lie there and fit."""
-    if config.data.cache != "device" or not _fits(training, validation, devices):
+    """Both splits where config.data.cache says, or where there is room for them."""
+    cache, reason = memory.choose_cache(
+        config.data.cache,
+        training.decoded_bytes + validation.decoded_bytes,
+        devices.free_bytes(),
+        memory.free_host_bytes(),
+        resident=training.stackable and validation.stackable,
+    )
+    if reason:
+        logging.warning("%s", reason)
+    if cache != "none":
+        training, validation = map(sources.decode, (training, validation))
+    if cache != "device":
         return training, validation, [{}, {}]
     residents = [devices.replicate(s.resident) for s in (training, validation)]
     jax.block_until_ready(residents)
@@ -161,23 +171,6 @@ def _place(
         dataclasses.replace(source, arrays={}) for source in (training, validation)
     )
     return training, validation, residents
-
-
-def _fits(
-    training: sources.Source, validation: sources.Source, devices: parallel.Devices
-) -> bool:
-    """Whether the decoded splits leave each device at least half of what it has free."""
-    needed = training.resident_bytes + validation.resident_bytes
-    free = devices.free_bytes()
-    if free is None or needed <= free // 2:
-        return True
-    logging.warning(
-        "config.data.cache=device needs %d bytes on each device, more than half of the "
-        "%d that are free; using host.",
-        needed,
-        free,
-    )
-    return False
 
 
 def _map_steps(

@@ -119,7 +119,7 @@ def check_settings(config: ConfigDict) -> None:
     _check_options(
         "data.normalisation", normalisation, {*data.normalisation} - {"name"}
     )
-    mirroring.mirror_axes(evaluation.mirror)
+    mirroring.mirror_axes(evaluation.mirror, len(data.size))
 
 
 def _check_augmentation(options: ConfigDict) -> None:
@@ -159,6 +159,10 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
             f"config.data.size has {len(size)} numbers, {size}, but "
             f"config.model.name={model} takes images of {axes} dimensions. (On the "
             "command line, a key given twice has both values.)"
+        )
+    if len(size) not in mirroring.MIRRORS:
+        raise ValueError(
+            f"config.data.size is {size}; it has 2 numbers for slices, 3 for volumes."
         )
     if any(number < 1 for number in size):
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")

@@ -53,7 +53,7 @@ def make_task(classes: Sequence[str], *, exclusive: bool, threshold: float) -> T
         target=target,
         probabilities=probabilities,
         unflip=lambda probs, axes: probs,
-        resize=lambda probs, batch: probs,
+        resize=lambda probs, grid: probs,
         predict=predict,
         measure=measure,
     )

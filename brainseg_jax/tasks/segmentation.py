@@ -85,7 +85,7 @@ def make_task(
         target=target,
         probabilities=probabilities,
         unflip=jnp.flip,
-        resize=_to_mask,
+        resize=_to_grid,
         predict=predict,
         measure=measure,
     )
@@ -121,9 +121,8 @@ def _check(
         )
 
 
-def _to_mask(maps: Float[Array, "n *space c"], batch: Batch) -> Array:
-    """To the stored mask's own resolution."""
-    size = batch["mask"].shape[1:-1]
-    if maps.shape[1:-1] == size:
+def _to_grid(maps: Float[Array, "n *space c"], grid: tuple[int, ...]) -> Array:
+    """To the stored mask's own resolution, or whichever is asked for."""
+    if maps.shape[1:-1] == tuple(grid):
         return maps
-    return jax.image.resize(maps, (len(maps), *size, maps.shape[-1]), "linear")
+    return jax.image.resize(maps, (len(maps), *grid, maps.shape[-1]), "linear")

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from rich import progress
 
 from datasets import folds, leaky, pixels, raw
+from datasets import index as data_index
 from datasets.lgg_mri import raw_files
 from datasets.synthetic import phantom
 
@@ -37,8 +38,11 @@ LICENCES = {
 class Builder(tfds.core.GeneratorBasedBuilder):
     """LGG slices; `raw_dir` is the kaggle_3m folder, its parent, or the zip."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Five folds of whole patients."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.1.0": "The same examples and folds; an index of them beside the records.",
+        "1.0.0": "Five folds of whole patients.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name="kaggle", description="The published MR slices."),
@@ -105,7 +109,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Reads everything once before a byte is written: volumes, and all faults."""
         slices, bad = raw_files.find_slices(self.files.names)
         self._check_origin(slices)
-        areas, unreadable = tumour_areas(self.files, slices)
+        index, areas, unreadable = examine(self.files, slices)
         skipped = bad + unreadable
         if skipped and not self.skip_bad_files:
             raise raw.bad_files(skipped)
@@ -114,11 +118,18 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             raise raw.bad_files(skipped)
         table = fold_table(slices, areas)
         self.info.metadata.update(self._metadata(slices, areas, table, skipped))
-        return {
-            f"fold_{fold}": self._generate_examples(
-                [one for one in slices if table[one.patient] == fold], f"fold_{fold}"
-            )
+        splits = {
+            f"fold_{fold}": [one for one in slices if table[one.patient] == fold]
             for fold in sorted(set(table.values()))
+        }
+        # Still the folder of an unfinished data set: the index appears with the records.
+        index.write(
+            self.data_dir,
+            {name: [one.key for one in members] for name, members in splits.items()},
+        )
+        return {
+            name: self._generate_examples(members, name)
+            for name, members in splits.items()
         }
 
     def _generate_examples(
@@ -181,10 +192,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
 
-def tumour_areas(
+def examine(
     files: raw.Folder | raw.Zip, slices: Sequence[raw_files.Slice]
-) -> tuple[dict[str, int], list[dict[str, str]]]:
-    """Mask pixels of every slice by key, then the files that cannot be read."""
+) -> tuple[data_index.Index, dict[str, int], list[dict[str, str]]]:
+    """Reads one slice at a time: the index, mask pixels by key, and the bad files."""
+    index = data_index.Index()
     areas: dict[str, int] = {}
     bad: list[dict[str, str]] = []
     for one in progress.track(slices, "Checking slices"):
@@ -192,12 +204,20 @@ def tumour_areas(
             name = one.mask
             mask = raw_files.read_mask(files, name)
             name = one.image
-            raw_files.read_image(files, name)
+            image = raw_files.read_image(files, name)
         except ValueError as error:
             bad.append({"file": name, "reason": str(error)})
         else:
             areas[one.key] = int((mask > 0).sum())
-    return areas, bad
+            index.add(
+                one.key,
+                image,
+                mask,
+                patient=one.patient,
+                volume=one.patient,
+                number=one.number,
+            )
+    return index, areas, bad
 
 
 def fold_table(

@@ -24,6 +24,6 @@ class Task:
     target: Callable[[Batch], Array]
     probabilities: Callable[[Array], Array]
     unflip: Callable[[Array, tuple[int, ...]], Array]  # of a mirror image's output
-    resize: Callable[[Array, Batch], Array]  # an output, to the size that is scored
+    resize: Callable[[Array, tuple[int, ...]], Array]  # an output, to a grid's size
     predict: Callable[[Array], Array]  # probabilities -> the publisher's labels
     measure: Callable[[Array, Batch], Any]  # arrays with a value per example

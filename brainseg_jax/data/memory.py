@@ -1,0 +1,83 @@
+"""Whether decoded splits fit on devices or in the host, told before any is decoded."""
+
+import math
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def decoded_bytes(
+    shapes: Sequence[tuple[int, ...]],
+    *,
+    channels: int,
+    dtype: str,
+    classes: int,
+    size: Sequence[int] = (),
+    stored_masks: bool = False,
+) -> int:
+    """Of images and targets in memory.
+
+    Args:
+        shapes: of the stored examples, without channels.
+        classes: a share of each for every pixel, unless masks are stored; 0: no masks.
+        size: that all are resized to; empty: each as it is stored.
+    """
+    stored = sum(math.prod(shape) for shape in shapes)
+    fitted = len(shapes) * math.prod(size) if size else stored
+    images = fitted * channels * np.dtype(dtype).itemsize
+    if not classes:
+        return images
+    return images + (stored if stored_masks else fitted * classes)
+
+
+def choose_cache(
+    asked: str,
+    needed: int,
+    free_device: int | None,
+    free_host: int | None,
+    *,
+    resident: bool = True,
+) -> tuple[str, str]:
+    """Where `needed` bytes go: what was `asked` for or the next that has room; and why.
+
+    Half of what is free stays free. Memory that a platform does not tell is enough.
+    `resident` says whether the examples are of one shape and taken whole, as a device
+    needs them.
+    """
+    reasons = []
+    if asked == "device" and not resident:
+        reasons.append("examples that differ in size, or patches, are cut on the host")
+        asked = "host"
+    if asked == "device" and not _fits(needed, free_device):
+        reasons.append(_too_much(needed, free_device, "on each device"))
+        asked = "host"
+    if asked != "none" and not _fits(needed, free_host):
+        reasons.append(_too_much(needed, free_host, "in memory"))
+        asked = "none"
+    if not reasons:
+        return asked, ""
+    return asked, f"config.data.cache={asked} is used: {'; '.join(reasons)}."
+
+
+def free_host_bytes() -> int | None:
+    """Memory that programs can have without others going short; None where not told."""
+    table = pathlib.Path("/proc/meminfo")
+    if table.is_file():
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.M)
+        if found:
+            return int(found[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def _fits(needed: int, free: int | None) -> bool:
+    return free is None or needed <= free // 2
+
+
+def _too_much(needed: int, free: int | None, where: str) -> str:
+    return f"{needed:,} bytes are more than half of the {free:,} free {where}"
