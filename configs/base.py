@@ -52,8 +52,9 @@ def get_config() -> ConfigDict:
     model.frozen_up_to = ""
     # Or bfloat16: activations only, weights stay float32
     config.compute_dtype = "float32"
-    # Of convolutions and matrix products of float32 numbers: default (as fast as the device
-    # can: 10 bits on a recent GPU, 7 on a TPU), high (more passes) or highest (all 23)
+    # Of convolutions and matrix products of float32 numbers: default (the fastest: TF32 on
+    # recent GPUs, one pass of bfloat16 on TPUs), high (TF32, three passes) or highest
+    # (float32)
     config.matmul_precision = "default"
     config.init_from = ""  # a workdir whose best weights to start from
 

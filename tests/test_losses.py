@@ -100,7 +100,7 @@ def test_without_smoothing_two_empty_masks_agree(name, exclusive, smooth):
     loss = functools.partial(
         LOSSES[name], target=target, exclusive=exclusive, smooth=smooth
     )
-    total = jax.value_and_grad(lambda logits: loss(logits).sum())
+    total = jax.jit(jax.value_and_grad(lambda logits: loss(logits).sum()))
     for strength in (-200.0, -20.0, 0.0, 10.0, 15.0, 20.0, 22.0, 40.0, 50.0, 90.0):
         value, gradient = total(as_logits(maps, strength))
         assert 0 <= value <= 1, strength

@@ -85,9 +85,8 @@ def test_evaluating_and_predicting_go_by_the_checkpoint(config, tmp_path, monkey
     assert in_effect() == "highest"
 
 
-@pytest.mark.parametrize("wanted", ["default", "highest"])
-def test_every_product_of_training_and_evaluating_has_it(config, wanted):
-    precision.set_precision({"matmul_precision": wanted})
+def test_every_product_of_training_and_predicting_has_it(config):
+    precision.set_precision({"matmul_precision": "highest"})
     model = experiment.make_model(
         "resunet", config.model.options.to_dict(), outputs=1, dtype="float32"
     )
@@ -127,10 +126,9 @@ def test_every_product_of_training_and_evaluating_has_it(config, wanted):
             task=task,
         )
 
-    both = getattr(jax.lax.Precision, wanted.upper())
     for found in (
         products(train_step, fresh, batch),
         products(predict, fresh.variables, batch),
     ):
         assert len(found) > 10
-        assert set(found) == {(both, both)}
+        assert set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
