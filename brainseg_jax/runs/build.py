@@ -81,15 +81,21 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
-    training = load(config.data.train)
+    patch = tuple(config.data.patch)
+    training = load(
+        config.data.train,
+        patch=patch,
+        foreground_share=config.data.tumour_share,
+        fill=config.augment.fill,
+    )
     validation = load(config.data.validation, stored_masks=True)
     _check_patients(training, validation, config)
     registry.find(reports, task.name).check(
         training, validation, task, evaluation.metric
     )
-    order = Order(
-        training.tumour, config.batch_size, config.seed, config.data.tumour_share
-    )
+    # Of patches, that share has tumour, wherever the examples come in the order.
+    share = 0.0 if patch else config.data.tumour_share
+    order = Order(training.tumour, config.batch_size, config.seed, share)
     remat = {"remat": True} if config.model.remat else {}
     model = experiment.make_model(
         config.model.name,
@@ -128,7 +134,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
         training.decoded_bytes + validation.decoded_bytes,
         devices.free_bytes(),
         memory.free_host_bytes(),
-        resident=training.stackable and validation.stackable,
+        resident=training.residable and validation.residable,
     )
     if reason:
         logging.warning("%s", reason)

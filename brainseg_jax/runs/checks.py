@@ -84,6 +84,8 @@ def check(config: ConfigDict) -> None:
             "set config.evaluation.mode=min."
         )
     _check_size(tuple(data.size), config.model.name)
+    _check_patch(tuple(data.patch), tuple(data.size))
+    augment.check(config.augment.to_dict(), len(data.size))
     for name, term in config.losses.items():
         registry.find(losses, name)
         if "weight" not in term:
@@ -108,3 +110,11 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
         )
     if any(number < 1 for number in size):
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")
+
+
+def _check_patch(patch: tuple[int, ...], size: tuple[int, ...]) -> None:
+    if patch and (len(patch) != len(size) or min(patch) < 1):
+        raise ValueError(
+            f"config.data.patch is {patch}; it has {len(size)} numbers of 1 or more, like "
+            "config.data.size, or none."
+        )

@@ -13,7 +13,7 @@ from brainseg_jax.runs import encoder_weights, experiment
 from brainseg_jax.training.state import TrainState, copy_average
 
 # Keys that are younger than some runs, each with what it was as good as before it came.
-SINCE = {"schedule.decay": 1.0}
+SINCE = {"schedule.decay": 1.0, "data.patch": [], "augment.flip_depth": 0.0}
 # Beside what the user sees: where the data lie, since disks get moved.
 CHANGEABLE = (
     "epochs",
