@@ -238,8 +238,9 @@ def fold_table(
 
 def png(pixels: UInt8[np.ndarray, "h w c"]) -> bytes:
     """PNG bytes: TFDS encodes arrays through TensorFlow but takes bytes as they are."""
-    blue_first = pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels
-    done, data = cv2.imencode(".png", blue_first)
+    channels = pixels.shape[-1]
+    blue_first = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(channels, range(channels))
+    done, data = cv2.imencode(".png", pixels[..., list(blue_first)])
     if not done:
         raise ValueError(f"OpenCV could not encode an array of shape {pixels.shape}.")
     return data.tobytes()
