@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, sources, stored
+from brainseg_jax.data import fitting, memory, sources, stored
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
+from brainseg_jax.runs import build
 from datasets.lgg_mri import lgg_mri_dataset_builder
 
 NAME = "lgg_mri/phantom"
@@ -86,6 +87,16 @@ def test_evaluation_pads_its_last_batch_and_says_so(load):
     batches = list(sources.evaluation_batches(source, 8, resident=False))
     assert {len(batch["image"]) for batch in batches} == {8}
     assert sum(batch["valid"].sum() for batch in batches) == len(source)
+
+
+def test_memory_is_asked_for_before_a_pixel_is_decoded(config, tmp_path, monkeypatch):
+    def fail(png):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 1000)
+    monkeypatch.setattr(stored, "decode_png", fail)
+    run = build.prepare(config, tmp_path)
+    assert not run.resident and not run.training.arrays
 
 
 def slices_of_two_sizes():

@@ -95,10 +95,6 @@ def check(config: ConfigDict) -> None:
 
 def _check_size(size: tuple[int, ...], model: str) -> None:
     """A net of volumes would otherwise be built for slices, without a word."""
-    if len(size) not in mirroring.MIRRORS:
-        raise ValueError(
-            f"config.data.size is {size}; it has 2 numbers for slices, 3 for volumes."
-        )
     forms = getattr(registry.find(models, model), "PUBLISHED", {}).values()
     known = sorted({len(form.shape) - 1 for form in forms})
     if known and len(size) not in known:
@@ -107,6 +103,10 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
             f"config.data.size has {len(size)} numbers, {size}, but "
             f"config.model.name={model} takes images of {axes} dimensions. (On the "
             "command line, a key given twice has both values.)"
+        )
+    if len(size) not in mirroring.MIRRORS:
+        raise ValueError(
+            f"config.data.size is {size}; it has 2 numbers for slices, 3 for volumes."
         )
     if any(number < 1 for number in size):
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")
