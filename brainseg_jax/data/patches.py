@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Num
 
-# "edge": the edge goes on; "empty": each channel's darkest value, and no class.
-FILLS = ("edge", "empty")
 STREAM = 3  # of random numbers; data/order.py has 0 to 2
 
 
@@ -65,6 +63,7 @@ def cut(
     """The part of `size` at `corner`; `fill` says what lies beyond the edge.
 
     Args:
+        fill: "edge", which goes on, or "empty"; as in config.augment.fill.
         empty: values for the fill "empty"; None: the darkest of each channel.
     """
     space = pixels.shape[:-1]
