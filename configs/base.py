@@ -28,6 +28,8 @@ def get_config() -> ConfigDict:
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
+    # Train on parts of this size, of examples as they are stored; (): on whole ones
+    data.patch = ()
     # unit | image_standard | volume_percentile | volume_unit, with its options:
     # brainseg_jax/data/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
@@ -36,7 +38,8 @@ def get_config() -> ConfigDict:
     # While preparing: skip unreadable raw files and list them
     data.skip_bad_files = False
     data.only_tumour = False  # use the slices with tumour alone
-    data.tumour_share = 0.0  # share of tumour slices among those drawn; 0: as they come
+    # Share of tumour slices, or of patches around tumour, of those drawn; 0: as they come
+    data.tumour_share = 0.0
 
     model = config.model = ConfigDict()
     model.name = "resunet"  # a module of brainseg_jax/models
@@ -92,6 +95,7 @@ def get_config() -> ConfigDict:
     augment.probability = 1.0  # of the spatial and of the intensity part, per example
     augment.flip_horizontal = 0.5  # probabilities
     augment.flip_vertical = 0.0
+    augment.flip_depth = 0.0  # of volumes
     augment.rotation = 15.0  # degrees
     augment.shift = 0.05  # of the image's size
     augment.scale = 0.1  # 0.1: from 0.9 to 1.1

@@ -28,6 +28,7 @@ import numpy as np
 
 FILE = "index.npz"
 VALUES = 4096  # of a channel that are told apart
+HELD = 2**16  # of a channel that are told apart while its volume grows
 PLACES = 256  # of each label of an example that are kept
 SEED = 0
 WIDEST = 2**20  # range of integers that are counted in a table
@@ -105,8 +106,9 @@ class Index:
         )
         unknown = np.full(len(space), np.nan), np.full((4, 4), np.nan)
         before = self.volumes.get(volume)
+        pooled = own if before is None else list(map(merge, before.tallies, own))
         self.volumes[volume] = Volume(
-            own if before is None else list(map(merge, before.tallies, own)),
+            [limit(one, HELD) for one in pooled],
             unknown[0] if spacing is None else np.asarray(spacing, float),
             unknown[1] if affine is None else np.asarray(affine, float),
         )

@@ -192,3 +192,53 @@ def test_gamma_keeps_the_range_and_the_order():
     assert after.max() == pytest.approx(float(image.max()), abs=1e-5)
     order = np.argsort(np.asarray(image).ravel())
     assert (np.diff(after.ravel()[order]) >= 0).all()
+
+
+def make_volumes(count=8, shape=(4, 6, 5)):
+    rng = np.random.default_rng(2)
+    image = rng.normal(size=(count, *shape, 2)).astype(np.float32)
+    share = rng.choice([0.0, 0.3, 1.0], (count, *shape, 1)).astype(np.float32)
+    return {"image": jnp.asarray(image), "share": jnp.asarray(share)}
+
+
+@pytest.mark.parametrize(
+    "name, axis", [("flip_depth", 1), ("flip_vertical", 2), ("flip_horizontal", 3)]
+)
+def test_a_certain_flip_of_volumes_is_numpys(name, axis):
+    batch = make_volumes()
+    after = augment.augment(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
+    for part in ("image", "share"):
+        np.testing.assert_array_equal(after[part], np.flip(batch[part], axis))
+
+
+def test_volumes_are_flipped_along_each_axis_on_its_own():
+    options = {**OFF, "probability": 1.0, **dict.fromkeys(augment.FLIPS[3], 0.5)}
+    batch = make_volumes(64)
+    after = augment.augment(keys(64), batch, options)
+    seen = set()
+    for before, moved, share, moved_share in zip(
+        batch["image"], after["image"], batch["share"], after["share"], strict=True
+    ):
+        for axes in [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]:
+            if (np.flip(before, axes) == moved).all():
+                seen.add(axes)
+                np.testing.assert_array_equal(np.flip(share, axes), moved_share)
+    assert len(seen) == 8
+
+
+def test_intensities_of_volumes_change_per_channel():
+    batch = make_volumes(2)
+    options = {**OFF, "probability": 1.0, "contrast": 0.5}
+    after = np.asarray(augment.augment(keys(2), batch, options)["image"])
+    before = np.asarray(batch["image"])
+    np.testing.assert_allclose(after.mean((1, 2, 3)), before.mean((1, 2, 3)), atol=1e-6)
+    ratio = after.std((1, 2, 3)) / before.std((1, 2, 3))
+    assert len(np.unique(ratio.round(4))) == 4
+
+
+def test_what_volumes_cannot_do_yet_says_so():
+    options = {**OFF, "probability": 1.0, "rotation": 10.0}
+    with pytest.raises(ValueError, match="augment.rotation is 10.0.*3 axes"):
+        augment.augment(keys(2), make_volumes(2), options)
+    with pytest.raises(ValueError, match="augment.flip_depth is 0.5.*2 axes"):
+        augment.check({**OFF, "flip_depth": 0.5}, 2)

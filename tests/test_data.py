@@ -7,8 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from brainseg_jax.data import fitting, sources
+from brainseg_jax import parallel
+from brainseg_jax.data import fitting, memory, sources, stored
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
+from brainseg_jax.inference import scoring
+from brainseg_jax.runs import build
+from datasets.lgg_mri import lgg_mri_dataset_builder
 
 NAME = "lgg_mri/phantom"
 
@@ -82,6 +87,85 @@ def test_evaluation_pads_its_last_batch_and_says_so(load):
     batches = list(sources.evaluation_batches(source, 8, resident=False))
     assert {len(batch["image"]) for batch in batches} == {8}
     assert sum(batch["valid"].sum() for batch in batches) == len(source)
+
+
+def test_memory_is_asked_for_before_a_pixel_is_decoded(config, tmp_path, monkeypatch):
+    def fail(png):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 1000)
+    monkeypatch.setattr(stored, "decode_png", fail)
+    run = build.prepare(config, tmp_path)
+    assert not run.resident and not run.training.arrays
+
+
+def slices_of_two_sizes():
+    """As in a set that has images of 512 and of 256: 16 bits, one channel."""
+    rng = np.random.default_rng(0)
+    shapes = [(8, 8), (4, 4), (8, 8), (4, 4), (4, 4)]
+    images = [rng.integers(0, 9999, (*s, 1)).astype(np.uint16) for s in shapes]
+    masks = [rng.integers(0, 2, (*s, 1)).astype(np.uint8) for s in shapes]
+    return sources.Source(
+        info=data_info.described(
+            "a/b", channels=["t1"], classes={"tumour": 1}, labels=[], dtype="uint16"
+        ),
+        keys=list("abcde"),
+        patients=list("abcde"),
+        slices=[0] * 5,
+        shapes=shapes,
+        tumour=np.ones(5, bool),
+        labels=np.arange(5, dtype=np.int32),
+        scaling=np.ones((5, 4, 1), np.float32),
+        read_stored=lambda i: (images[i], masks[i]),
+        fit=lambda image, mask: {
+            "image": fitting.resize_image(image, (4, 4)),
+            "mask": mask,
+        },
+        target_name="mask",
+        decoded_bytes=5 * 16 * 2 + 2 * 64 + 3 * 16,
+    )
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_examples_of_one_stored_size_are_evaluated_together(decoded):
+    source = slices_of_two_sizes()
+    if decoded:
+        assert not source.residable
+        source = sources.decode(source)
+    batches = list(sources.evaluation_batches(source, 2, resident=False))
+    assert [list(b["example"]) for b in batches] == [[0, 2], [1, 3], [4, 4]]
+    assert [b["mask"].shape[1:3] for b in batches] == [(8, 8), (4, 4), (4, 4)]
+    assert {b["image"].shape for b in batches} == {(2, 4, 4, 1)}
+    assert batches[0]["image"].dtype == np.uint16
+
+
+def test_scores_of_groups_come_back_in_the_splits_order():
+    source = slices_of_two_sizes()
+    devices = parallel.Devices("mesh", tuple(jax.devices()[:1]))
+    scored = scoring.score(
+        lambda variables, resident, batch: {
+            "loss": batch["mask"].sum((1, 2, 3)),
+            "measured": batch["label"],
+        },
+        {},
+        {},
+        sources.evaluation_batches(source, 2, resident=False),
+        devices,
+    )
+    np.testing.assert_array_equal(scored.measured, np.arange(5))
+    expected = [source.read_stored(i)[1].sum() for i in range(5)]
+    np.testing.assert_array_equal(scored.loss, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_stored_picture_comes_back_as_it_was(channels, dtype):
+    rng = np.random.default_rng(0)
+    top = np.iinfo(dtype).max
+    picture = rng.integers(0, top, (5, 6, channels)).astype(dtype)
+    found = stored.decode_png(lgg_mri_dataset_builder.png(picture))
+    np.testing.assert_array_equal(found, picture)
+    assert found.dtype == dtype
 
 
 def test_host_batches_hold_what_the_order_says(load):

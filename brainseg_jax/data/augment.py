@@ -15,13 +15,18 @@ from jaxtyping import Array, Float, Key
 Options = Mapping[str, Any]  # numbers, but for fill
 Batch = dict[str, Array]
 
-SPATIAL = ("flip_horizontal", "flip_vertical", "rotation", "shift", "scale", "shear")
+# Number of spatial axes -> option -> the axis of an example that it flips.
+FLIPS = {
+    2: {"flip_vertical": 0, "flip_horizontal": 1},
+    3: {"flip_depth": 0, "flip_vertical": 1, "flip_horizontal": 2},
+}
+AFFINE = ("rotation", "shift", "scale", "shear")
 # What lies beyond the edge of an image and of its shares of classes: the edge once more,
 # or each channel's darkest value and no class.
 FILLS: dict[str, Callable[[Array, str], Array | None]] = {
     "edge": lambda maps, part: None,
     "empty": lambda maps, part: (
-        maps.min((0, 1)) if part == "image" else jnp.zeros(maps.shape[-1])
+        maps.min(_space(maps)) if part == "image" else jnp.zeros(maps.shape[-1])
     ),
 }
 INTENSITY = ("gamma", "contrast", "brightness", "noise")
@@ -33,19 +38,32 @@ def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     `options` has the keys of `config.augment`; a part whose options are all 0 compiles to
     nothing.
     """
+    dimensions = batch["image"].ndim - 2
     wanted = [
         any(options[name] for name in part) and options["probability"] > 0
-        for part in (SPATIAL, INTENSITY)
+        for part in ((*FLIPS[dimensions], *AFFINE), INTENSITY)
     ]
     if wanted[0]:
         # Kept apart from what follows: in one compiled loop with it, a single example is
         # sampled at places rounded otherwise than in a batch, and differs by 5e-5.
-        batch = jax.lax.optimization_barrier(_move(keys, batch, options))
+        move = _move if dimensions == 2 else _flip
+        batch = jax.lax.optimization_barrier(move(keys, batch, options))
     if wanted[1]:
         change = functools.partial(change_intensity, options=options)
         image = jax.vmap(change)(_fold(keys, 1), batch["image"])
         batch = {**batch, "image": image}
     return batch
+
+
+def check(options: Options, dimensions: int) -> None:
+    """Refuses options that images of so many axes do not have."""
+    lacking = AFFINE if dimensions == 3 else ("flip_depth",)
+    for name in lacking:
+        if options[name]:
+            raise ValueError(
+                f"config.augment.{name} is {options[name]}, which images of {dimensions} "
+                "axes do not have yet; set it to 0."
+            )
 
 
 def random_affine(
@@ -107,11 +125,12 @@ def sample_linear(
 
 
 def change_intensity(
-    key: Key[Array, ""], image: Float[Array, "h w c"], options: Options
-) -> Float[Array, "h w c"]:
+    key: Key[Array, ""], image: Float[Array, "*space c"], options: Options
+) -> Float[Array, "*space c"]:
     """Gamma over the image's own range, contrast and brightness per channel, noise."""
     on, gamma, contrast, brightness, level, noise = jax.random.split(key, 6)
-    channels = image.shape[-1:]
+    space = _space(image)
+    one = (1,) * len(space) + image.shape[-1:]  # a number per channel
     changed = image
     if options["gamma"]:
         low, high = image.min(), image.max()
@@ -119,12 +138,12 @@ def change_intensity(
         exponent = (1 + options["gamma"]) ** _symmetric(gamma, 1.0)
         changed = low + span * ((changed - low) / span) ** exponent
     if options["contrast"]:
-        mean = changed.mean((0, 1), keepdims=True)
-        factor = 1 + _symmetric(contrast, options["contrast"], (1, 1, *channels))
+        mean = changed.mean(space, keepdims=True)
+        factor = 1 + _symmetric(contrast, options["contrast"], one)
         changed = mean + (changed - mean) * factor
     if options["brightness"]:
         size = options["brightness"] * image.std()
-        changed = changed + _symmetric(brightness, 1.0, (1, 1, *channels)) * size
+        changed = changed + _symmetric(brightness, 1.0, one) * size
     if options["noise"]:
         size = options["noise"] * jax.random.uniform(level)
         changed = changed + size * jax.random.normal(noise, image.shape)
@@ -146,6 +165,35 @@ def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
         if part in batch
     }
     return {**batch, **moved}
+
+
+def _flip(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
+    """Along each axis with its own probability: all that is spatial in 3D so far."""
+    flips = FLIPS[batch["image"].ndim - 2]
+    check(options, len(flips))
+
+    def draw(key: Array) -> Array:
+        on, *own = jax.random.split(key, len(flips) + 1)
+        chances = [options[name] for name in flips]
+        flipped = jnp.stack(list(map(jax.random.bernoulli, own, chances)))
+        return flipped & jax.random.bernoulli(on, options["probability"])
+
+    flipped = jax.vmap(draw)(_fold(keys, 0))
+    moved: Batch = {}
+    for part in ("image", "share"):
+        if part in batch:
+            maps = batch[part]
+            each = (len(maps),) + (1,) * (maps.ndim - 1)
+            for axis in flips.values():
+                chosen = flipped[:, axis].reshape(each)
+                maps = jnp.where(chosen, jnp.flip(maps, axis + 1), maps)
+            moved[part] = maps
+    return {**batch, **moved}
+
+
+def _space(maps: Array) -> tuple[int, ...]:
+    """The spatial axes of one example's maps."""
+    return tuple(range(maps.ndim - 1))
 
 
 def _sources(

@@ -10,12 +10,13 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32
 
-from brainseg_jax.data import fitting, memory, normalise, stored
+from brainseg_jax.data import fitting, memory, normalise, patches, stored
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.index import Index
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.order import Order
+from brainseg_jax.data.patches import Patches
 
 Batch = dict[str, np.ndarray]
 
@@ -36,6 +37,9 @@ class Source:
     fit: Callable[[np.ndarray, np.ndarray], Batch]  # of one example, to the model
     target_name: str  # what batches carry beside images: mask, share or nothing
     decoded_bytes: int  # of images and targets of all examples, once decoded
+    patches: Patches | None = (
+        None  # what training cuts out of examples, which stay whole
+    )
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
         default_factory=dict
@@ -47,20 +51,50 @@ class Source:
     @property
     def stackable(self) -> bool:
         """Whether all examples make one array."""
-        return self.target_name != "mask" or len(set(self.shapes)) == 1
+        fitted = self.target_name != "mask" and self.patches is None
+        return fitted or len(set(self.shapes)) == 1
+
+    @property
+    def residable(self) -> bool:
+        """Whether a device can keep all examples and take whole ones by index."""
+        return self.stackable and self.patches is None
+
+    def example(self, i: int) -> Batch:
+        """Image and target of one example, decoded."""
+        if self.arrays:
+            return {name: kept[i] for name, kept in self.arrays.items()}
+        return self.fit(*self.read_stored(i))
 
     def take(self, indices: Int[np.ndarray, " b"]) -> Batch:
         """Images, masks, labels and scalings of some examples, on the host."""
-        if self.arrays:
-            pixels = {name: _pick(kept, indices) for name, kept in self.arrays.items()}
-        else:
-            examples = [self.fit(*self.read_stored(int(i))) for i in indices]
-            pixels = {
+        return self._with_numbers([self.example(int(i)) for i in indices], indices)
+
+    def take_patches(
+        self, indices: Int[np.ndarray, " b"], corners: Int[np.ndarray, "b d"]
+    ) -> Batch:
+        """Like `take`, of the part at each corner alone; its target is always shares."""
+        cuts = [
+            self._cut(self.example(int(i)), corner)
+            for i, corner in zip(indices, corners, strict=True)
+        ]
+        return self._with_numbers(cuts, indices)
+
+    def _cut(self, example: Batch, corner: np.ndarray) -> Batch:
+        assert self.patches is not None
+        size, fill = self.patches.size, self.patches.fill
+        image = patches.cut(example["image"], corner, size, fill=fill)
+        if "mask" not in example:
+            return {"image": image}
+        mask = patches.cut(example["mask"], corner, size, fill=fill, empty=0)
+        share = fitting.area_shares(mask, self.info.classes.values(), size)
+        return {"image": image, "share": share}
+
+    def _with_numbers(self, examples: Sequence[Batch], indices: np.ndarray) -> Batch:
+        return {
+            **{
                 name: np.stack([example[name] for example in examples])
                 for name in examples[0]
-            }
-        return {
-            **pixels,
+            },
             "label": self.labels[indices],
             "scaling": self.scaling[indices],
         }
@@ -81,6 +115,9 @@ def load(
     stored_masks: bool = False,
     with_masks: bool = True,
     only_tumour: bool = False,
+    patch: tuple[int, ...] = (),
+    foreground_share: float = 0.0,
+    fill: str = "edge",
 ) -> Source:
     """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
 
@@ -88,6 +125,9 @@ def load(
     volumes, also of slices outside of the split. Images are resized to `size`. Masks keep
     their stored size with `stored_masks`; else each class's share of every pixel of `size`
     takes their place, as "share". Batches have neither without `with_masks`.
+
+    Training batches of a source with a `patch` size are parts of examples as they are
+    stored: data/patches.py has `foreground_share` and `fill`.
     """
     info = data_info.read(name, data_dir)
     builder = data_info.open_builder(name, data_dir)
@@ -96,11 +136,12 @@ def load(
     rows = _rows(index, split, info, only_tumour=only_tumour)
     if not rows:
         raise ValueError(f"Split {split!r} of {name} has no examples to use.")
-    if len(size) != info.dimensions:
-        raise ValueError(
-            f"config.data.size has {len(size)} numbers, {size}, but examples of {name} "
-            f"have {info.dimensions} axes."
-        )
+    for key, given in (("size", size), ("patch", patch or size)):
+        if len(given) != info.dimensions:
+            raise ValueError(
+                f"config.data.{key} has {len(given)} numbers, {given}, but examples of "
+                f"{name} have {info.dimensions} axes."
+            )
     scaling = normalise.scaling(index.statistics.take(rows), **normalisation)
     shapes = [index.shapes[row] for row in rows]
     read = stored.open_records(builder)
@@ -109,8 +150,8 @@ def load(
         return read(index.splits[rows[i]], index.records[rows[i]])
 
     def fit(image: np.ndarray, mask: np.ndarray) -> Batch:
-        fitted = {"image": fitting.resize_image(image, size)}
-        if with_masks and stored_masks:
+        fitted = {"image": image if patch else fitting.resize_image(image, size)}
+        if with_masks and (stored_masks or patch):
             fitted["mask"] = mask
         elif with_masks:
             fitted["share"] = fitting.area_shares(mask, info.classes.values(), size)
@@ -133,10 +174,14 @@ def load(
             channels=len(info.channels),
             dtype=info.dtype,
             classes=len(info.classes) if with_masks else 0,
-            size=size,
-            stored_masks=stored_masks,
+            size=() if patch else size,
+            stored_masks=stored_masks or bool(patch),
         ),
     )
+    if patch:
+        places = [index.places[row] for row in rows]
+        cutting = Patches(patch, shapes, places, foreground_share, fill)
+        source = dataclasses.replace(source, patches=cutting)
     patients = len(set(source.patients))
     logging.info("%s %s: %d slices of %d patients", name, split, len(rows), patients)
     return source
@@ -146,14 +191,11 @@ def decode(source: Source) -> Source:
     """The same with all examples in memory, where they take `decoded_bytes`."""
     arrays: dict[str, Any] = {}
 
-    def example(i: int) -> Batch:
-        return source.fit(*source.read_stored(i))
-
-    for place, fitted in enumerate(_threaded(range(len(source)), example)):
+    for place, fitted in enumerate(_threaded(range(len(source)), source.example)):
         for name, pixels in fitted.items():
             if place == 0:
                 whole = (len(source), *pixels.shape)
-                one_array = source.stackable or name == "image"
+                one_array = source.stackable or (name == "image" and not source.patches)
                 arrays[name] = (
                     np.empty(whole, pixels.dtype) if one_array else [None] * len(source)
                 )
@@ -174,7 +216,10 @@ def training_batches(
         examples = order.indices(step)
         if resident:
             return {"place": place, "index": examples.astype(np.int32)}
-        return {"place": place, **source.take(examples)}
+        if source.patches is None:
+            return {"place": place, **source.take(examples)}
+        corners = source.patches.corners(examples, seed=order.seed, step=step)
+        return {"place": place, **source.take_patches(examples, corners)}
 
     if resident:
         return map(make, range(start, stop))
@@ -208,12 +253,6 @@ def evaluation_order(source: Source, size: int) -> list[Int[np.ndarray, " b"]]:
         for members in groups.values()
         for start in range(0, len(members), size)
     ]
-
-
-def _pick(kept: np.ndarray | list[np.ndarray], indices: np.ndarray) -> np.ndarray:
-    if isinstance(kept, np.ndarray):
-        return kept[indices]
-    return np.stack([kept[int(i)] for i in indices])
 
 
 def _threaded(items: Sequence, function: Callable) -> Iterator:

@@ -85,9 +85,7 @@ def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
     registry.find(reports, parts.task.name).check(
         training, validation, parts.task, config.evaluation.metric
     )
-    order = Order(
-        training.tumour, config.batch_size, config.seed, config.data.tumour_share
-    )
+    order = _make_order(config, training)
     schedule = _make_schedule(config, order)
     frozen = freezing.frozen_modules(
         parts.model, parts.shape, config.model.frozen, config.model.frozen_up_to
@@ -126,7 +124,19 @@ def _open_splits(
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
-    return load(config.data.train), load(config.data.validation, stored_masks=True)
+    training = load(
+        config.data.train,
+        patch=tuple(config.data.patch),
+        foreground_share=config.data.tumour_share,
+        fill=config.augment.fill,
+    )
+    return training, load(config.data.validation, stored_masks=True)
+
+
+def _make_order(config: ConfigDict, training: sources.Source) -> Order:
+    # Of patches, the share shows tumour wherever their examples come in the order.
+    share = 0.0 if config.data.patch else config.data.tumour_share
+    return Order(training.tumour, config.batch_size, config.seed, share)
 
 
 def _make_schedule(config: ConfigDict, order: Order) -> optimisers.Schedule:
@@ -156,7 +166,7 @@ def _place(
         training.decoded_bytes + validation.decoded_bytes,
         devices.free_bytes(),
         memory.free_host_bytes(),
-        resident=training.stackable and validation.stackable,
+        resident=training.residable and validation.residable,
     )
     if reason:
         logging.warning("%s", reason)

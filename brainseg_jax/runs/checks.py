@@ -18,6 +18,7 @@ from brainseg_jax.training import optimisers
 DTYPES = ("float32", "bfloat16")
 # The largest change either way of each part of augmentation, and whether it may be that.
 LARGEST: dict[str, tuple[float, bool]] = {
+    "flip_depth": (1, True),
     "flip_horizontal": (1, True),
     "flip_vertical": (1, True),
     "rotation": (180, True),
@@ -109,7 +110,9 @@ def check_settings(config: ConfigDict) -> None:
             "name folds for both, such as fold_0+fold_1. (test may be empty: no test.)"
         )
     _check_size(tuple(data.size), config.model.name)
+    _check_patch(tuple(data.patch), tuple(data.size))
     _check_augmentation(config.augment)
+    augment.check(config.augment.to_dict(), len(data.size))
     for name, term in config.losses.items():
         function = registry.find(losses, name).loss
         if "weight" not in term:
@@ -166,6 +169,14 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
         )
     if any(number < 1 for number in size):
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")
+
+
+def _check_patch(patch: tuple[int, ...], size: tuple[int, ...]) -> None:
+    if patch and (len(patch) != len(size) or min(patch) < 1):
+        raise ValueError(
+            f"config.data.patch is {patch}; it has {len(size)} numbers of 1 or more, like "
+            "config.data.size, or none."
+        )
 
 
 def check_splits(config: ConfigDict, info: Info) -> None:

@@ -44,7 +44,8 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
         axis_name=axis_name,
     )
     loss = objective.make_loss(config.losses.to_dict(), task)
-    return Parts(task, model, loss, (1, *config.data.size, len(info.channels)))
+    size = config.data.patch or config.data.size
+    return Parts(task, model, loss, (1, *size, len(info.channels)))
 
 
 def make_task(config: ConfigDict, info: Info) -> Task:

@@ -17,6 +17,8 @@ Row = dict[str, Any]
 LATER_KEYS = {
     "schedule.decay": 1.0,
     "augment.fill": "edge",
+    "augment.flip_depth": 0.0,
+    "data.patch": [],
     "matmul_precision": "default",
 }
 
