@@ -117,3 +117,11 @@ def test_only_parallel_knows_how_a_step_is_mapped():
 def test_only_checkpoints_imports_orbax():
     users = {p.stem for p in SOURCES if any("orbax" in name for name in imported(p))}
     assert users == {"checkpoints"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if "models" in path.relative_to(PACKAGE).parts[:-1]],
+)
+def test_a_model_knows_of_no_config(path):
+    assert "config.model" not in path.read_text()

@@ -409,11 +409,14 @@ def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
 @pytest.mark.parametrize(
     "model, message",
     [
-        (encoder_unet.Model(1, stages=1), "options.stages is 1; it can be 2"),
-        (encoder_unet.Model(1, widths=(4, 8)), "has 4 levels .* give one per level"),
-        (encoder_unet.Model(1, encoder="resnet"), "options.encoder is 'resnet'"),
+        (encoder_unet.Model(1, stages=1), "^stages is 1; it can be 2"),
+        (
+            encoder_unet.Model(1, widths=(4, 8)),
+            "^widths is .*has 4 levels .* give one per level",
+        ),
+        (encoder_unet.Model(1, encoder="resnet"), "^encoder is 'resnet'"),
         (encoder_unet.Model(1, encoder=""), "encoder is ''; it can be efficientnet_b0"),
-        (unet.Model(1, widths=()), "U-Net has no levels"),
+        (unet.Model(1, widths=()), "^widths is empty, which leaves U-Net no levels"),
         (
             unet_plus_plus.Model(1, encoder="vgg16", widths=(4, 8)),
             "has 4 decoders on vgg16",

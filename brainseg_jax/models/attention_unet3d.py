@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, options, resampling
 
 
 class Model(nn.Module):
@@ -41,11 +41,7 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n d h w outputs"]:
         layers.check_size(image, len(self.widths) - 1, "3D attention U-Net")
-        if self.gated not in ("skips", "decoder"):
-            raise ValueError(
-                f"config.model.options.gated is {self.gated!r}; "
-                "it can be skips or decoder."
-            )
+        options.check_known("gated", self.gated, ("skips", "decoder"))
         style = layers.style_of(self, train)
         gates = dataclasses.replace(style, norm=self.gate_norm)
         block, gate = (

@@ -1,6 +1,6 @@
 """EfficientNetB0 as Keras has it, with its built-in normalisation of the image."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ PREPROCESSING = {
 
 class Encoder(nn.Module):
     """Taps block2a_expand_activation to top_activation, at strides of 2 to 32."""
+
+    HALVINGS: ClassVar[int] = 1
 
     preprocessing: str = "none"
     drop_connect: float = 0.2

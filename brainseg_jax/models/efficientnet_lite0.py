@@ -1,6 +1,6 @@
 """EfficientNet-Lite0: EfficientNetB0 of ReLU6 and without squeeze-excitation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +29,8 @@ class Encoder(nn.Module):
     The PyPI package pads for an image of 224 x 224 whatever it gets, which is the same for
     multiples of 32; here other sizes are padded as in TensorFlow, where it was trained.
     """
+
+    HALVINGS: ClassVar[int] = 1
 
     preprocessing: str = "none"
     drop_connect: float = 0.2

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, encoders, layers
+from brainseg_jax.models.parts import blocks, encoders, layers, options
 
 
 class Model(nn.Module):
@@ -42,7 +42,7 @@ class Model(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n h w outputs"]:
-        layers.check_known("encoder", self.encoder, (*encoders.ENCODERS,))
+        options.check_known("encoder", self.encoder, encoders.names())
         style = layers.style_of(self, train)
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)
@@ -50,9 +50,10 @@ class Model(nn.Module):
         if skips[0].shape[1:-1] != source.shape[1:-1]:
             skips.insert(0, source)
         if len(self.widths) != len(skips):
-            raise ValueError(
-                f"{name} has {len(skips)} levels at stages={self.stages}, but "
-                f"config.model.options.widths={self.widths}; give one per level."
+            raise options.BadOption(
+                "widths",
+                f"is {self.widths}, but {name} has {len(skips)} levels at "
+                f"stages={self.stages}; give one per level.",
             )
         decoder = layers.staged(Gated if self.gates else blocks.Decoder, self.remat)
         for level in range(len(skips), 0, -1):

@@ -1,13 +1,19 @@
 """ResNet50 (He et al. 2015, arXiv 1512.03385), as Keras or as torchvision has it."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models.parts import blocks, classifiers, layers, preprocessing
+from brainseg_jax.models.parts import (
+    blocks,
+    classifiers,
+    layers,
+    options,
+    preprocessing,
+)
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks, features
@@ -31,6 +37,8 @@ VARIANTS = {
 class Encoder(nn.Module):
     """Taps conv1_relu to conv5_block3_out, at strides of 2 to 32."""
 
+    HALVINGS: ClassVar[int] = 1
+
     preprocessing: str = "none"
     variant: str = "keras"  # or torchvision
     stages: int = 5
@@ -43,11 +51,7 @@ class Encoder(nn.Module):
     def __call__(
         self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
     ) -> dict[str, Array]:
-        if self.variant not in VARIANTS:
-            raise ValueError(
-                f"config.model.options.variant is {self.variant!r}; it can be "
-                f"{', '.join(VARIANTS)}."
-            )
+        options.check_known("variant", self.variant, (*VARIANTS,))
         variant = VARIANTS[self.variant]
         style = layers.Style(
             bias=variant.bias,

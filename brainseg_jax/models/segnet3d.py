@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, options, resampling
 
 Choices = list[Bool[Array, "n ... c"]]  # of one pooling, an array per axis
 
@@ -46,7 +46,7 @@ class Model(nn.Module):
     ) -> Float[Array, "n d h w outputs"]:
         count = len(self.widths)
         layers.check_size(image, count, "3D SegNet")
-        layers.check_known("unpool", self.unpool, ("indices", "nearest"))
+        options.check_known("unpool", self.unpool, ("indices", "nearest"))
         style = layers.style_of(self, train)
         block = layers.staged(Convolutions, self.remat)
         repeats = blocks.each("repeats", self.repeats, count)

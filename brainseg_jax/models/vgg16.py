@@ -1,6 +1,6 @@
 """VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556): 13 convolutions, no norms."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ class Encoder(nn.Module):
 
     `axis_name` is there for the other encoders' sake: nothing here is normalised.
     """
+
+    HALVINGS: ClassVar[int] = 0
 
     preprocessing: str = "none"
     stages: int = 5

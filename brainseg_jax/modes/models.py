@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import models, registry
-from brainseg_jax.runs import experiment
+from brainseg_jax.runs import experiment, model_options
 from brainseg_jax.training import freezing
 from brainseg_jax.training.state import count
 
@@ -95,7 +95,8 @@ def _size(
 ) -> Size:
     """Counted from shapes alone: nothing is compiled or computed."""
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
+    with model_options.naming_the_key():
+        variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
     labels = jax.tree.leaves(freezing.labels(variables["params"], frozen))
     sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
     trainable = sum(
