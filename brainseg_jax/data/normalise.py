@@ -54,15 +54,25 @@ def image_standard(histograms: np.ndarray, volumes: list[str]) -> np.ndarray:
 
 
 def volume_percentile(
-    histograms: np.ndarray, volumes: list[str], *, low: float = 1, high: float = 99.5
+    histograms: np.ndarray,
+    volumes: list[str],
+    *,
+    low: float = 1,
+    high: float = 99.5,
+    together: bool = False,
 ) -> np.ndarray:
     """Each channel clipped to percentiles of its volume, then to mean 0, deviation 1.
 
-    Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) do so with low=10 and high=99.
+    The percentiles are the channel's own, or with `together` those of all channels. So the
+    code of Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) has it, with low=10 and
+    high=99; mean and deviation are each channel's there too.
     """
     pooled, owner = _by_volume(histograms, volumes)
     levels = np.arange(LEVELS)
-    bottom, top = (_percentile(pooled, q) for q in (low, high))
+    counted = pooled.sum(axis=1, keepdims=True) if together else pooled
+    bottom, top = (
+        np.broadcast_to(_percentile(counted, q), pooled.shape[:2]) for q in (low, high)
+    )
     mean, deviation = _moments(
         pooled, np.clip(levels, bottom[..., None], top[..., None])
     )
