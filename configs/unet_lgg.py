@@ -36,7 +36,7 @@ def _cpu(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 000's vanilla U-Net."""
+    """System 000's recipe, and a reconstruction of its vanilla U-Net."""
     references.system_000(config)
     config.model.name = "unet"
 

@@ -1,10 +1,11 @@
 """An experiment of seconds, for tests that run main.py as a process."""
 
-from configs import base, resunet_lgg
+from configs import resunet_lgg
+from tests import small
 
 
 def get_config(variant: str = "phantom"):
-    config = base.shrink(resunet_lgg.get_config(variant))
+    config = small.shrink(resunet_lgg.get_config(variant))
     # Two patients, so that an evaluation has a second batch to be stopped before.
     config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
     return config

@@ -1,5 +1,6 @@
 """EfficientNetB0 as Keras has it, with its built-in normalisation of the image."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -67,6 +68,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(drop_connect=self.drop_connect, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing: it comes in one size."""
+    return {}
 
 
 PUBLISHED = {"system 004": layers.Published(4_054_695, (150, 150, 3), 4)}

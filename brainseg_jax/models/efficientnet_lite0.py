@@ -1,5 +1,6 @@
 """EfficientNet-Lite0: EfficientNetB0 of ReLU6 and without squeeze-excitation."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -65,6 +66,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(drop_connect=self.drop_connect, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing: it comes in one size."""
+    return {}
 
 
 PUBLISHED = {"ours": layers.Published(3_418_148, (224, 224, 3), 4)}

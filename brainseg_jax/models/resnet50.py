@@ -1,5 +1,6 @@
 """ResNet50 (He et al. 2015, arXiv 1512.03385), as Keras or as torchvision has it."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
@@ -96,6 +97,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(variant=self.variant, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes its head small; the encoder comes in one size."""
+    return {"pool": "global", "hidden": (8,), "dropout": (0.0,)}
 
 
 PUBLISHED = {

@@ -1,6 +1,7 @@
 """3D SegNet: no skips; the decoder only knows where each maximum was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -70,6 +71,11 @@ class Model(nn.Module):
             image = block(widths, style, name=f"decoder_{level}")(image)
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 6, 8, 8)}
 
 
 _PLAIN = {"unpool": "nearest", "norm": "none", "decoder_repeats": (2, 2, 2, 3)}

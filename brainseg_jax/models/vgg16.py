@@ -1,5 +1,6 @@
 """VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556): 13 convolutions, no norms."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -69,6 +70,11 @@ class Model(classifiers.Classifier):
     def features(self, deepest: Float[Array, "n h w c"]) -> Array:
         """Pooled once more: the last of VGG16's five poolings follows its last tap."""
         return resampling.max_pool(deepest)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes its head small; the encoder comes in one size."""
+    return {"pool": "global", "hidden": (8,), "dropout": (0.0,)}
 
 
 _POOLED = {

@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import models, registry
+from brainseg_jax.benchmarks import cost
 from brainseg_jax.runs import experiment, model_options
 from brainseg_jax.training import freezing
 from brainseg_jax.training.state import count
@@ -102,8 +103,8 @@ def _size(
     trainable = sum(
         size for size, label in zip(sizes, labels, strict=True) if label != "frozen"
     )
-    cost: Any = jax.jit(model.apply).lower(variables, image).cost_analysis()
-    return Size(name, form, shape, count(variables), trainable, cost["flops"] / 1e9)
+    gflop = cost.gflop(model, (1, *shape))
+    return Size(name, form, shape, count(variables), trainable, gflop)
 
 
 def _table(title: str, names: tuple[str, str], sizes: list[Size]) -> Table:

@@ -30,9 +30,12 @@ GROUPS = 8  # of group normalisation, or what divides the channels
 
 
 class Published(NamedTuple):
-    """A form of an architecture that somebody published, and what they counted.
+    """A form of an architecture that somebody published, and its parameters.
 
-    Of one whose name ends in "ours", the count is our own.
+    They are as many as its authors printed; where they printed none, as many as a net has
+    that was built from their code or paper in another framework. A name that ends in "ours"
+    is of a form that nobody published, one in "reconstructed" of a form whose code is lost:
+    both counts are our own.
     """
 
     parameters: int  # statistics of normalisations included, as Keras counts

@@ -1,0 +1,20 @@
+"""Experiments cut down to seconds."""
+
+from ml_collections import ConfigDict
+
+from brainseg_jax import models, registry
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """The same experiment, changed in place: two epochs of a small net on small images."""
+    with config.unlocked():
+        config.data.size = (32, 32)
+        config.batch_size = 8
+        config.evaluation.batch_size = 8
+        config.evaluation.every_epochs = 1
+        config.epochs = 2
+        config.schedule.warmup_steps = 0
+        options = config.model.options.to_dict()
+        changed = registry.find(models, config.model.name).small(options)
+        config.model.options = {**options, **changed}
+    return config
