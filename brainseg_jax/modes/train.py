@@ -26,6 +26,7 @@ from brainseg_jax.runs import (
     records,
     resume,
     run_folder,
+    transfer,
 )
 from brainseg_jax.runs.build import Run, prepare
 from brainseg_jax.runs.records import Record
@@ -100,7 +101,10 @@ def start(
         return state, record
     earlier: list[str] = []
     if run.config.init_from:
-        fresh, earlier = resume.transfer(fresh, run.model, run.config.init_from)
+        names = run.training.info.channels
+        fresh, earlier = transfer.transfer(
+            fresh, run.model, run.task, names, run.config
+        )
         fresh = run.devices.replicate(fresh)
         records.refuse_known_patients(run, earlier)
     if source := run.config.model.encoder_weights:

@@ -11,8 +11,8 @@ from brainseg_jax.runs import (
     checks,
     encoder_weights,
     experiment,
-    resume,
     run_folder,
+    transfer,
 )
 from brainseg_jax.runs.build import Run
 from brainseg_jax.training import freezing
@@ -39,7 +39,7 @@ def check(config: ConfigDict, workdir: str) -> None:
         parts = config.model.frozen, config.model.frozen_up_to
         freezing.check(model, shape, freezing.frozen_modules(model, shape, *parts))
         if config.init_from:
-            resume.check_origin(model, config.init_from)
+            transfer.check_origin(model, config)
         if config.model.encoder_weights == "imagenet":
             official.weights(encoder_weights.encoder_of(config))
 
