@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
 from rich.console import Console
@@ -175,7 +174,7 @@ def _predictor(
     restored: experiment.Restored, source: sources.Source
 ) -> Callable[[int], np.ndarray]:
     """Predicted labels of one example of a split; compiled once."""
-    step = jax.jit(
+    step = parallel.on_one_device(
         functools.partial(
             inference_steps.predict_step,
             model=restored.model,

@@ -11,7 +11,7 @@ from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax import files
+from brainseg_jax import files, parallel
 from brainseg_jax.data import image_files, normalise, sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
@@ -47,7 +47,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     names = _output_names(found)
     for path in found:  # before the first mask is written
         image_files.read_image(path, len(restored.record["data"]["channels"]))
-    step = jax.jit(
+    step = parallel.on_one_device(
         functools.partial(
             inference_steps.predict_step,
             model=restored.model,
