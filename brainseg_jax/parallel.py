@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -114,6 +114,14 @@ class Devices:
     def _shardings(self) -> tuple[NamedSharding, NamedSharding]:
         same, split = PartitionSpec(), PartitionSpec(AXIS)
         return NamedSharding(self._mesh, same), NamedSharding(self._mesh, split)
+
+
+def on_one_device(step: Callable, static: Sequence[str] = ()) -> Callable:
+    """Compiles a step as it is, for wherever its arguments lie: the host or one device.
+
+    It is compiled anew for other values of the arguments that `static` names.
+    """
+    return jax.jit(step, static_argnames=tuple(static))
 
 
 def local_devices(mode: str, batch_size: int | None = None) -> Devices:

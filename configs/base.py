@@ -1,7 +1,5 @@
 """Every key there is, each with its default. An experiment is this and what it changes."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 
@@ -60,6 +58,10 @@ def get_config() -> ConfigDict:
     # (float32)
     config.matmul_precision = "default"
     config.init_from = ""  # a workdir whose best weights to start from
+    # Its kernels go to the channels of the same names, and all of ours have to be known
+    # there. mean: unknown ones start from the mean of its kernels; fresh: all that reads
+    # the image starts fresh, and the normalisation may be another.
+    config.init_channels = "match"  # or mean, fresh
 
     # Weighted sum of losses: <module of brainseg_jax/losses> = dict(weight=..., options).
     config.losses = ConfigDict({"focal_tversky": {"weight": 1.0}})
@@ -131,39 +133,3 @@ def get_config() -> ConfigDict:
     checkpoint.every_steps = 0  # beside the end of every epoch; 0: there alone
 
     return config.lock()
-
-
-# Options that make a model small; the others get few `widths`.
-SMALL: dict[str, dict[str, Any]] = {
-    "cnn": {"widths": (4, 6), "hidden": (8,)},
-    "efficientnet_b0": {},
-    "efficientnet_lite0": {},
-    "resnet50": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
-    "vgg16": {"pool": "global", "hidden": (8,), "dropout": (0.0,)},
-    "encoder_unet": {"stages": 2, "widths": (4, 8)},
-    # Its finest tap has the size of the image.
-    "encoder_unet on vgg16": {"stages": 2, "widths": (4,)},
-    "unet": {"widths": (4, 6, 8), "dropout": (0.0,)},
-}
-
-
-def _kind(config: ConfigDict) -> str:
-    name, options = config.model.name, config.model.options
-    on_vgg16 = "encoder" in options and options.encoder == "vgg16"
-    return f"{name} on vgg16" if name == "encoder_unet" and on_vgg16 else name
-
-
-def shrink(config: ConfigDict) -> ConfigDict:
-    """The same experiment, small enough for a test: seconds instead of hours."""
-    with config.unlocked():
-        config.data.size = (32, 32)
-        config.batch_size = 8
-        config.evaluation.batch_size = 8
-        config.evaluation.every_epochs = 1
-        config.epochs = 2
-        config.schedule.warmup_steps = 0
-        # On an encoder there is a width per decoder.
-        few = {"widths": (4,) * 4 if "encoder" in config.model.options else (4, 6, 8)}
-        small = SMALL.get(_kind(config), few)
-        config.model.options = {**config.model.options.to_dict(), **small}
-    return config

@@ -1,9 +1,9 @@
-"""U-Net++ (reference system 004, with the skips that it left out) on the LGG data set.
+"""U-Net++ on the LGG data set: with its skips, or as reference system 004 had it.
 
     python main.py --config=configs/unet_plus_plus_lgg.py            our recipe
     python main.py --config=configs/unet_plus_plus_lgg.py:cpu        128x128 for two cores
     python main.py --config=configs/unet_plus_plus_lgg.py:phantom    built-in synthetic data
-    python main.py --config=configs/unet_plus_plus_lgg.py:published  system 004's
+    python main.py --config=configs/unet_plus_plus_lgg.py:published  system 004's: no skips
     python main.py --config=configs/unet_plus_plus_lgg.py:vgg16      on VGG16
     python main.py --config=configs/unet_plus_plus_lgg.py:b0         on EfficientNetB0
 
@@ -26,9 +26,10 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004's recipe; its net had no skips, its data were others."""
+    """System 004's net, which had no skips, and its recipe; its data were others."""
     references.system_004(config)
     config.model.name = "unet_plus_plus"
+    config.model.options = {"skips": False}
 
 
 def _vgg16(config: ConfigDict) -> None:

@@ -109,11 +109,45 @@ def test_defaults_live_in_base_or_in_a_signature(path):
             assert "config" not in target and "options" not in target
 
 
+MAPPED = {"pmap", "shard_map", "NamedSharding", "PartitionSpec", "Mesh", "make_mesh"}
+COMPILED_ELSEWHERE = {
+    "training/state.py",  # initial values, before there is a step
+    "benchmarks/cost.py",  # lowered to be counted, never run
+    "benchmarks/nets.py",  # bare nets on one device, beside PyTorch's
+    "modes/benchmark.py",  # the same for one step
+    "runs/transfer.py",  # lowered to be compared, never run
+}
+
+
+def named(path):
+    """Every name and attribute that a file's code uses or imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name):
+            yield node.id
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        if isinstance(node, ast.alias):
+            yield from node.name.split(".")
+
+
 def test_only_parallel_knows_how_a_step_is_mapped():
-    users = {path.stem for path in SOURCES if "pmap(" in path.read_text()}
-    assert users == {"parallel"}
+    users = {module_of(path) for path in SOURCES if MAPPED & {*named(path)}}
+    assert users == {"parallel.py"}
+
+
+def test_steps_of_a_run_are_compiled_by_parallel_alone():
+    users = {module_of(path) for path in SOURCES if {"jit", "pjit"} & {*named(path)}}
+    assert users == {"parallel.py"} | COMPILED_ELSEWHERE
 
 
 def test_only_checkpoints_imports_orbax():
     users = {p.stem for p in SOURCES if any("orbax" in name for name in imported(p))}
     assert users == {"checkpoints"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if "models" in path.relative_to(PACKAGE).parts[:-1]],
+)
+def test_a_model_knows_of_no_config(path):
+    assert "config.model" not in path.read_text()

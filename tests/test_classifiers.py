@@ -60,7 +60,7 @@ def test_an_image_of_which_nothing_would_be_left_is_refused(model, size, message
     ],
 )
 def test_an_unknown_option_is_answered_with_the_known(model, message):
-    with pytest.raises(ValueError, match=f"config.model.options.*{message}"):
+    with pytest.raises(ValueError, match=message):
         jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 128, 128, 3)))
 
 

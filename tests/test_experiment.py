@@ -34,6 +34,27 @@ def test_an_option_of_another_type_is_refused_with_an_example(name, options, sai
         make_model(name, **options)
 
 
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (
+            {"widths": (4, 6), "activation": "swish"},
+            r"\.activation is 'swish'; it can be",
+        ),
+        (
+            {"widths": (4, 6), "dropout": (0.1,) * 3},
+            r"\.dropout is .* one value for all",
+        ),
+        ({"widths": ()}, r"\.widths is empty"),
+        ({"widths": (4, 6), "joined_dropout": 1.5}, ": a dropout of 1.5 .* below 1"),
+    ],
+)
+def test_what_a_model_says_of_an_option_gets_the_options_key(options, said):
+    model = make_model("unet", **options)
+    with pytest.raises(ValueError, match=f"^config.model.options{said}"):
+        experiment.check_model(model, "segmentation", SHAPE, 1.0)
+
+
 def test_lists_of_a_record_and_whole_numbers_for_rates_are_fine():
     assert make_model("unet", widths=[4, 8]).widths == (4, 8)
     assert make_model("unet", joined_dropout=0, pooled_momentum=None, dropout=(0,))

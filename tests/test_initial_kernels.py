@@ -15,7 +15,7 @@ from brainseg_jax import models, registry
 
 # Convolutions but transposed ones, outputs and those of a classifier's encoder.
 CONVOLUTIONS = {
-    ("unet", "system 000"): "glorot_uniform",
+    ("unet", "system 000, reconstructed"): "glorot_uniform",
     ("unet", "system 004"): "glorot_uniform",
     ("unet", "system 004, dropout"): "he_normal",
     ("unet", "adityajn105"): "he_normal",

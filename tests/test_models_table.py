@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from brainseg_jax.modes import models
-from configs import base, cnn_lgg, unet_lgg
+from configs import cnn_lgg, unet_lgg
+from tests import small
 from tests.tiny_config import get_config
 
 DATA = {"tumour": 255}, ("no tumour", "tumour")
@@ -24,7 +25,7 @@ def test_parameters_and_operations_of_a_published_net():
 
 
 def test_what_is_frozen_does_not_count_as_trainable():
-    config = base.shrink(unet_lgg.get_config())
+    config = small.shrink(unet_lgg.get_config())
     whole = models.experiment_size("unet", config, 3, *DATA)
     with config.unlocked():
         config.model.frozen = ("encoder",)

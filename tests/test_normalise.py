@@ -57,6 +57,19 @@ def test_volume_percentile_uses_all_slices_of_a_volume(pictures, low, high):
         np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_percentiles_of_all_channels_together_are_those_of_budas_code(pictures):
+    options = {"name": "volume_percentile", "low": 10, "high": 99, "together": True}
+    found = normalised(pictures, list("abaab"), **options)
+    for volume in ([0, 2, 3], [1, 4]):
+        # normalize_volume of brain-segmentation-pytorch, whose stretch between the
+        # percentiles is undone by the mean and deviation of each channel.
+        pixels = pictures[volume].astype(float)
+        edges = np.percentile(pixels, 10), np.percentile(pixels, 99)
+        clipped = np.clip(pixels, *edges)
+        expected = (clipped - clipped.mean((0, 1, 2))) / clipped.std((0, 1, 2))
+        np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("low, high", [(1, 99.5), (0, 100)])
 def test_volume_unit_stretches_a_volume_from_0_to_1(pictures, low, high):
     options = {"name": "volume_unit", "low": low, "high": high}

@@ -397,6 +397,6 @@ def test_a_classifier_and_deeper_layers_may_be_in_the_file(tmp_path):
 
 
 def test_only_encoders_have_published_weights():
-    assert {name for name, _ in pretrained.OPTIONS} == set(encoders.ENCODERS)
+    assert {name for name, _ in pretrained.OPTIONS} == set(encoders.names())
     with pytest.raises(ValueError, match="'unet'; there are some of: efficientnet_b0"):
         pretrained.describe("unet", "imagenet")

@@ -151,7 +151,12 @@ RECIPES = {
         # Theirs are 100 patients and 10, none to test.
         "splits": ("fold_0+fold_1+fold_2", "fold_3", "fold_4"),
         "drawn": (False, 0.5),  # ours: theirs are drawn by the area of tumour
-        "normalisation": {"name": "volume_percentile", "low": 10, "high": 99},
+        "normalisation": {
+            "name": "volume_percentile",
+            "low": 10,
+            "high": 99,
+            "together": True,
+        },
         "augment": {
             "fill": "empty",
             "flip_horizontal": 0.5,

@@ -134,6 +134,18 @@ def nested(keras):
     return draw.end(inputs, nested_nodes(draw, draw.encode(inputs, WIDTHS)))
 
 
+def without_skips(keras):
+    """System 004's: every node of the decoder alone with what is below."""
+    draw = Drawing(keras, bias=False)
+    inputs = draw.start(1)
+    *_, image = draw.encode(inputs, WIDTHS)
+    for row in (4, 3, 2, 1):
+        name, features = f"node_{row}_{6 - row}", WIDTHS[row - 1]
+        image = draw.normed(draw.linear(image), features, f"{name}.up")
+        image = draw.pair(image, features, f"{name}.block")
+    return draw.end(inputs, image)
+
+
 def nested_nodes(draw, taps):
     """The last node of the first row."""
     rows = [[tap] for tap in taps]
@@ -172,7 +184,7 @@ BUDA = (32, 64, 128, 256, 512)
 RATES = (0.1, 0.1, 0.2, 0.2, 0.3)
 # Module, published form -> Keras's net, trainable parameters.
 NETS = {
-    (unet, "system 000"): (vanilla, 31_043_521),
+    (unet, "system 000, reconstructed"): (vanilla, 31_043_521),
     (unet, "system 004"): (system_004, 2_160_129),
     (unet, "system 004, dropout"): (
         lambda keras: vanilla(keras, WIDTHS, norm=False, dropout=RATES),
@@ -183,7 +195,8 @@ NETS = {
         lambda keras: vanilla(keras, BUDA, bias=False, epsilon=1e-5),
         7_763_041,
     ),
-    (unet_plus_plus, "system 004, with its skips"): (nested, 2_550_561),
+    (unet_plus_plus, "system 004"): (without_skips, 1_964_289),
+    (unet_plus_plus, "with its skips (ours)"): (nested, 2_550_561),
     (attention_unet, "system 004"): (attention, 1_996_813),
 }
 
@@ -214,7 +227,7 @@ def test_a_net_is_the_published_one(keras, module, form):
 
 
 @pytest.mark.parametrize(
-    "form, share", [("system 000", 0.01), ("Buda et al. 2019", 0.1)]
+    "form, share", [("system 000, reconstructed", 0.01), ("Buda et al. 2019", 0.1)]
 )
 def test_running_statistics_take_their_librarys_share_of_a_batch(form, share):
     model = unet.Model(1, **{**unet.PUBLISHED[form].options, "widths": (4, 6)})
@@ -390,7 +403,9 @@ def under_encoder(variables):
     return tree
 
 
-@pytest.mark.parametrize("gates, form", [(False, "UNet"), (True, "UANet")])
+@pytest.mark.parametrize(
+    "gates, form", [(False, "UNet, reconstructed"), (True, "UANet")]
+)
 def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
     parameters, _, outputs, options = encoder_unet.PUBLISHED[
         f"system 000, ResNet50-{form}"
@@ -409,11 +424,14 @@ def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
 @pytest.mark.parametrize(
     "model, message",
     [
-        (encoder_unet.Model(1, stages=1), "options.stages is 1; it can be 2"),
-        (encoder_unet.Model(1, widths=(4, 8)), "has 4 levels .* give one per level"),
-        (encoder_unet.Model(1, encoder="resnet"), "options.encoder is 'resnet'"),
+        (encoder_unet.Model(1, stages=1), "^stages is 1; it can be 2"),
+        (
+            encoder_unet.Model(1, widths=(4, 8)),
+            "^widths is .*has 4 levels .* give one per level",
+        ),
+        (encoder_unet.Model(1, encoder="resnet"), "^encoder is 'resnet'"),
         (encoder_unet.Model(1, encoder=""), "encoder is ''; it can be efficientnet_b0"),
-        (unet.Model(1, widths=()), "U-Net has no levels"),
+        (unet.Model(1, widths=()), "^widths is empty, which leaves U-Net no levels"),
         (
             unet_plus_plus.Model(1, encoder="vgg16", widths=(4, 8)),
             "has 4 decoders on vgg16",
@@ -421,6 +439,10 @@ def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
         (
             attention_unet.Model(1, encoder="vgg16", widths=(4,) * 6),
             "has 4 decoders on vgg16",
+        ),
+        (
+            unet_plus_plus.Model(1, skips=False, deep_supervision=True),
+            "deep_supervision needs skips",
         ),
         (attention_unet.Model(1, variant="keras"), "variant is 'keras'.*encoder too"),
         (unet_plus_plus.Model(1, preprocessing="caffe"), "preprocessing is 'caffe'"),

@@ -80,7 +80,7 @@ def test_a_size_is_refused_in_words():
     "name, option", [("attention_unet3d", "gated"), ("segnet3d", "unpool")]
 )
 def test_an_unknown_form_is_refused(name, option):
-    with pytest.raises(ValueError, match=f"options.{option} is 'no'; it can be "):
+    with pytest.raises(ValueError, match=f"^{option} is 'no'; it can be "):
         shapes(make(FORMS[name], **{option: "no"}), 1, 16, 16, 16, 3)
 
 

@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,14 +18,16 @@ from rich.console import Console
 from rich.table import Table
 
 from brainseg_jax import models, registry
+from brainseg_jax.benchmarks import cost
 from brainseg_jax.losses import dice
 
 ROUNDS = 3
 CHANNELS = 3
 # One sigmoid, for classifiers and segmentation nets alike.
 OUTPUTS = 1
-# Options of a classifier that hardly change its speed.
-HEAD = ("hidden", "pool", "dropout", "head_init", "dropout_before")
+# Forms of a model that cost the same but for this share are timed once: classifiers that
+# differ in the head do. EfficientNetB0 and Lite0, which are not alike, differ by 0.4 %.
+SAME_COST = 1e-3
 
 
 class Timed(NamedTuple):
@@ -45,7 +48,7 @@ def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
         raise ValueError(f"--batch is {batch}; it has to be 1 or more, 0 to choose it.")
     batch = batch or (2 if jax.default_backend() == "cpu" else 16)
     shape, rows = (batch, size, size, CHANNELS), []
-    for name, form in two_dimensional():
+    for name, form in two_dimensional(shape):
         options = registry.find(models, name).PUBLISHED[form].options
         logging.info("%s, %s", name, form)
         timed = [*of_jax(name, options, shape), *of_torch(name, form, shape)]
@@ -69,15 +72,19 @@ def benchmark_models(size: int = 256, batch: int = 0) -> list[dict[str, Any]]:
     return rows
 
 
-def two_dimensional() -> list[tuple[str, str]]:
-    """The published forms of the 2D nets, one of those that differ in their head alone."""
-    forms: dict[tuple[str, str], tuple[str, str]] = {}
+def two_dimensional(shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """The forms of the nets for images of `shape` [n, h, w, c], one of each cost."""
+    chosen = []
     for name in registry.names(models):
-        for form, published in registry.find(models, name).PUBLISHED.items():
-            if len(published.shape) == 3:
-                body = {k: v for k, v in published.options.items() if k not in HEAD}
-                forms.setdefault((name, str(body)), (name, form))
-    return list(forms.values())
+        module, costs = registry.find(models, name), list[float]()
+        for form, published in module.PUBLISHED.items():
+            if len(published.shape) != 3:
+                continue
+            gflop = cost.gflop(module.Model(OUTPUTS, **published.options), shape)
+            if not any(math.isclose(gflop, one, rel_tol=SAME_COST) for one in costs):
+                costs.append(gflop)
+                chosen.append((name, form))
+    return chosen
 
 
 def of_jax(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> list[Timed]:

@@ -80,7 +80,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50UNet(nn.Module):
-    """System 000's ResNet50-UNet, as in models/encoder_unet.py."""
+    """A ResNet50-UNet like system 000's, as in models/encoder_unet.py."""
 
     def __init__(self, channels: int = 3):
         super().__init__()
@@ -156,9 +156,9 @@ class ResUNet(nn.Module):
 
 
 NETS: dict[tuple[str, str], Callable[[], nn.Module]] = {
-    ("unet", "system 000"): UNet,
+    ("unet", "system 000, reconstructed"): UNet,
     ("resunet", "systems 002, 003"): ResUNet,
-    ("encoder_unet", "system 000, ResNet50-UNet"): ResNet50UNet,
+    ("encoder_unet", "system 000, ResNet50-UNet, reconstructed"): ResNet50UNet,
 }
 
 

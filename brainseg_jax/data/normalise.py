@@ -90,7 +90,7 @@ def unit(statistics: Statistics) -> np.ndarray:
         numbers = np.array([0, 255, 0, 255])[:, None]
         return np.broadcast_to(numbers, (count, 4, channels))
 
-    def numbers_of(one: Tally) -> tuple[float, ...]:
+    def numbers_of(one: Tally, _: Tally) -> tuple[float, ...]:
         top = max(one.values[-1], 0.0)
         return 0.0, top, 0.0, top if top > 0 else 1.0
 
@@ -108,15 +108,22 @@ def image_standard(statistics: Statistics) -> np.ndarray:
 
 
 def volume_percentile(
-    statistics: Statistics, *, low: float = 1, high: float = 99.5
+    statistics: Statistics,
+    *,
+    low: float = 1,
+    high: float = 99.5,
+    together: bool = False,
 ) -> np.ndarray:
     """Each channel clipped to percentiles of its volume, then to mean 0, deviation 1.
 
-    Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) do so with low=10 and high=99.
+    The percentiles are the channel's own, or with `together` those of all channels. So the
+    code of Buda et al. 2019 (10.1016/j.compbiomed.2019.05.002) has it, with low=10 and
+    high=99; mean and deviation are each channel's there too.
     """
 
-    def numbers_of(one: Tally) -> tuple[float, ...]:
-        bottom, top = (tallies.percentile(one, q) for q in (low, high))
+    def numbers_of(one: Tally, whole: Tally) -> tuple[float, ...]:
+        counted = whole if together else one
+        bottom, top = (tallies.percentile(counted, q) for q in (low, high))
         clipped = Tally(np.clip(one.values, bottom, top), one.counts)
         mean, variance = tallies.moments(clipped)
         return bottom, top, mean, float(_deviation(mean, variance))
@@ -133,7 +140,7 @@ def volume_unit(
     scanners the same brightness.
     """
 
-    def numbers_of(one: Tally) -> tuple[float, ...]:
+    def numbers_of(one: Tally, _: Tally) -> tuple[float, ...]:
         bottom, top = (tallies.percentile(one, q) for q in (low, high))
         return bottom, top, bottom, top - bottom if top > bottom else 1.0
 
@@ -148,8 +155,11 @@ ZERO_TO_ONE = ("unit", "volume_unit")
 
 
 def _of_volumes(statistics: Statistics, numbers_of) -> Float[np.ndarray, "n 4 c"]:
-    """Four numbers from the tally of each volume and channel, for each image."""
-    numbers = [[numbers_of(one) for one in volume] for volume in statistics.tallies]
+    """Four numbers for each image, from each channel's tally and that of all together."""
+    numbers = []
+    for volume in statistics.tallies:
+        whole = tallies.merge(volume)
+        numbers.append([numbers_of(one, whole) for one in volume])
     return np.moveaxis(np.array(numbers, float), 2, 1)[statistics.volume]
 
 

@@ -1,5 +1,8 @@
 """Attention U-Net (Oktay et al. 2018, arXiv 1804.03999): skips weighed by the decoder."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -53,6 +56,12 @@ class Model(nn.Module):
             last = plain(self.widths[0], style, self.upsampling, name="full_size")
             image = last(image, (), keys)
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test; on an encoder, a width per decoder."""
+    few = (4,) * 4 if "encoder" in options and options["encoder"] else (4, 6, 8)
+    return {"widths": few}
 
 
 PUBLISHED = {

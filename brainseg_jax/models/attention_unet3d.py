@@ -1,13 +1,15 @@
 """3D attention U-Net: gates decide what of each skip is let through."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, options, resampling
 
 
 class Model(nn.Module):
@@ -41,11 +43,7 @@ class Model(nn.Module):
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n d h w outputs"]:
         layers.check_size(image, len(self.widths) - 1, "3D attention U-Net")
-        if self.gated not in ("skips", "decoder"):
-            raise ValueError(
-                f"config.model.options.gated is {self.gated!r}; "
-                "it can be skips or decoder."
-            )
+        options.check_known("gated", self.gated, ("skips", "decoder"))
         style = layers.style_of(self, train)
         gates = dataclasses.replace(style, norm=self.gate_norm)
         block, gate = (
@@ -75,6 +73,11 @@ class Model(nn.Module):
             image = block(features, style, name=f"decoder_{level}")(image)
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 6, 8, 8)}
 
 
 PUBLISHED = {

@@ -1,5 +1,8 @@
 """A plain classifier of three convolutions, as system 002 built it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -43,6 +46,11 @@ class Model(nn.Module):
             self.outputs, style, self.pool, self.hidden, self.dropout, name="head"
         )
         return head(image, keys)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 6), "hidden": (8,)}
 
 
 PUBLISHED = {

@@ -1,6 +1,7 @@
 """EfficientNetB0 as Keras has it, with its built-in normalisation of the image."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,6 +27,8 @@ PREPROCESSING = {
 
 class Encoder(nn.Module):
     """Taps block2a_expand_activation to top_activation, at strides of 2 to 32."""
+
+    HALVINGS: ClassVar[int] = 1
 
     preprocessing: str = "none"
     drop_connect: float = 0.2
@@ -65,6 +68,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(drop_connect=self.drop_connect, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing: it comes in one size."""
+    return {}
 
 
 PUBLISHED = {"system 004": layers.Published(4_054_695, (150, 150, 3), 4)}

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0: EfficientNetB0 of ReLU6 and without squeeze-excitation."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +30,8 @@ class Encoder(nn.Module):
     The PyPI package pads for an image of 224 x 224 whatever it gets, which is the same for
     multiples of 32; here other sizes are padded as in TensorFlow, where it was trained.
     """
+
+    HALVINGS: ClassVar[int] = 1
 
     preprocessing: str = "none"
     drop_connect: float = 0.2
@@ -63,6 +66,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(drop_connect=self.drop_connect, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing: it comes in one size."""
+    return {}
 
 
 PUBLISHED = {"ours": layers.Published(3_418_148, (224, 224, 3), 4)}

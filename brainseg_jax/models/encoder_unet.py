@@ -1,5 +1,6 @@
 """U-Net on the features of a classifier, with or without attention gates (system 000)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -7,15 +8,17 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, encoders, layers
+from brainseg_jax.models.parts import blocks, encoders, layers, options
 
 
 class Model(nn.Module):
     """20,676,545 parameters on ResNet50 (ResNet50-UNet), 21,840,449 with gates (-UANet).
 
-    At three channels in and one out, statistics included. Where the finest tap has half
-    the image's size, the image itself is the finest skip. A gate weighs every channel
-    by itself, so a skip's channels are repeated until they are as many as the decoder's.
+    At three channels in and one out, statistics included. The layers of system 000's UANet
+    are known; its UNet is a reconstruction, the same without the gates. Where the finest
+    tap has half the image's size, the image itself is the finest skip. A gate weighs every
+    channel by itself, so a skip's channels are repeated until they are as many as the
+    decoder's.
     """
 
     outputs: int
@@ -42,7 +45,7 @@ class Model(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n h w outputs"]:
-        layers.check_known("encoder", self.encoder, (*encoders.ENCODERS,))
+        options.check_known("encoder", self.encoder, encoders.names())
         style = layers.style_of(self, train)
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)
@@ -50,9 +53,10 @@ class Model(nn.Module):
         if skips[0].shape[1:-1] != source.shape[1:-1]:
             skips.insert(0, source)
         if len(self.widths) != len(skips):
-            raise ValueError(
-                f"{name} has {len(skips)} levels at stages={self.stages}, but "
-                f"config.model.options.widths={self.widths}; give one per level."
+            raise options.BadOption(
+                "widths",
+                f"is {self.widths}, but {name} has {len(skips)} levels at "
+                f"stages={self.stages}; give one per level.",
             )
         decoder = layers.staged(Gated if self.gates else blocks.Decoder, self.remat)
         for level in range(len(skips), 0, -1):
@@ -62,12 +66,21 @@ class Model(nn.Module):
         return layers.output(image, self.outputs)
 
 
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test: two taps, a width per skip."""
+    encoder = {"encoder": Model.encoder, **options}["encoder"]
+    skips = 1 + encoders.find(encoder).HALVINGS
+    return {"stages": 2, "widths": (4, 6)[:skips]}
+
+
 def _deep(encoder: str) -> dict[str, Any]:
     return {"encoder": encoder, "stages": 5, "widths": (16, 32, 64, 128, 256)}
 
 
 PUBLISHED = {
-    "system 000, ResNet50-UNet": layers.Published(20_676_545, (256, 256, 3), 1),
+    "system 000, ResNet50-UNet, reconstructed": layers.Published(
+        20_676_545, (256, 256, 3), 1
+    ),
     "system 000, ResNet50-UANet": layers.Published(
         21_840_449, (256, 256, 3), 1, {"gates": True}
     ),

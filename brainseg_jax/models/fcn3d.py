@@ -1,5 +1,8 @@
 """3D FCN: one convolution per level, and skips that are concatenated."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -46,6 +49,11 @@ class Model(nn.Module):
             image = block(features, style, repeats=1, name=f"decoder_{level}")(image)
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 4, 8, 8, 8)}
 
 
 PUBLISHED = {"system 001": layers.Published(2_942_644, (128, 128, 128, 3), 4)}

@@ -1,13 +1,20 @@
 """ResNet50 (He et al. 2015, arXiv 1512.03385), as Keras or as torchvision has it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models.parts import blocks, classifiers, layers, preprocessing
+from brainseg_jax.models.parts import (
+    blocks,
+    classifiers,
+    layers,
+    options,
+    preprocessing,
+)
 
 PREPROCESSING = {"caffe": preprocessing.CAFFE, "torch": preprocessing.TORCH}
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks, features
@@ -31,6 +38,8 @@ VARIANTS = {
 class Encoder(nn.Module):
     """Taps conv1_relu to conv5_block3_out, at strides of 2 to 32."""
 
+    HALVINGS: ClassVar[int] = 1
+
     preprocessing: str = "none"
     variant: str = "keras"  # or torchvision
     stages: int = 5
@@ -43,11 +52,7 @@ class Encoder(nn.Module):
     def __call__(
         self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
     ) -> dict[str, Array]:
-        if self.variant not in VARIANTS:
-            raise ValueError(
-                f"config.model.options.variant is {self.variant!r}; it can be "
-                f"{', '.join(VARIANTS)}."
-            )
+        options.check_known("variant", self.variant, (*VARIANTS,))
         variant = VARIANTS[self.variant]
         style = layers.Style(
             bias=variant.bias,
@@ -92,6 +97,11 @@ class Model(classifiers.Classifier):
 
     def make_encoder(self, **options: Any) -> nn.Module:
         return Encoder(variant=self.variant, **options)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes its head small; the encoder comes in one size."""
+    return {"pool": "global", "hidden": (8,), "dropout": (0.0,)}
 
 
 PUBLISHED = {

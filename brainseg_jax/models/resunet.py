@@ -1,5 +1,8 @@
 """ResUNet: a small U-Net of residual blocks with nearest-neighbour upsampling."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -55,6 +58,11 @@ class Model(nn.Module):
             image = decoder(image, skips.pop())
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 6, 8)}
 
 
 PUBLISHED = {"systems 002, 003": layers.Published(1_210_513, (256, 256, 3), 1)}

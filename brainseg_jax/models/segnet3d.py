@@ -1,6 +1,7 @@
 """3D SegNet: no skips; the decoder only knows where each maximum was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, layers, options, resampling
 
 Choices = list[Bool[Array, "n ... c"]]  # of one pooling, an array per axis
 
@@ -46,7 +47,7 @@ class Model(nn.Module):
     ) -> Float[Array, "n d h w outputs"]:
         count = len(self.widths)
         layers.check_size(image, count, "3D SegNet")
-        layers.check_known("unpool", self.unpool, ("indices", "nearest"))
+        options.check_known("unpool", self.unpool, ("indices", "nearest"))
         style = layers.style_of(self, train)
         block = layers.staged(Convolutions, self.remat)
         repeats = blocks.each("repeats", self.repeats, count)
@@ -70,6 +71,11 @@ class Model(nn.Module):
             image = block(widths, style, name=f"decoder_{level}")(image)
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 6, 8, 8)}
 
 
 _PLAIN = {"unpool": "nearest", "norm": "none", "decoder_repeats": (2, 2, 2, 3)}

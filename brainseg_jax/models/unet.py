@@ -1,5 +1,8 @@
 """U-Net (Ronneberger et al. 2015, arXiv 1505.04597) in the forms of the references."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -11,11 +14,12 @@ from brainseg_jax.models.parts import blocks, layers
 class Model(nn.Module):
     """31,055,297 parameters at three channels in and one out, statistics included.
 
-    The defaults are system 000's vanilla U-Net; PUBLISHED has the other forms. `dropout`
-    holds a rate per level, finest first, within the blocks going down and up. The form of
-    Buda et al. normalises and starts its 3x3 convolutions as in PyTorch; transposed ones
-    and the output start Glorot-uniform and biases at zero in all forms, where in PyTorch
-    they too reach up to 1 / sqrt(fan in).
+    The defaults are a reconstruction of system 000's vanilla U-Net: of its code nothing is
+    left but input, output and transposed convolutions. PUBLISHED has the other forms.
+    `dropout` holds a rate per level, finest first, within the blocks going down and up. The
+    form of Buda et al. normalises and starts its 3x3 convolutions as in PyTorch; transposed
+    ones and the output start Glorot-uniform and biases at zero in all forms, where in
+    PyTorch they too reach up to 1 / sqrt(fan in).
     """
 
     outputs: int
@@ -68,9 +72,14 @@ class Model(nn.Module):
         return layers.output(image, self.outputs)
 
 
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test; `dropout` may hold a rate per level."""
+    return {"widths": (4, 6, 8), "dropout": (0.0,)}
+
+
 _NARROW = (16, 32, 64, 128, 256)
 PUBLISHED = {
-    "system 000": layers.Published(31_055_297, (256, 256, 3), 1),
+    "system 000, reconstructed": layers.Published(31_055_297, (256, 256, 3), 1),
     "system 004": layers.Published(
         2_163_553,
         (128, 128, 1),

@@ -1,5 +1,8 @@
 """3D U-Net: a small one with dropout and without normalisation."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from brainseg_jax.models import unet
 from brainseg_jax.models.parts import layers
 
@@ -15,6 +18,11 @@ class Model(unet.Model):
     norm: str = "none"
     kernel_init: str = "he_uniform"
     dropout: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2, 0.3)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 4, 8, 8, 8)}
 
 
 PUBLISHED = {

@@ -1,6 +1,7 @@
 """VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556): 13 convolutions, no norms."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -24,6 +25,8 @@ class Encoder(nn.Module):
 
     `axis_name` is there for the other encoders' sake: nothing here is normalised.
     """
+
+    HALVINGS: ClassVar[int] = 0
 
     preprocessing: str = "none"
     stages: int = 5
@@ -67,6 +70,11 @@ class Model(classifiers.Classifier):
     def features(self, deepest: Float[Array, "n h w c"]) -> Array:
         """Pooled once more: the last of VGG16's five poolings follows its last tap."""
         return resampling.max_pool(deepest)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes its head small; the encoder comes in one size."""
+    return {"pool": "global", "hidden": (8,), "dropout": (0.0,)}
 
 
 _POOLED = {

@@ -1,5 +1,8 @@
 """V-Net: residual stages of large kernels, strided convolutions in place of pooling."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -68,6 +71,11 @@ class Model(nn.Module):
             image = decoder(image)
 
         return layers.output(image, self.outputs)
+
+
+def small(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes it small enough for a test."""
+    return {"widths": (4, 4, 8, 8, 8)}
 
 
 PUBLISHED = {

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
 from rich.console import Console
@@ -224,14 +223,14 @@ def _predictor(
     restored: Restored, source: sources.Source
 ) -> Callable[[int], np.ndarray]:
     """Predicted labels of one example of a split; compiled once."""
-    step = jax.jit(
+    step = parallel.on_one_device(
         functools.partial(
             inference_steps.probabilities,
             model=restored.parts.model,
             task=restored.parts.task,
             mirror=restored.record.about.config["evaluation"]["mirror"],
         ),
-        static_argnames="grid",
+        static=("grid",),
     )
 
     def predict(index: int) -> np.ndarray:

@@ -13,9 +13,10 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import models, registry
+from brainseg_jax.benchmarks import cost
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.info import Info
-from brainseg_jax.runs import experiment
+from brainseg_jax.runs import experiment, model_options
 from brainseg_jax.training import freezing
 from brainseg_jax.training.state import count
 
@@ -90,14 +91,15 @@ def _size(
 ) -> Size:
     """Counted from shapes alone: nothing is compiled or computed."""
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
+    with model_options.naming_the_key():
+        variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
     labels = jax.tree.leaves(freezing.labels(variables["params"], frozen))
     sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
     trainable = sum(
         size for size, label in zip(sizes, labels, strict=True) if label != "frozen"
     )
-    cost: Any = jax.jit(model.apply).lower(variables, image).cost_analysis()
-    return Size(name, form, shape, count(variables), trainable, cost["flops"] / 1e9)
+    gflop = cost.gflop(model, (1, *shape))
+    return Size(name, form, shape, count(variables), trainable, gflop)
 
 
 def _table(title: str, names: tuple[str, str], sizes: list[Size]) -> Table:

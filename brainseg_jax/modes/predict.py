@@ -11,7 +11,7 @@ from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax import files
+from brainseg_jax import files, parallel
 from brainseg_jax.data import fitting, image_files, normalise
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.metrics import decisions
@@ -54,14 +54,14 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     names = _output_names(found)
     for path in found:  # before the first mask is written
         image_files.read_image(path, len(restored.record.about.info.channels))
-    step = jax.jit(
+    step = parallel.on_one_device(
         functools.partial(
             inference_steps.probabilities,
             model=restored.parts.model,
             task=restored.parts.task,
             mirror=restored.record.about.config["evaluation"]["mirror"],
         ),
-        static_argnames="grid",
+        static=("grid",),
     )
     rows = []
     with_progress = track(volumes.items(), "predicting", transient=True)

@@ -22,6 +22,7 @@ from brainseg_jax.runs import (
     records,
     resume,
     run_folder,
+    transfer,
 )
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Progress, Record
@@ -98,7 +99,8 @@ def start(
         return state, about, record.progress
     origin: About | None = None
     if run.config.init_from:
-        fresh, origin = resume.transfer(fresh, run.parts.model, run.config.init_from)
+        channels = run.training.info.channels
+        fresh, origin = transfer.transfer(fresh, run.parts, channels, run.config)
         fresh = run.devices.replicate(fresh)
         resume.check_patients(run, origin)
     if source := run.config.model.encoder_weights:

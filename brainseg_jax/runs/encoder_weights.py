@@ -28,7 +28,7 @@ def resolve(config: ConfigDict, about: About | None = None) -> ConfigDict:
         asked = _asked(about)
     elif source:
         asked = pretrained.describe(encoder_of(config), source)
-    elif config.init_from and _encoder_name(config) in encoders.ENCODERS:
+    elif config.init_from and _encoder_name(config) in encoders.names():
         number = restore.best_checkpoint(config.init_from)
         asked = _asked(restore.read_record(config.init_from, number).about)
     else:
@@ -86,11 +86,11 @@ def _check_source(config: ConfigDict) -> None:
 def encoder_of(config: ConfigDict) -> str:
     """The architecture of a model's encoder; a classifier's is its own."""
     name = _encoder_name(config)
-    if name not in encoders.ENCODERS:
+    if name not in encoders.names():
         raise ValueError(
             f"There are no published weights of {name}, the encoder of this "
             f"{config.model.name}; set config.model.options.encoder to one of "
-            f"{', '.join(encoders.ENCODERS)}, or leave config.model.encoder_weights out."
+            f"{', '.join(encoders.names())}, or leave config.model.encoder_weights out."
         )
     return name
 

@@ -87,11 +87,12 @@ def check_model(
 
     And a rate of an encoder that it does not have.
     """
-    logits, variables = jax.eval_shape(
-        model.init_with_output,
-        jax.random.key(0),
-        jax.ShapeDtypeStruct(shape, jnp.float32),
-    )
+    with model_options.naming_the_key():
+        logits, variables = jax.eval_shape(
+            model.init_with_output,
+            jax.random.key(0),
+            jax.ShapeDtypeStruct(shape, jnp.float32),
+        )
     if (logits.ndim == 2) != (task == "classification"):
         makes = "classes of whole images" if logits.ndim == 2 else "masks"
         raise ValueError(

@@ -1,12 +1,28 @@
-"""Refuses values of config.model.options that are not of their option's type."""
+"""Says which of config.model.options cannot be what it is, and why."""
 
+import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flax import linen as nn
+
+from brainseg_jax.models.parts.options import BadOption
+
+
+@contextlib.contextmanager
+def naming_the_key() -> Iterator[None]:
+    """Gives what a model says of an option the key at which a user set it.
+
+    Models know their options alone; raises ValueError where they raised BadOption.
+    """
+    try:
+        yield
+    except BadOption as error:
+        joint = "." if error.option else ": "
+        raise ValueError(f"config.model.options{joint}{error}") from error
 
 
 def check(name: str, model: type[nn.Module], options: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from brainseg_jax.runs import (
     checks,
     encoder_weights,
     experiment,
-    resume,
     run_folder,
+    transfer,
 )
 from brainseg_jax.runs.build import Run
 from brainseg_jax.training import freezing
@@ -43,7 +43,7 @@ def check(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
     frozen = freezing.frozen_modules(parts.model, parts.shape, *names)
     freezing.check(parts.model, parts.shape, frozen)
     if config.init_from:
-        resume.check_origin(parts.model, config.init_from)
+        transfer.check_origin(parts.model, config)
     if config.model.encoder_weights == "imagenet":
         official.weights(encoder_weights.encoder_of(config))
 

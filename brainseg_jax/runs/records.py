@@ -19,6 +19,7 @@ LATER_KEYS = {
     "augment.fill": "edge",
     "augment.flip_depth": 0.0,
     "data.patch": [],
+    "init_channels": "match",
     "matmul_precision": "default",
 }
 

@@ -1,18 +1,13 @@
-"""What a run may change when it goes on, and starting from another run's weights."""
+"""What a run may change when it goes on."""
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from absl import logging
-from flax import linen as nn
 
-from brainseg_jax.runs import encoder_weights, restore
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Record
-from brainseg_jax.training.state import TrainState, copy_average
 
 # Keys that a run may change when it goes on: what the user sees, and where data lie.
 CHANGEABLE = (
@@ -97,99 +92,6 @@ def check_patients(run: Run, origin: About) -> None:
             len(chosen),
             ", ".join(chosen[:3]),
         )
-
-
-# Options that may differ between two runs of which one takes the other's weights: they
-# show in the weights' shapes, matter to training alone, or are of a head, which may be new.
-# Weights mean nothing without any of the others, though these have none themselves.
-FREE = (
-    *("outputs", "widths", "hidden", "pool", "deep_supervision", "stages", "repeats"),
-    *("kernel_init", "head_init", "dropout", "joined_dropout", "dropout_before"),
-    *("convolution_dropout", "drop_connect", "momentum", "pooled_momentum"),
-    *("decoder_repeats", "remat", "dtype", "axis_name", "parent", "name"),
-)
-
-
-def transfer(
-    fresh: TrainState, model: nn.Module, workdir: str | pathlib.Path
-) -> tuple[TrainState, About]:
-    """`fresh`, of `model`, with another run's weights, and what is known of that run.
-
-    A head of another size stays fresh; a classifier may take the encoder of another net.
-    """
-    restored = restore.restore(workdir)
-    other = restored.parts.model
-    _check_meaning(model, other, workdir)
-    same = type(model) is type(other)
-    taken: dict[str, Any] = {}
-    for name in ("params", "batch_stats"):
-        own, other = getattr(fresh, name), restored.variables.get(name, {})
-        taken[name] = _merge(own, other, workdir, complete=same)
-    average = copy_average(**taken) if fresh.average else {}
-    state = fresh.replace(**taken, average=average)
-    return state, restored.record.about
-
-
-def check_origin(model: nn.Module, workdir: str | pathlib.Path) -> None:
-    """Refuses a run whose weights would mean something else in `model`."""
-    record = restore.read_record(workdir, restore.best_checkpoint(workdir))
-    _check_meaning(model, restore.make_parts(record.about).model, workdir)
-
-
-def _check_meaning(
-    model: nn.Module, other: nn.Module, workdir: str | pathlib.Path
-) -> None:
-    if (own := encoder_weights.encoder_name(model)) != (
-        found := encoder_weights.encoder_name(other)
-    ):
-        raise ValueError(
-            f"config.init_from={workdir} holds another architecture: its encoder is "
-            f"{found}, this config's {own}. Use the same config.model."
-        )
-    fields = ({field.name for field in dataclasses.fields(of)} for of in (model, other))
-    for name in sorted(set.intersection(*fields) - {*FREE}):
-        ours, theirs = getattr(model, name), getattr(other, name)
-        if ours != theirs:
-            raise ValueError(
-                f"config.init_from={workdir} was trained with {name}={theirs!r}, but this "
-                f"config has {ours!r}; set config.model.options.{name} in the config to "
-                f"{theirs!r}."
-            )
-
-
-def _merge(own: Any, other: Any, workdir: str | pathlib.Path, *, complete: bool) -> Any:
-    """Our leaves, replaced by the other's of the same name and shape.
-
-    With `complete` all of the other's have to be used, but for one head.
-    """
-    found = {jax.tree_util.keystr(k): v for k, v in _leaves(other)}
-    merged, kept = [], []
-    for path, leaf in _leaves(own):
-        name = jax.tree_util.keystr(path)
-        match = found.get(name)
-        if match is None or match.shape != leaf.shape:
-            kept.append((str(path[0].key), name))
-        merged.append(leaf if match is None or match.shape != leaf.shape else match)
-    heads = {module for module, _ in kept}
-    names = {jax.tree_util.keystr(path) for path, _ in _leaves(own)}
-    unused = [
-        jax.tree_util.keystr(path)
-        for path, _ in _leaves(other)
-        if jax.tree_util.keystr(path) not in names and str(path[0].key) not in heads
-    ]
-    if len(heads) > 1 or (complete and unused):
-        differ = [name for _, name in kept] + unused
-        raise ValueError(
-            f"config.init_from={workdir} holds another architecture: "
-            f"{len(differ)} weights differ, first {differ[0]}. Use the same config.model."
-        )
-    if heads:
-        logging.info("init_from %s: new head %s", workdir, heads.pop())
-    return jax.tree.unflatten(jax.tree.structure(own), merged)
-
-
-def _leaves(tree: Any) -> list:
-    return jax.tree_util.tree_leaves_with_path(tree)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

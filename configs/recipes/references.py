@@ -159,7 +159,12 @@ def buda(config: ConfigDict) -> None:
     the volume; here they are as dark as their darkest pixel. They had 10 patients to
     validate on and none to test.
     """
-    config.data.normalisation = {"name": "volume_percentile", "low": 10, "high": 99}
+    config.data.normalisation = {
+        "name": "volume_percentile",
+        "low": 10,
+        "high": 99,
+        "together": True,
+    }
     config.losses = {"dice": {"weight": 1.0}}
     config.data.tumour_share = 0.5
     config.optimizer.name = "adam"

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import convolutions, layers, resampling
+from brainseg_jax.models.parts import convolutions, layers, options, resampling
 from brainseg_jax.models.parts.layers import Style
 
 Keys = Key[Array, " n"] | None
@@ -71,7 +71,7 @@ class Encoder(nn.Module):
         image = resampling.max_pool(image)
         if self.pooled_momentum is not None:
             momentum = self.pooled_momentum
-            layers.check_momentum("pooled_momentum", momentum)
+            options.check_share("pooled_momentum", momentum)
             style = dataclasses.replace(self.style, norm="batch", momentum=momentum)
             image = style.normalise(image, f"{name}_norm")
         return self.style.dropout(image, self.pooled_dropout, keys, f"encoder/{name}")
@@ -198,9 +198,9 @@ class Head(nn.Module):
         self, image: Float[Array, "n h w c"], keys: Keys = None
     ) -> Float[Array, "n outputs"]:
         if self.pool not in ("global", "flatten") and not isinstance(self.pool, int):
-            raise ValueError(
-                f"config.model.options.pool is {self.pool!r}; it can be global, flatten "
-                "or the size of a window."
+            raise options.BadOption(
+                "pool",
+                f"is {self.pool!r}; it can be global, flatten or the size of a window.",
             )
         if self.pool == "global":
             values = image.mean((1, 2))
@@ -234,9 +234,10 @@ def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
         return resampling.upsample_linear(image)
     if how == "nearest":
         return resampling.upsample_nearest(image)
-    raise ValueError(
-        f"config.model.options.upsampling is {how!r}; it can be linear or nearest, in "
-        "most nets also transposed or transposed_3."
+    raise options.BadOption(
+        "upsampling",
+        f"is {how!r}; it can be linear or nearest, in most nets also transposed or "
+        "transposed_3.",
     )
 
 
@@ -245,8 +246,7 @@ def each(option: str, values: Sequence, count: int) -> Sequence:
     if len(values) == 1:
         return list(values) * count
     if len(values) != count:
-        raise ValueError(
-            f"config.model.options.{option} is {tuple(values)}; give one value for all, or "
-            f"{count}."
+        raise options.BadOption(
+            option, f"is {tuple(values)}; give one value for all, or {count}."
         )
     return values

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, convolutions, layers
+from brainseg_jax.models.parts import blocks, convolutions, layers, options
 
 STRIDE = 32  # of all of them, at the head
 
@@ -44,7 +44,7 @@ class Classifier(nn.Module):
         train: bool = False,
         keys: Key[Array, " n"] | None = None,
     ) -> Float[Array, "n outputs"]:
-        layers.check_known("head_init", self.head_init, (*convolutions.INITIALISERS,))
+        options.check_known("head_init", self.head_init, (*convolutions.INITIALISERS,))
         layers.check_pooled(image, STRIDE, self.pool, self.TITLE)
         encoder = self.make_encoder(
             preprocessing=self.preprocessing,

@@ -3,19 +3,17 @@
 A classifier's file in this folder exports, beside `Model`, an `Encoder`: a linen module
 called `encoder(image, keys)` on images of 0 to 1, that gives its taps, {Keras's layer name:
 features}, finest first, each half the size of the one before. `stages` leaves out the
-deepest.
+deepest. Its HALVINGS are those before its finest tap.
 """
 
-import importlib
+import functools
 from typing import Any
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from brainseg_jax.models.parts import blocks, layers
-
-# Each with the halvings before its finest tap.
-ENCODERS = {"efficientnet_b0": 1, "efficientnet_lite0": 1, "resnet50": 1, "vgg16": 0}
+from brainseg_jax import models, registry
+from brainseg_jax.models.parts import blocks, layers, options
 
 
 def encode(
@@ -31,19 +29,18 @@ def encode(
     The encoder is called "encoder" in the model's parameters whichever it is.
     """
     if model.encoder:
-        halvings = stages - 1 + _halvings(model.encoder)
+        halvings = stages - 1 + find(model.encoder).HALVINGS
         if not 2 <= stages <= 5:
-            raise ValueError(
-                f"config.model.options.stages is {stages}; it can be 2, 3, 4 or 5."
-            )
+            raise options.BadOption("stages", f"is {stages}; it can be 2, 3, 4 or 5.")
         layers.check_size(image, halvings, title)
         encoder = make_encoder(model, style, stages)
         return list(encoder(image, keys).values())
     for option, unset in (("variant", ""), ("preprocessing", "none")):
         if (value := getattr(model, option)) != unset:
-            raise ValueError(
-                f"config.model.options.{option} is {value!r}, which is of a pretrained "
-                "encoder; set config.model.options.encoder too, or leave it out."
+            raise options.BadOption(
+                option,
+                f"is {value!r}, which is of a pretrained encoder; set the option encoder "
+                "too, or leave it out.",
             )
     layers.check_size(image, len(model.widths) - 1, title)
     plain = blocks.Encoder(model.widths, style, remat=model.remat, name="encoder")
@@ -56,10 +53,10 @@ def check_widths(model: Any, taps: list[Array], title: str) -> None:
     The deepest tap is as wide as its encoder has it.
     """
     if len(model.widths) not in (len(taps) - 1, len(taps)):
-        raise ValueError(
-            f"{title} has {len(taps) - 1} decoders on {model.encoder or 'its encoder'}, "
-            f"but config.model.options.widths={model.widths}; give one for each, finest "
-            "first."
+        raise options.BadOption(
+            "widths",
+            f"is {model.widths}, but {title} has {len(taps) - 1} decoders on "
+            f"{model.encoder or 'its encoder'}; give one for each, finest first.",
         )
 
 
@@ -68,13 +65,13 @@ def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
 
     Of the style it takes what holds for all of a net: training, type and devices.
     """
-    module = importlib.import_module(f"brainseg_jax.models.{model.encoder}")
-    if model.variant and not hasattr(module.Encoder, "variant"):
-        raise ValueError(
-            f"config.model.options.variant is {model.variant!r}, but {model.encoder} has "
-            "no variants; leave it out."
+    encoder = find(model.encoder)
+    if model.variant and not hasattr(encoder, "variant"):
+        raise options.BadOption(
+            "variant",
+            f"is {model.variant!r}, but {model.encoder} has no variants; leave it out.",
         )
-    return module.Encoder(
+    return encoder(
         preprocessing=model.preprocessing,
         stages=stages,
         remat=model.remat,
@@ -86,6 +83,18 @@ def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
     )
 
 
-def _halvings(name: str) -> int:
-    layers.check_known("encoder", name, (*ENCODERS,))
-    return ENCODERS[name]
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The models whose file exports an `Encoder`."""
+    found = (name for name in registry.names(models) if _encoder(name) is not None)
+    return tuple(found)
+
+
+def find(name: str) -> Any:
+    """The class `Encoder` of a model's file; raises BadOption if it has none."""
+    options.check_known("encoder", name, names())
+    return _encoder(name)
+
+
+def _encoder(name: str) -> Any:
+    return getattr(registry.find(models, name), "Encoder", None)

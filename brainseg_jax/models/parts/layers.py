@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import convolutions
+from brainseg_jax.models.parts import convolutions, options
 
 AXES = {2: "height and width", 3: "depth, height and width"}
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -30,9 +30,12 @@ GROUPS = 8  # of group normalisation, or what divides the channels
 
 
 class Published(NamedTuple):
-    """A form of an architecture that somebody published, and what they counted.
+    """A form of an architecture that somebody published, and its parameters.
 
-    Of one whose name ends in "ours", the count is our own.
+    They are as many as its authors printed; where they printed none, as many as a net has
+    that was built from their code or paper in another framework. A name that ends in "ours"
+    is of a form that nobody published, one in "reconstructed" of a form whose code is lost:
+    both counts are our own.
     """
 
     parameters: int  # statistics of normalisations included, as Keras counts
@@ -43,7 +46,7 @@ class Published(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What all blocks of a net are made of, bound once; raises ValueError if unknown.
+    """What all blocks of a net are made of, bound once; raises BadOption if unknown.
 
     `norm` is one of NORMS, `activation` "prelu" or one of ACTIVATIONS, `kernel_init` one
     of convolutions.INITIALISERS. Transposed convolutions and outputs start
@@ -66,11 +69,11 @@ class Style:
             ("activation", ("prelu", *ACTIVATIONS)),
             ("kernel_init", tuple(convolutions.INITIALISERS)),
         ):
-            check_known(field, getattr(self, field), known)
-        check_momentum("momentum", self.momentum)
+            options.check_known(field, getattr(self, field), known)
+        options.check_share("momentum", self.momentum)
         if self.epsilon <= 0:
-            raise ValueError(
-                f"config.model.options.epsilon is {self.epsilon}; it has to be above 0."
+            raise options.BadOption(
+                "epsilon", f"is {self.epsilon}; it has to be above 0."
             )
 
     def conv(
@@ -127,9 +130,8 @@ class Style:
     ) -> Array:
         """Nothing outside of training; the name has to be the layer's own in its net."""
         if not 0 <= rate < 1:
-            raise ValueError(
-                f"config.model.options has a dropout of {rate} (of {name}); it has to be "
-                "0 or more and below 1."
+            raise options.BadOption(
+                "", f"a dropout of {rate} (of {name}) has to be 0 or more and below 1."
             )
         if not rate or not self.train:
             return image
@@ -145,29 +147,10 @@ def style_of(model: nn.Module, train: bool) -> Style:
     return Style(**asked, train=train)
 
 
-def check_known(option: str, value: Any, known: Sequence[str]) -> None:
-    """Refuses a model's option that is none of what it can be."""
-    if value not in known:
-        raise ValueError(
-            f"config.model.options.{option} is {value!r}; it can be {', '.join(known)}."
-        )
-
-
-def check_momentum(option: str, value: float) -> None:
-    """Refuses a share of the old statistics that leaves no room for the new."""
-    if not 0 <= value < 1:
-        raise ValueError(
-            f"config.model.options.{option} is {value}; it has to be 0 or more and "
-            "below 1."
-        )
-
-
 def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> None:
     """Refuses a size that would not come back after `halvings` poolings."""
     if halvings < 0:
-        raise ValueError(
-            f"{model} has no levels: config.model.options.widths is empty."
-        )
+        raise options.BadOption("widths", f"is empty, which leaves {model} no levels.")
     space, multiple = image.shape[1:-1], 2**halvings
     if any(size % multiple for size in space):
         raise ValueError(

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from brainseg_jax.models.parts import options
+
 
 class Preprocessing(NamedTuple):
     """(image - mean) / deviation in red, green and blue, then perhaps blue first."""
@@ -33,11 +35,7 @@ def preprocess(
     """
     if name == "none":
         return image
-    if name not in choices:
-        raise ValueError(
-            f"config.model.options.preprocessing is {name!r}; it can be "
-            f"{', '.join(('none', *choices))}."
-        )
+    options.check_known("preprocessing", name, ("none", *choices))
     chosen, channels = choices[name], image.shape[-1]
     mean = _constants(chosen.mean, channels)
     deviation = _constants(chosen.deviation, channels)

@@ -1,0 +1,15 @@
+"""What a forward pass costs, from shapes alone: nothing is compiled or computed."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+def gflop(model: nn.Module, shape: tuple[int, ...]) -> float:
+    """Multiplications and additions for images of `shape` [n, *space, c], in 10 ** 9."""
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image)
+    cost: Any = jax.jit(model.apply).lower(variables, image).cost_analysis()
+    return cost["flops"] / 1e9
