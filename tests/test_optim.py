@@ -24,7 +24,14 @@ DECAYING = {
     "step_epochs": 3,
     "steps_per_epoch": 2.0,
 }
-ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "clip": 0.0}
+ADAM = {
+    "encoder_rate": 1.0,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-8,
+    "weight_decay": 0.0,
+    "clip": 0.0,
+}
 
 
 def rates(steps, **changes):

@@ -60,7 +60,7 @@ def test_groups_that_do_not_match_the_slices_are_refused():
 
 
 def test_summary_of_one_class_worked_out_by_hand():
-    found = scores.summarise(SLICES, PATIENTS, classes=["tumour"])
+    found = scores.summarise(SLICES, PATIENTS, classes=["tumour"], empty="one")
     expected = {
         "patient_dice": (80 / 100 + 0) / 2,
         "patient_dice_median": 0.4,
@@ -103,10 +103,12 @@ def test_several_classes_come_by_name_and_as_their_mean():
     slices = overlap.Counts(
         *(np.hstack(parts) for parts in zip(one, other, strict=True))
     )
-    found = scores.summarise(slices, ["ann", "bob"], classes=["core", "rim"])
+    found = scores.summarise(
+        slices, ["ann", "bob"], classes=["core", "rim"], empty="one"
+    )
     alone = {
-        "core": scores.summarise(one, ["ann", "bob"], classes=["core"]),
-        "rim": scores.summarise(other, ["ann", "bob"], classes=["rim"]),
+        "core": scores.summarise(one, ["ann", "bob"], classes=["core"], empty="one"),
+        "rim": scores.summarise(other, ["ann", "bob"], classes=["rim"], empty="one"),
     }
     for name, summary in alone.items():
         assert {key: found[f"{key}_{name}"] for key in summary} == summary

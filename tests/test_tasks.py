@@ -4,6 +4,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from brainseg_jax.tasks import classification, segmentation
 
@@ -108,3 +109,33 @@ def test_classes_are_neither_flipped_back_nor_resized():
     probs = jnp.array([[0.6, 0.4]])
     assert task.unflip(probs, (1,)) is probs
     assert task.resize(probs, {}) is probs
+
+
+REGIONS = {"WT": [1, 2, 4], "TC": [1, 4], "ET": 4}
+PAINTING = [("WT", 2), ("TC", 1), ("ET", 4)]  # as BraTS 2021 has it
+
+
+def test_regions_are_sets_of_labels_and_painted_back_one_over_the_other():
+    task = segment(REGIONS, painting=PAINTING)
+    mask = jnp.array([0, 1, 2, 4], jnp.uint8).reshape(1, 2, 2, 1)
+    target = task.target({"mask": mask})
+    np.testing.assert_array_equal(
+        target.reshape(4, 3), [[0, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 1]]
+    )
+    np.testing.assert_array_equal(task.predict(target), mask)
+
+
+def test_regions_without_a_way_back_are_refused():
+    with pytest.raises(ValueError, match='metadata a "painting"'):
+        segment(REGIONS)
+    with pytest.raises(ValueError, match="regions of several labels; set it to False"):
+        segment(REGIONS, painting=PAINTING, exclusive=True)
+    with pytest.raises(ValueError, match="'NET', which is not one of its classes"):
+        segment(REGIONS, painting=[("NET", 1)])
+
+
+def test_of_several_sigmoids_the_most_probable_class_is_written():
+    # Both are above the threshold in the first place, none in the second.
+    probs = jnp.array([[0.6, 0.9], [0.4, 0.3]]).reshape(1, 1, 2, 2)
+    found = segment(CLASSES).predict(probs)
+    np.testing.assert_array_equal(found[0, 0, :, 0], [4, 0])

@@ -58,16 +58,16 @@ def counts(
     )
 
 
-def dice(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+def dice(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:
     return tversky(counts, alpha=0.5, beta=0.5, empty=empty)
 
 
-def iou(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+def iou(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:
     return tversky(counts, alpha=1, beta=1, empty=empty)
 
 
 def tversky(
-    counts: Counts, *, alpha: float, beta: float, empty: str = "one"
+    counts: Counts, *, alpha: float, beta: float, empty: str
 ) -> Float[AnyArray, "n c"]:
     """Alpha weighs false positives, beta false negatives, as in losses/tversky.py."""
     hits = counts.true_positives
@@ -75,19 +75,19 @@ def tversky(
     return _ratio(hits, hits + wrong, _both_empty(counts), empty)
 
 
-def precision(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+def precision(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:
     """Of the predicted pixels, the share that is true."""
     hits = counts.true_positives
     return _ratio(hits, hits + counts.false_positives, _both_empty(counts), empty)
 
 
-def recall(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+def recall(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:
     """Of the true pixels, the share that is predicted: sensitivity."""
     hits = counts.true_positives
     return _ratio(hits, hits + counts.false_negatives, _both_empty(counts), empty)
 
 
-def specificity(counts: Counts, *, empty: str = "one") -> Float[AnyArray, "n c"]:
+def specificity(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:
     """Recall of the background."""
     return recall(
         Counts(

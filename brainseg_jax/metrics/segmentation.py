@@ -93,7 +93,7 @@ def summarise(
     patients: Sequence[Hashable],
     *,
     classes: Sequence[str],
-    empty: str = "one",
+    empty: str,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -132,7 +132,10 @@ def summarise(
 def score_names() -> tuple[str, ...]:
     """The names of all scores of a data set of one class."""
     one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
-    return tuple(summarise(one, ["patient"], classes=["class"], resamples=1))
+    empty = next(iter(overlap.EMPTY))
+    return tuple(
+        summarise(one, ["patient"], classes=["class"], empty=empty, resamples=1)
+    )
 
 
 def _spread(dice: Values, **interval) -> dict[str, float]:

@@ -34,71 +34,15 @@ PRECISIONS = ("default", "high", "highest")
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises ValueError with the key, its value and what it can be."""
+    """Refuses what no data set and no model can make right.
+
+    Raises:
+        ValueError: with the key, its value and what it can be.
+    """
     evaluation, data = config.evaluation, config.data
-    if config.task.name not in registry.names(tasks):
-        raise ValueError(
-            f"config.task.name is {config.task.name!r}; it can be "
-            f"{', '.join(registry.names(tasks))}."
-        )
-    scores = registry.find(metrics, config.task.name).score_names()
-    one_of = {
-        "data.cache": (data.cache, ("device", "host", "none")),
-        "compute_dtype": (config.compute_dtype, DTYPES),
-        "matmul_precision": (config.matmul_precision, PRECISIONS),
-        "data.normalisation.name": (data.normalisation.name, normalise.NORMALISATIONS),
-        "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
-        "optimizer.name": (config.optimizer.name, optimisers.OPTIMIZERS),
-        "parallel.mode": (config.parallel.mode, parallel.MODES),
-        "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
-        "evaluation.mode": (evaluation.mode, ("max", "min")),
-        "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),
-        "evaluation.metric": (evaluation.metric, ("loss", *scores)),
-    }
-    for key, (value, known) in one_of.items():
-        if value not in known:
-            raise ValueError(
-                f"config.{key} is {value!r}; it can be {', '.join(known)}."
-            )
-    at_least_one = {
-        "batch_size": config.batch_size,
-        "epochs": config.epochs,
-        "evaluation.batch_size": evaluation.batch_size,
-        "evaluation.every_epochs": evaluation.every_epochs,
-        "logging.every_steps": config.logging.every_steps,
-        "schedule.step_epochs": config.schedule.step_epochs,
-    }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise ValueError(f"config.{key} is {value}; it has to be 1 or more.")
-    shares = {
-        "data.tumour_share": data.tumour_share,
-        "evaluation.threshold": evaluation.threshold,
-        "ema_decay": config.ema_decay,
-        "augment.probability": config.augment.probability,
-    }
-    for key, value in shares.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"config.{key} is {value}; it has to lie between 0 and 1.")
-    if not 0 < config.optimizer.encoder_rate < math.inf:
-        raise ValueError(
-            f"config.optimizer.encoder_rate is {config.optimizer.encoder_rate}; it has to "
-            "be above 0 (config.model.frozen keeps parts as they are)."
-        )
-    if not config.schedule.rate > 0 or not math.isfinite(config.schedule.rate):
-        raise ValueError(
-            f"config.schedule.rate is {config.schedule.rate}; it has to be above 0."
-        )
-    if not 0 < config.schedule.decay <= 1:
-        raise ValueError(
-            f"config.schedule.decay is {config.schedule.decay}; it has to be above 0 and "
-            "at most 1 (no decay)."
-        )
-    if config.schedule.decay < 1 and config.schedule.name != "plateau":
-        raise ValueError(
-            f"config.schedule.decay is {config.schedule.decay}, which is of "
-            f"config.schedule.name=plateau, not of {config.schedule.name}; leave it at 1."
-        )
+    _check_choices(config)
+    _check_numbers(config)
+    _check_schedule(config.schedule)
     if evaluation.metric == "loss" and evaluation.mode == "max":
         raise ValueError(
             "config.evaluation.metric=loss gets better as it falls; "
@@ -113,16 +57,95 @@ def check_settings(config: ConfigDict) -> None:
     _check_patch(tuple(data.patch), tuple(data.size))
     _check_augmentation(config.augment)
     augment.check(config.augment.to_dict(), len(data.size))
-    for name, term in config.losses.items():
-        function = registry.find(losses, name).loss
-        if "weight" not in term:
-            raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
-        _check_options(f"losses.{name}", function, {*term} - {"weight"})
+    _check_losses(config.losses)
     normalisation = normalise.NORMALISATIONS[data.normalisation.name]
     _check_options(
         "data.normalisation", normalisation, {*data.normalisation} - {"name"}
     )
     mirroring.mirror_axes(evaluation.mirror, len(data.size))
+
+
+def _check_choices(config: ConfigDict) -> None:
+    """Words that are one of a few."""
+    if config.task.name not in registry.names(tasks):
+        raise ValueError(
+            f"config.task.name is {config.task.name!r}; it can be "
+            f"{', '.join(registry.names(tasks))}."
+        )
+    scores = registry.find(metrics, config.task.name).score_names()
+    evaluation, normalisation = config.evaluation, config.data.normalisation
+    one_of = {
+        "data.cache": (config.data.cache, ("device", "host", "none")),
+        "compute_dtype": (config.compute_dtype, DTYPES),
+        "matmul_precision": (config.matmul_precision, PRECISIONS),
+        "data.normalisation.name": (normalisation.name, normalise.NORMALISATIONS),
+        "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
+        "optimizer.name": (config.optimizer.name, optimisers.OPTIMIZERS),
+        "parallel.mode": (config.parallel.mode, parallel.MODES),
+        "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
+        "evaluation.mode": (evaluation.mode, ("max", "min")),
+        "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),
+        "evaluation.metric": (evaluation.metric, ("loss", *scores)),
+    }
+    for key, (value, known) in one_of.items():
+        if value not in known:
+            raise ValueError(
+                f"config.{key} is {value!r}; it can be {', '.join(known)}."
+            )
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    """Numbers with an end that they may not pass."""
+    at_least_one = {
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "evaluation.batch_size": config.evaluation.batch_size,
+        "evaluation.every_epochs": config.evaluation.every_epochs,
+        "logging.every_steps": config.logging.every_steps,
+        "schedule.step_epochs": config.schedule.step_epochs,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise ValueError(f"config.{key} is {value}; it has to be 1 or more.")
+    shares = {
+        "data.tumour_share": config.data.tumour_share,
+        "evaluation.threshold": config.evaluation.threshold,
+        "ema_decay": config.ema_decay,
+        "augment.probability": config.augment.probability,
+    }
+    for key, value in shares.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"config.{key} is {value}; it has to lie between 0 and 1.")
+    if not 0 < config.optimizer.encoder_rate < math.inf:
+        raise ValueError(
+            f"config.optimizer.encoder_rate is {config.optimizer.encoder_rate}; it has to "
+            "be above 0 (config.model.frozen keeps parts as they are)."
+        )
+
+
+def _check_schedule(schedule: ConfigDict) -> None:
+    if not 0 < schedule.rate < math.inf:
+        raise ValueError(
+            f"config.schedule.rate is {schedule.rate}; it has to be above 0."
+        )
+    if not 0 < schedule.decay <= 1:
+        raise ValueError(
+            f"config.schedule.decay is {schedule.decay}; it has to be above 0 and "
+            "at most 1 (no decay)."
+        )
+    if schedule.decay < 1 and schedule.name != "plateau":
+        raise ValueError(
+            f"config.schedule.decay is {schedule.decay}, which is of "
+            f"config.schedule.name=plateau, not of {schedule.name}; leave it at 1."
+        )
+
+
+def _check_losses(terms: ConfigDict) -> None:
+    for name, term in terms.items():
+        function = registry.find(losses, name).loss
+        if "weight" not in term:
+            raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
+        _check_options(f"losses.{name}", function, {*term} - {"weight"})
 
 
 def _check_augmentation(options: ConfigDict) -> None:

@@ -36,18 +36,11 @@ def make_task(
     members_of = [_labels_of(labels) for labels in classes.values()]
     _check(classes, members_of, exclusive, painting)
 
-    def members(mask: UInt8[Array, "n *space 1"]) -> Bool[Array, "n *space c"]:
-        maps = [
-            jnp.stack([mask[..., 0] == label for label in labels]).any(0)
-            for labels in members_of
-        ]
-        return jnp.stack(maps, axis=-1)
-
     def target(batch: Batch) -> Float[Array, "n *space o"]:
         if "share" in batch:
             shares = batch["share"]
         else:
-            shares = members(batch["mask"]).astype(jnp.float32)
+            shares = _members(batch["mask"], members_of).astype(jnp.float32)
         if exclusive:
             background = 1 - shares.sum(-1, keepdims=True)
             return jnp.concatenate([background, shares], axis=-1)
@@ -64,17 +57,13 @@ def make_task(
     def predict(probs: Float[Array, "n *space o"]) -> UInt8[Array, "n *space 1"]:
         found = decide(probs)
         if painting:
-            labels = jnp.zeros(found.shape[:-1], jnp.uint8)
-            for name, label in painting:
-                labels = jnp.where(found[..., list(classes).index(name)], label, labels)
-        else:
-            values = jnp.array([labels[0] for labels in members_of], jnp.uint8)
-            likeliest = jnp.where(found, probs[..., -len(classes) :], -1).argmax(-1)
-            labels = jnp.where(found.any(-1), values[likeliest], 0)
-        return labels[..., None].astype(jnp.uint8)
+            places = [(list(classes).index(name), label) for name, label in painting]
+            return _paint(found, places)
+        labels = jnp.array([labels[0] for labels in members_of], jnp.uint8)
+        return _likeliest(found, probs[..., -len(classes) :], labels)
 
     def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
-        return overlap.counts(decide(probs), members(batch["mask"]))
+        return overlap.counts(decide(probs), _members(batch["mask"], members_of))
 
     return Task(
         name="segmentation",
@@ -89,6 +78,37 @@ def make_task(
         predict=predict,
         measure=measure,
     )
+
+
+def _members(
+    mask: UInt8[Array, "n *space 1"], members_of: Sequence[tuple[int, ...]]
+) -> Bool[Array, "n *space c"]:
+    """Where each class is, of which these are the labels."""
+    maps = [
+        jnp.stack([mask[..., 0] == label for label in labels]).any(0)
+        for labels in members_of
+    ]
+    return jnp.stack(maps, axis=-1)
+
+
+def _paint(
+    found: Bool[Array, "n *space c"], places: Sequence[tuple[int, int]]
+) -> UInt8[Array, "n *space 1"]:
+    """Labels, painted one class over the other."""
+    labels = jnp.zeros((*found.shape[:-1], 1), jnp.uint8)
+    for place, label in places:
+        labels = jnp.where(found[..., place : place + 1], jnp.uint8(label), labels)
+    return labels
+
+
+def _likeliest(
+    found: Bool[Array, "n *space c"],
+    probs: Float[Array, "n *space c"],
+    labels: UInt8[Array, " c"],
+) -> UInt8[Array, "n *space 1"]:
+    """The label of the most probable class of those that are decided; 0 without any."""
+    likeliest = jnp.where(found, probs, -1).argmax(-1)
+    return jnp.where(found.any(-1), labels[likeliest], jnp.uint8(0))[..., None]
 
 
 def _labels_of(labels: int | Sequence[int]) -> tuple[int, ...]:

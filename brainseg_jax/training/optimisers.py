@@ -60,7 +60,7 @@ def make_optimizer(
     eps: float,
     weight_decay: float,
     clip: float,
-    encoder_rate: float = 1.0,
+    encoder_rate: float,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
 ) -> optax.GradientTransformation:
     """Adam, AdamW or Keras's Adam, with the gradient's global norm clipped first.
