@@ -46,14 +46,21 @@ def check(
 
 
 def check_data(data: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Refuses to go on with other patients, folds or slices under the same name."""
-    saved = record["data"]
-    changed = [key for key in data if data[key] != saved.get(key)]
+    """Refuses to go on with other patients, folds or slices under the same name.
+
+    Of versions the first number counts: with it, and only with it, examples change.
+    """
+    new, saved = ({**of, "version": _major(of)} for of in (data, record["data"]))
+    changed = [key for key in new if new[key] != saved.get(key)]
     if changed:
         raise ValueError(
             f"The data set is not the one this run began with: {', '.join(changed)} "
             "differ. Give the --config.data.data_dir it began with, or another --workdir."
         )
+
+
+def _major(data: Mapping[str, Any]) -> str:
+    return data["version"].partition(".")[0]
 
 
 # Options that may differ between two runs of which one takes the other's weights: they
