@@ -241,6 +241,7 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     share = np.mean([k % 2 for k in range(len(names))])
     assert summary["patient_vote_accuracy"] == pytest.approx(share)
     classification.draw(
-        restored, source, scored, rows, tmp_path, note="", title="Types"
-    )
+        restored.task, source, scored, rows, tmp_path,
+        predict=lambda i: np.array(1), note="", title="Types",
+    )  # fmt: skip
     assert (tmp_path / "confusion.png").exists()
