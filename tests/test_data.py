@@ -117,12 +117,7 @@ def slices_of_two_sizes():
         labels=np.arange(5, dtype=np.int32),
         scaling=np.ones((5, 4, 1), np.float32),
         read_stored=lambda i: (images[i], masks[i]),
-        fit=lambda image, mask: {
-            "image": fitting.resize_image(image, (4, 4)),
-            "mask": mask,
-        },
-        target_name="mask",
-        decoded_bytes=5 * 16 * 2 + 2 * 64 + 3 * 16,
+        fit=fitting.Fit((4, 4), "mask", (1,)),
     )
 
 

@@ -246,7 +246,8 @@ def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(
     monkeypatch.setattr(parallel.Devices, "free_bytes", lambda self: 1000)
     run = build.prepare(config, tmp_path)
     assert not run.resident and not run.validation_resident
-    assert "of the 1000 that are free; using host" in " ".join(caplog.text.split())
+    said = " ".join(caplog.text.split())
+    assert "cache=host is used" in said and "1,000 free on each device" in said
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):

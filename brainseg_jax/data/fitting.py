@@ -3,11 +3,30 @@
 Training, evaluation and prediction all prepare their pixels here, on the host.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import Num, UInt8
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What becomes of an example's image and mask before they go into a batch."""
+
+    size: tuple[int, ...]  # of images; (): each keeps its own
+    target: str  # "share" of each class at `size`, the "mask" as stored, or "": neither
+    classes: tuple[int | Sequence[int], ...]  # label or labels of each
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        fitted = {"image": resize_image(image, self.size or image.shape[:-1])}
+        if self.target == "mask":
+            fitted["mask"] = mask
+        elif self.target == "share":
+            size = self.size or mask.shape[:-1]
+            fitted["share"] = area_shares(mask, self.classes, size)
+        return fitted
 
 
 def resize_image(

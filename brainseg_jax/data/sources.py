@@ -10,10 +10,10 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32
 
-from brainseg_jax.data import fitting, memory, normalise, patches, stored
+from brainseg_jax.data import fitting, memory, normalise, patches, splits, stored
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data.index import Index
+from brainseg_jax.data.fitting import Fit
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.order import Order
 from brainseg_jax.data.patches import Patches
@@ -34,12 +34,8 @@ class Source:
     labels: Int32[np.ndarray, " n"]  # places in info.labels
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
-    fit: Callable[[np.ndarray, np.ndarray], Batch]  # of one example, to the model
-    target_name: str  # what batches carry beside images: mask, share or nothing
-    decoded_bytes: int  # of images and targets of all examples, once decoded
-    patches: Patches | None = (
-        None  # what training cuts out of examples, which stay whole
-    )
+    fit: Fit  # of one example, to the model
+    patches: Patches | None = None  # that training cuts out of what `fit` gives
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
         default_factory=dict
@@ -50,14 +46,26 @@ class Source:
 
     @property
     def stackable(self) -> bool:
-        """Whether all examples make one array."""
-        fitted = self.target_name != "mask" and self.patches is None
-        return fitted or len(set(self.shapes)) == 1
+        """Whether all examples make one array of each part."""
+        fitted = self.fit.size and self.fit.target != "mask"
+        return bool(fitted) or len(set(self.shapes)) == 1
 
     @property
     def residable(self) -> bool:
         """Whether a device can keep all examples and take whole ones by index."""
         return self.stackable and self.patches is None
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Of images and targets of all examples, once decoded."""
+        return memory.decoded_bytes(
+            self.shapes,
+            channels=len(self.info.channels),
+            dtype=self.info.dtype,
+            classes=len(self.fit.classes) if self.fit.target else 0,
+            size=self.fit.size,
+            stored_masks=self.fit.target == "mask",
+        )
 
     def example(self, i: int) -> Batch:
         """Image and target of one example, decoded."""
@@ -86,7 +94,7 @@ class Source:
         if "mask" not in example:
             return {"image": image}
         mask = patches.cut(example["mask"], corner, size, fill=fill, empty=0)
-        share = fitting.area_shares(mask, self.info.classes.values(), size)
+        share = fitting.area_shares(mask, self.fit.classes, size)
         return {"image": image, "share": share}
 
     def _with_numbers(self, examples: Sequence[Batch], indices: np.ndarray) -> Batch:
@@ -132,55 +140,35 @@ def load(
     info = data_info.read(name, data_dir)
     builder = data_info.open_builder(name, data_dir)
     index = data_index.read(builder.data_dir)
-    _check_split(split, list(builder.info.splits), info)
-    rows = _rows(index, split, info, only_tumour=only_tumour)
-    if not rows:
-        raise ValueError(f"Split {split!r} of {name} has no examples to use.")
-    for key, given in (("size", size), ("patch", patch or size)):
-        if len(given) != info.dimensions:
-            raise ValueError(
-                f"config.data.{key} has {len(given)} numbers, {given}, but examples of "
-                f"{name} have {info.dimensions} axes."
-            )
-    scaling = normalise.scaling(index.statistics.take(rows), **normalisation)
-    shapes = [index.shapes[row] for row in rows]
+    rows = splits.rows_of(
+        index, info, split, list(builder.info.splits), only_tumour=only_tumour
+    )
+    _check_axes(info, size=size, patch=patch)
+    target = "mask" if stored_masks or patch else "share"
     read = stored.open_records(builder)
 
     def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
         return read(index.splits[rows[i]], index.records[rows[i]])
-
-    def fit(image: np.ndarray, mask: np.ndarray) -> Batch:
-        fitted = {"image": image if patch else fitting.resize_image(image, size)}
-        if with_masks and (stored_masks or patch):
-            fitted["mask"] = mask
-        elif with_masks:
-            fitted["share"] = fitting.area_shares(mask, info.classes.values(), size)
-        return fitted
 
     source = Source(
         info=info,
         keys=[index.keys[row] for row in rows],
         patients=[index.patients[row] for row in rows],
         slices=[index.slices[row] for row in rows],
-        shapes=shapes,
+        shapes=[index.shapes[row] for row in rows],
         tumour=index.foreground[rows],
         labels=index.labels[rows],
-        scaling=scaling,
+        scaling=normalise.scaling(index.statistics.take(rows), **normalisation),
         read_stored=read_stored,
-        fit=fit,
-        target_name=("mask" if stored_masks else "share") if with_masks else "",
-        decoded_bytes=memory.decoded_bytes(
-            shapes,
-            channels=len(info.channels),
-            dtype=info.dtype,
-            classes=len(info.classes) if with_masks else 0,
-            size=() if patch else size,
-            stored_masks=stored_masks or bool(patch),
+        fit=Fit(
+            () if patch else size,
+            target if with_masks else "",
+            tuple(info.classes.values()),
         ),
     )
     if patch:
         places = [index.places[row] for row in rows]
-        cutting = Patches(patch, shapes, places, foreground_share, fill)
+        cutting = Patches(patch, source.shapes, places, foreground_share, fill)
         source = dataclasses.replace(source, patches=cutting)
     patients = len(set(source.patients))
     logging.info("%s %s: %d slices of %d patients", name, split, len(rows), patients)
@@ -190,15 +178,13 @@ def load(
 def decode(source: Source) -> Source:
     """The same with all examples in memory, where they take `decoded_bytes`."""
     arrays: dict[str, Any] = {}
-
+    same = len(set(source.shapes)) == 1
     for place, fitted in enumerate(_threaded(range(len(source)), source.example)):
         for name, pixels in fitted.items():
             if place == 0:
-                whole = (len(source), *pixels.shape)
-                one_array = source.stackable or (name == "image" and not source.patches)
-                arrays[name] = (
-                    np.empty(whole, pixels.dtype) if one_array else [None] * len(source)
-                )
+                one_array = same or (source.fit.size and name != "mask")
+                whole = np.empty((len(source), *pixels.shape), pixels.dtype)
+                arrays[name] = whole if one_array else [None] * len(source)
             arrays[name][place] = pixels
     return dataclasses.replace(source, arrays=arrays)
 
@@ -262,30 +248,10 @@ def _threaded(items: Sequence, function: Callable) -> Iterator:
     return iter(dataset.to_iter_dataset(options))
 
 
-def _rows(index: Index, split: str, info: Info, *, only_tumour: bool) -> list[int]:
-    """The split's rows of the index, by patient and slice."""
-    if split in info.leaky:
-        chosen, column = set(info.leaky[split]), index.keys
-    else:
-        chosen, column = set(split.split("+")), index.splits
-    rows = [
-        row
-        for row in range(len(index))
-        if column[row] in chosen and (index.foreground[row] or not only_tumour)
-    ]
-    return sorted(rows, key=lambda row: (index.patients[row], index.slices[row]))
-
-
-def _check_split(split: str, splits: Sequence[str], info: Info) -> None:
-    if split in info.leaky:
-        return
-    parts = split.split("+")
-    if missing := [part for part in parts if part not in splits]:
-        raise ValueError(
-            f"{info.name} has no split {missing[0]!r} (asked for: {split!r}); there are: "
-            f"{', '.join([*splits, *info.leaky])}."
-        )
-    if len(set(parts)) < len(parts):
-        raise ValueError(
-            f"{split!r} names a split of {info.name} twice; its slices would count twice."
-        )
+def _check_axes(info: Info, **sizes: tuple[int, ...]) -> None:
+    for key, size in sizes.items():
+        if size and len(size) != info.dimensions:
+            raise ValueError(
+                f"config.data.{key} has {len(size)} numbers, {size}, but examples of "
+                f"{info.name} have {info.dimensions} axes."
+            )

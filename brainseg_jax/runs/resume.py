@@ -58,13 +58,21 @@ def check(
 
 
 def check_data(data: Mapping[str, Any], about: About) -> None:
-    """Refuses to go on with other patients, folds or slices under the same name."""
-    changed = [key for key in data if data[key] != about.data.get(key)]
+    """Refuses to go on with other patients, folds or slices under the same name.
+
+    Of versions the first number counts: with it, and only with it, examples change.
+    """
+    new, saved = ({**of, "version": _major(of)} for of in (data, about.data))
+    changed = [key for key in new if new[key] != saved.get(key)]
     if changed:
         raise ValueError(
             f"The data set is not the one this run began with: {', '.join(changed)} "
             "differ. Give the --config.data.data_dir it began with, or another --workdir."
         )
+
+
+def _major(data: Mapping[str, Any]) -> str:
+    return data["version"].partition(".")[0]
 
 
 def check_patients(run: Run, origin: About) -> None:

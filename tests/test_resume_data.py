@@ -1,0 +1,19 @@
+"""A run goes on with the examples that it began with, in any version that keeps them."""
+
+import pytest
+
+from brainseg_jax.runs import resume
+
+DATA = {"name": "a/b", "version": "1.0.0", "folds": {"p": 0}, "training_keys": "f00"}
+
+
+def test_a_version_with_the_same_examples_will_do():
+    resume.check_data({**DATA, "version": "1.1.0"}, {"data": DATA})
+
+
+@pytest.mark.parametrize(
+    "key, value", [("version", "2.0.0"), ("folds", {"p": 1}), ("training_keys", "bad")]
+)
+def test_other_examples_will_not(key, value):
+    with pytest.raises(ValueError, match=f"not the one this run began with: {key}"):
+        resume.check_data({**DATA, key: value}, {"data": DATA})
