@@ -114,7 +114,7 @@ COMPILED_ELSEWHERE = {
     "training/state.py",  # initial values, before there is a step
     "benchmarks/cost.py",  # lowered to be counted, never run
     "benchmarks/nets.py",  # bare nets on one device, beside PyTorch's
-    "modes/benchmark.py",  # the same for one step
+    "benchmarks/epoch.py",  # the same for one step
     "runs/transfer.py",  # lowered to be compared, never run
 }
 

@@ -241,4 +241,4 @@ def test_what_volumes_cannot_do_yet_says_so():
     with pytest.raises(ValueError, match="augment.rotation is 10.0.*3 axes"):
         augment.augment(keys(2), make_volumes(2), options)
     with pytest.raises(ValueError, match="augment.flip_depth is 0.5.*2 axes"):
-        augment.check({**OFF, "flip_depth": 0.5}, 2)
+        augment.check_options({**OFF, "flip_depth": 0.5}, 2)

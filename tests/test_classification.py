@@ -56,7 +56,7 @@ def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(build, "prepare", stopping(after, part=part))
+        patch.setattr(build, "make_run", stopping(after, part=part))
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     train.train(config, str(tmp_path))
@@ -111,7 +111,7 @@ def test_evaluating_trained_patients_is_refused(finished):
 
 def test_data_with_other_labels_cannot_be_scored(finished, config):
     trained = restore.restore(finished[0]).record.about.info
-    info = data_info.read(config.data.name, config.data.data_dir)
+    info = data_info.read_info(config.data.name, config.data.data_dir)
     other = dataclasses.replace(info, labels=("glioma", "meningioma"))
     with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
         evaluate._check_kind(other, trained, ("channels", "labels"))
@@ -149,27 +149,27 @@ def test_an_old_checkpoint_says_that_it_is_old(finished, monkeypatch):
 def test_slices_with_tumour_alone_are_nothing_to_tell_apart(config, tmp_path):
     config.data.only_tumour = True
     with pytest.raises(ValueError, match=r"of one class, 'tumour'.*only_tumour=False"):
-        build.prepare(config, tmp_path)
+        build.make_run(config, tmp_path)
 
 
 def test_a_score_that_is_never_known_cannot_be_watched(config, tmp_path):
     config.evaluation.metric = "patient_vote_accuracy"
     with pytest.raises(ValueError, match="not defined on the validation split"):
-        build.prepare(config, tmp_path)
+        build.make_run(config, tmp_path)
 
 
 def test_a_score_of_another_task_cannot_be_watched(config, tmp_path):
     config.evaluation.metric = "patient_dice"
     with pytest.raises(ValueError, match="slice_auc"):
-        build.prepare(config, tmp_path)
+        build.make_run(config, tmp_path)
 
 
 def test_batches_have_labels_and_no_masks(config, tmp_path):
-    run = build.prepare(config, tmp_path)
+    run = build.make_run(config, tmp_path)
     assert "mask" not in run.resident
     np.testing.assert_array_equal(run.resident["label"], run.training.labels)
     np.testing.assert_array_equal(run.training.labels, run.training.tumour)
-    source = sources.load(
+    source = sources.open_split(
         "lgg_mri/phantom",
         "fold_4",
         config.data.data_dir,
@@ -222,7 +222,7 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     """As in data of tumour types: one label per patient, so patients are classified too."""
     workdir, _ = finished
     restored = restore.restore(workdir)
-    source = sources.load(
+    source = sources.open_split(
         "lgg_mri/phantom",
         "fold_0+fold_4",
         config.data.data_dir,

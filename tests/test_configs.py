@@ -186,4 +186,4 @@ def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_p
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes
     assert np.isfinite(summary[config.evaluation.metric])
-    assert data_info.read(config.data.name, data_dir).synthetic
+    assert data_info.read_info(config.data.name, data_dir).synthetic

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, memory, sources, stored
+from brainseg_jax.data import fitting, memory, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
 from brainseg_jax.runs import build
-from datasets.lgg_mri import lgg_mri_dataset_builder
 
 NAME = "lgg_mri/phantom"
 
@@ -21,7 +20,7 @@ NAME = "lgg_mri/phantom"
 @pytest.fixture
 def load(data_dir):
     return functools.partial(
-        sources.load,
+        sources.open_split,
         NAME,
         data_dir=data_dir,
         size=(64, 64),
@@ -46,7 +45,7 @@ def test_pixels_are_the_raw_ones(load, data_dir):
 
 def test_reading_one_by_one_gives_what_is_kept_in_memory(load):
     read = load("fold_1")
-    kept = sources.decode(read)
+    kept = sources.keep_decoded(read)
     assert sum(array.nbytes for array in kept.arrays.values()) == read.decoded_bytes
     indices = np.array([4, 0, 2])
     for name, values in kept.take(indices).items():
@@ -90,12 +89,12 @@ def test_evaluation_pads_its_last_batch_and_says_so(load):
 
 
 def test_memory_is_asked_for_before_a_pixel_is_decoded(config, tmp_path, monkeypatch):
-    def fail(png):
+    def fail(*arguments):
         raise AssertionError("decoded")
 
     monkeypatch.setattr(memory, "free_host_bytes", lambda: 1000)
-    monkeypatch.setattr(stored, "decode_png", fail)
-    run = build.prepare(config, tmp_path)
+    monkeypatch.setattr(pixels, "decode", fail)
+    run = build.make_run(config, tmp_path)
     assert not run.resident and not run.training.arrays
 
 
@@ -126,7 +125,7 @@ def test_examples_of_one_stored_size_are_evaluated_together(decoded):
     source = slices_of_two_sizes()
     if decoded:
         assert not source.residable
-        source = sources.decode(source)
+        source = sources.keep_decoded(source)
     batches = list(sources.evaluation_batches(source, 2, resident=False))
     assert [list(b["example"]) for b in batches] == [[0, 2], [1, 3], [4, 4]]
     assert [b["mask"].shape[1:3] for b in batches] == [(8, 8), (4, 4), (4, 4)]
@@ -150,17 +149,6 @@ def test_scores_of_groups_come_back_in_the_splits_order():
     np.testing.assert_array_equal(scored.measured, np.arange(5))
     expected = [source.read_stored(i)[1].sum() for i in range(5)]
     np.testing.assert_array_equal(scored.loss, expected)
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_stored_picture_comes_back_as_it_was(channels, dtype):
-    rng = np.random.default_rng(0)
-    top = np.iinfo(dtype).max
-    picture = rng.integers(0, top, (5, 6, channels)).astype(dtype)
-    found = stored.decode_png(lgg_mri_dataset_builder.png(picture))
-    np.testing.assert_array_equal(found, picture)
-    assert found.dtype == dtype
 
 
 def test_host_batches_hold_what_the_order_says(load):

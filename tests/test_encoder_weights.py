@@ -43,7 +43,7 @@ def test_a_frozen_encoder_is_in_the_checkpoint_as_published(config, tmp_path):
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found
     )
-    published = pretrained.load("efficientnet_lite0", "imagenet", shapes)
+    published = pretrained.load_weights("efficientnet_lite0", "imagenet", shapes)
     jax.tree.map(np.testing.assert_array_equal, found, published)
     assert restored.record.progress.epoch == 2
 
@@ -57,8 +57,8 @@ def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypat
     config.epochs = 1
     train.train(config, str(stopped))
     # The file is needed no more.
-    monkeypatch.setattr(pretrained, "describe", None)
-    monkeypatch.setattr(pretrained, "load", None)
+    monkeypatch.setattr(pretrained, "asked_options", None)
+    monkeypatch.setattr(pretrained, "load_weights", None)
     config.epochs = 2
     train.train(config, str(stopped))
     trees = []
@@ -151,7 +151,7 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
     parts = Parts(None, found, None, (1, 32, 32, 3))
     monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: 1)
     monkeypatch.setattr(restore, "read_record", lambda workdir, number: record)
-    monkeypatch.setattr(restore, "make_parts", lambda about: parts)
+    monkeypatch.setattr(restore, "rebuild_parts", lambda about: parts)
     config = unet_lgg.get_config("")
     config.init_from = "run"
     with pytest.raises(ValueError, match=f"config.init_from=run .*{said}"):

@@ -135,8 +135,8 @@ def test_up_to_the_head_freezes_everything():
         (before.params, before.batch_stats), (after.params, after.batch_stats)
     )
     with pytest.raises(ValueError, match="nothing of the model to train"):
-        freezing.check(MODEL, SHAPE, frozen)
-    freezing.check(
+        freezing.require_trainable(MODEL, SHAPE, frozen)
+    freezing.require_trainable(
         MODEL, SHAPE, freezing.frozen_modules(MODEL, SHAPE, ("encoder",), "")
     )
 

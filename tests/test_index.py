@@ -20,7 +20,7 @@ def builder(data_dir):
 
 @pytest.fixture
 def index(builder):
-    return data_index.read(builder.data_dir)
+    return data_index.read_index(builder.data_dir)
 
 
 def volume(seed, shape=(4, 6, 5), channels=2):
@@ -40,7 +40,7 @@ def make(folder, count=3):
             label=number, spacing=(3.0, 1.0, 1.0),
         )  # fmt: skip
     index.write(folder, {"b": ["case_2"], "a": ["case_1", "case_0"]})
-    return data_index.read(folder)
+    return data_index.read_index(folder)
 
 
 def test_each_row_is_its_record(index, builder):
@@ -157,4 +157,4 @@ def test_a_data_set_without_an_index_says_to_prepare_again(tmp_path):
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, raw)
     (folder / data_index.FILE).unlink()
     with pytest.raises(FileNotFoundError, match=r"older version.*Delete the folder"):
-        data_index.read(folder)
+        data_index.read_index(folder)

@@ -10,7 +10,7 @@ NAME = "lgg_mri/phantom"
 
 
 def test_a_prepared_data_set_describes_itself(data_dir):
-    found = data_info.read(NAME, data_dir)
+    found = data_info.read_info(NAME, data_dir)
     assert found.channels == ("pre-contrast", "FLAIR", "post-contrast")
     assert found.classes == {"tumour": 255} and found.painting == []
     assert found.labels == ("no tumour", "tumour")
@@ -52,4 +52,4 @@ def test_the_newest_version_counts_and_other_folders_do_not(data_dir, tmp_path):
 
 def test_a_data_set_that_is_not_prepared_says_how(tmp_path):
     with pytest.raises(FileNotFoundError, match="--mode=prepare"):
-        data_info.read(NAME, tmp_path)
+        data_info.read_info(NAME, tmp_path)

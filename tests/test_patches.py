@@ -15,11 +15,11 @@ PATCH = (4, 6, 6)
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory):
-    """`sources.load` of a prepared set of volumes."""
+    """`sources.open_split` of a prepared set of volumes."""
     folder = tmp_path_factory.mktemp("volumes")
     name = tiny_volumes.build(folder)
     return functools.partial(
-        sources.load,
+        sources.open_split,
         name,
         data_dir=folder,
         size=PATCH,
@@ -105,7 +105,7 @@ def test_the_order_is_a_function_of_seed_and_step(training, volumes):
 
 
 def test_decoded_volumes_give_the_same_patches(training):
-    decoded = sources.decode(training)
+    decoded = sources.keep_decoded(training)
     held = [*decoded.arrays["image"], *decoded.arrays["mask"]]
     assert sum(array.nbytes for array in held) == training.decoded_bytes
     for one, other in zip(batches(training, 3, 6), batches(decoded, 3, 6), strict=True):

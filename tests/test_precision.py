@@ -55,12 +55,12 @@ def test_a_config_of_before_the_key_has_the_default(config):
 
 def test_training_and_benchmark_go_by_their_config(config, tmp_path, monkeypatch):
     config.matmul_precision = "highest"
-    monkeypatch.setattr(train.build, "prepare", stop)
+    monkeypatch.setattr(train.build, "make_run", stop)
     with pytest.raises(Opened):
         train.train(config, str(tmp_path))
     assert in_effect() == "highest"
     config.matmul_precision = "high"
-    monkeypatch.setattr(epoch.build, "prepare", stop)
+    monkeypatch.setattr(epoch.build, "make_run", stop)
     with pytest.raises(Opened):
         epoch.benchmark(config)
     assert in_effect() == "high"
@@ -73,7 +73,7 @@ def test_evaluating_and_predicting_go_by_the_checkpoint(config, tmp_path, monkey
     parts = experiment.make_parts(about.settings, about.info)
     restored = restore.Restored(record, parts, {})
     monkeypatch.setattr(restore, "restore", lambda workdir: restored)
-    monkeypatch.setattr(evaluate.sources, "load", stop)
+    monkeypatch.setattr(evaluate.sources, "open_split", stop)
     with pytest.raises(Opened):
         evaluate.evaluate(tmp_path)
     assert in_effect() == "highest"

@@ -30,7 +30,7 @@ def test_what_the_model_refuses_is_refused_before_there_are_data(
     config.data.data_dir = "nowhere"
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said):
-        preflight.check(config, tmp_path / "run", INFO)
+        preflight.check_start(config, tmp_path / "run", INFO)
     assert not (tmp_path / "run").exists()
 
 
@@ -40,14 +40,14 @@ def test_a_folder_of_a_start_that_failed_is_no_run_yet(config, tmp_path):
     assert not checkpoints.exist(tmp_path)
     config.model.frozen = ("encodr",)
     with pytest.raises(ValueError, match="names 'encodr'"):
-        preflight.check(config, tmp_path, INFO)
+        preflight.check_start(config, tmp_path, INFO)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_workdir_that_cannot_be_written_is_refused(config, tmp_path, name):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OSError, match=rf"--workdir=.*{name} cannot be written"):
-        preflight.check(config, tmp_path / name, INFO)
+        preflight.check_start(config, tmp_path / name, INFO)
     assert (tmp_path / "file").read_text() == "kept"
 
 
@@ -59,7 +59,7 @@ def test_a_workdir_below_a_closed_folder_is_refused(config, tmp_path, monkeypatc
 
     monkeypatch.setattr(tempfile, "TemporaryFile", closed)
     with pytest.raises(OSError, match=r"--workdir=.* cannot be written: Permission"):
-        preflight.check(config, tmp_path / "run", INFO)
+        preflight.check_start(config, tmp_path / "run", INFO)
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):
@@ -70,14 +70,14 @@ def test_looking_whether_a_folder_can_be_written_leaves_no_trace(tmp_path):
 def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     config, tmp_path, caplog
 ):
-    run = build.prepare(config, tmp_path)
+    run = build.make_run(config, tmp_path)
     state = run.fresh_state()
     caplog.clear()
     preflight.tell(run, state)
     assert not caplog.records
     config.model.frozen = ("output",)
     config.schedule.warmup_steps = run.total_steps
-    run = build.prepare(config, tmp_path)
+    run = build.make_run(config, tmp_path)
     with caplog.at_level(logging.INFO):
         preflight.tell(run, state)
     said = " ".join(caplog.text.split())

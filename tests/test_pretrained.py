@@ -96,9 +96,11 @@ def test_imagenet_weights_give_the_features_of_keras(
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     changed = official.Download(download.url, md5)
     monkeypatch.setitem(official.DOWNLOADS, name, changed)
-    encoder = build(name, **pretrained.describe(name, "imagenet"))
-    assert pretrained.describe(name, path) == pretrained.describe(name, "imagenet")
-    variables = pretrained.load(name, "imagenet", shapes(encoder))
+    encoder = build(name, **pretrained.asked_options(name, "imagenet"))
+    assert pretrained.asked_options(name, path) == pretrained.asked_options(
+        name, "imagenet"
+    )
+    variables = pretrained.load_weights(name, "imagenet", shapes(encoder))
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(
         jnp.shape, shapes(encoder)
     )
@@ -122,8 +124,8 @@ def test_a_file_with_its_classifier_on_top_gives_the_features_of_keras(
     net = write_official(keras, name, path, input_shape=(*SIZE, 3), classes=10)
     with h5py.File(path) as file:
         assert file["predictions"]["predictions"]["kernel"].shape[1] == 10
-    encoder = build(name, **pretrained.describe(name, path))
-    variables = pretrained.load(name, path, shapes(encoder))
+    encoder = build(name, **pretrained.asked_options(name, path))
+    variables = pretrained.load_weights(name, path, shapes(encoder))
     image = seeded.image(1, *SIZE)
     *_, features = jax.jit(encoder.apply)(variables, image).values()
     net = keras.Model(net.input, net.get_layer(deepest).output)
@@ -142,10 +144,10 @@ def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):
     net.get_layer(index=2).weights[1].assign(variance)
     path = tmp_path / "a.h5"
     net.save(path)
-    options = pretrained.describe("efficientnet_b0", path)
+    options = pretrained.asked_options("efficientnet_b0", path)
     assert options == {"preprocessing": "none"}
     tree = shapes(build("efficientnet_b0", **options))
-    found = pretrained.load("efficientnet_b0", path, tree)
+    found = pretrained.load_weights("efficientnet_b0", path, tree)
     np.testing.assert_allclose(found["batch_stats"]["normalization"]["var"], variance)
     np.testing.assert_array_equal(
         found["params"]["top_conv"]["kernel"], net.get_layer("top_conv").kernel
@@ -172,10 +174,10 @@ def write_torchvision(path, prefix=""):
 
 def test_weights_of_torchvision_give_its_features(tmp_path):
     path = write_torchvision(tmp_path / "a.safetensors", prefix="module.")
-    options = pretrained.describe("resnet50", path)
+    options = pretrained.asked_options("resnet50", path)
     assert options == {"variant": "torchvision", "preprocessing": "torch"}
     encoder = resnet50.Encoder(**options)
-    variables = pretrained.load("resnet50", path, shapes(encoder))
+    variables = pretrained.load_weights("resnet50", path, shapes(encoder))
     taps = jax.jit(encoder.apply)(variables, seeded.image(1, 75, 64))
     expected = np.load(FIXTURES / "torchvision_resnet50.npz")
     for name, tap in taps.items():
@@ -188,9 +190,12 @@ def test_weights_of_torchvision_give_its_features(tmp_path):
 )
 def test_imagenet_weights_of_lite0_give_the_features_of_its_package():
     encoder = build(
-        "efficientnet_lite0", **pretrained.describe("efficientnet_lite0", "imagenet")
+        "efficientnet_lite0",
+        **pretrained.asked_options("efficientnet_lite0", "imagenet"),
     )
-    variables = pretrained.load("efficientnet_lite0", "imagenet", shapes(encoder))
+    variables = pretrained.load_weights(
+        "efficientnet_lite0", "imagenet", shapes(encoder)
+    )
     taps = jax.jit(encoder.apply)(variables, seeded.image(1, *SIZE))
     expected = np.load(FIXTURES / "efficientnet_lite0.npz")
     for name, tap in taps.items():
@@ -242,10 +247,10 @@ def torchvision_taps(weights, image):
 def test_vgg16_of_torchvision_gives_what_plain_convolutions_give(tmp_path):
     weights = torchvision_vgg16()
     path = weight_writers.write_torch(tmp_path / "vgg16.pth", weights)
-    options = pretrained.describe("vgg16", path)
+    options = pretrained.asked_options("vgg16", path)
     assert options == {"preprocessing": "torch"}
     encoder = vgg16.Encoder(**options)
-    variables = pretrained.load("vgg16", path, shapes(encoder))
+    variables = pretrained.load_weights("vgg16", path, shapes(encoder))
     image = seeded.image(1, 32, 48)
     taps = jax.jit(encoder.apply)(variables, image)
     expected = torchvision_taps(weights, image)
@@ -263,7 +268,9 @@ def test_depthwise_kernels_of_both_kerases_have_their_input_before_the_output(
     layers = {"block1a_dwconv": {f"block1a_dwconv/{name}:0": kernel}}
     path = weight_writers.write_keras(tmp_path / "a.h5", layers)
     tree = {"params": {"block1a_dwconv": {"kernel": np.zeros((3, 3, 1, 32))}}}
-    found = pretrained.load("efficientnet_b0", path, tree)["params"]["block1a_dwconv"]
+    found = pretrained.load_weights("efficientnet_b0", path, tree)["params"][
+        "block1a_dwconv"
+    ]
     # The second row's third place begins at (1 * 3 + 2) * 32 = 160.
     np.testing.assert_array_equal(found["kernel"][1, 2, 0], np.arange(160, 192))
 
@@ -278,7 +285,7 @@ def test_names_of_the_first_keras_are_known(tmp_path):
         for layer, inputs in kernels.items()
     }
     path = weight_writers.write_keras(tmp_path / "a.h5", layers)
-    found = pretrained.load("vgg16", path, shapes(vgg16.Encoder(stages=1)))
+    found = pretrained.load_weights("vgg16", path, shapes(vgg16.Encoder(stages=1)))
     assert (found["params"]["block1"]["conv1"]["kernel"] == 3).all()
     assert (found["params"]["block1"]["conv2"]["bias"] == 1).all()
 
@@ -287,7 +294,9 @@ def test_names_of_the_first_keras_are_known(tmp_path):
 def test_other_channels_get_the_mean_of_the_first_kernel(tmp_path, channels):
     path = weight_writers.write_keras(tmp_path / "a.h5", STEM)
     tree = shapes(resnet50.Encoder(stages=1), channels)
-    kernel = pretrained.load("resnet50", path, tree)["params"]["conv1_conv"]["kernel"]
+    kernel = pretrained.load_weights("resnet50", path, tree)["params"]["conv1_conv"][
+        "kernel"
+    ]
     assert kernel.shape == (7, 7, channels, 64)
     # Its corner for the first feature is 0, 64, 128 in red, green and blue.
     np.testing.assert_allclose(kernel[0, 0, :, 0], 64 * 3 / channels)
@@ -305,7 +314,7 @@ def test_channels_of_efficientnet_share_the_mean_of_its_constants(tmp_path):
     path = weight_writers.write_keras(tmp_path / "a.h5", layers)
     tree = {"batch_stats": {"normalization": {"mean": np.zeros(4), "var": np.ones(4)}}}
     tree["batch_stats"]["normalization"]["count"] = np.zeros(())
-    found = pretrained.load("efficientnet_b0", path, tree)["batch_stats"]
+    found = pretrained.load_weights("efficientnet_b0", path, tree)["batch_stats"]
     np.testing.assert_allclose(found["normalization"]["mean"], [0.4] * 4)
     np.testing.assert_allclose(found["normalization"]["var"], [0.3] * 4)
 
@@ -350,7 +359,7 @@ def test_a_file_that_does_not_fit_is_refused_with_its_first_mismatch(
 ):
     path = weight_writers.write_keras(tmp_path / "a.h5", layers)
     with pytest.raises(ValueError, match=rf"a\.h5.*{message}"):
-        pretrained.load("resnet50", path, shapes(resnet50.Encoder(stages=1)))
+        pretrained.load_weights("resnet50", path, shapes(resnet50.Encoder(stages=1)))
 
 
 def test_shapes_are_told_in_the_order_of_the_file(tmp_path):
@@ -359,7 +368,7 @@ def test_shapes_are_told_in_the_order_of_the_file(tmp_path):
     tensors["features.2.weight"] = np.ones((64, 64, 3, 3), np.float32)
     path = weight_writers.write_safetensors(tmp_path / "a.safetensors", tensors)
     with pytest.raises(ValueError, match=r"\(64, 3, 5, 5\), but \(64, 3, 3, 3\)"):
-        pretrained.load("vgg16", path, shapes(vgg16.Encoder(stages=1)))
+        pretrained.load_weights("vgg16", path, shapes(vgg16.Encoder(stages=1)))
 
 
 def test_an_encoder_within_another_net_is_told_by_its_prefix(tmp_path):
@@ -370,7 +379,7 @@ def test_an_encoder_within_another_net_is_told_by_its_prefix(tmp_path):
     }
     path = weight_writers.write_safetensors(tmp_path / "a.safetensors", tensors)
     with pytest.raises(ValueError, match="begin with 'net.encoder.': save that part"):
-        pretrained.describe("vgg16", path)
+        pretrained.asked_options("vgg16", path)
 
 
 @pytest.mark.parametrize("variant", ["keras", "torchvision"])
@@ -384,14 +393,16 @@ def test_weights_of_the_other_variant_are_refused(tmp_path, variant):
         path = write_torchvision(tmp_path / "a.safetensors")
         message = "lacks conv1_conv/bias.*variant='torchvision'"
     with pytest.raises(ValueError, match=message):
-        pretrained.load("resnet50", path, tree)
+        pretrained.load_weights("resnet50", path, tree)
 
 
 def test_a_classifier_and_deeper_layers_may_be_in_the_file(tmp_path):
     deeper = {"conv2_block1_1_conv": {"conv2_block1_1_conv/bias:0": np.ones(64)}}
     top = {"dense_3": {"dense_3/kernel:0": np.ones((2, 2))}, "flatten": {}}
     path = weight_writers.write_keras(tmp_path / "a.h5", {**STEM, **deeper, **top})
-    found = pretrained.load("resnet50", path, shapes(resnet50.Encoder(stages=1)))
+    found = pretrained.load_weights(
+        "resnet50", path, shapes(resnet50.Encoder(stages=1))
+    )
     assert sorted(found["params"]) == ["conv1_bn", "conv1_conv"]
     np.testing.assert_array_equal(found["batch_stats"]["conv1_bn"]["mean"], 2)
 
@@ -399,4 +410,4 @@ def test_a_classifier_and_deeper_layers_may_be_in_the_file(tmp_path):
 def test_only_encoders_have_published_weights():
     assert {name for name, _ in pretrained.OPTIONS} == set(encoders.names())
     with pytest.raises(ValueError, match="'unet'; there are some of: efficientnet_b0"):
-        pretrained.describe("unet", "imagenet")
+        pretrained.asked_options("unet", "imagenet")

@@ -100,7 +100,7 @@ def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(offe
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
         path = offer("whole.h5", address=address)
         with pytest.raises(OSError, match=f"{address}/whole.h5.*save it as {path}"):
-            pretrained.load("vgg16", "imagenet", {"params": {}})
+            pretrained.load_weights("vgg16", "imagenet", {"params": {}})
 
 
 def test_a_file_that_moved_away_is_told_by_its_address(offer):

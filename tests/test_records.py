@@ -88,8 +88,8 @@ def test_a_record_of_an_earlier_version_is_understood():
 def test_a_run_of_an_earlier_version_cannot_go_on_but_says_what_it_can(tmp_path):
     record = records.from_json(earlier_record(make_about()))
     with pytest.raises(ValueError, match=r"cannot go on.*--config\.init_from="):
-        resume.check(dict(record.about.config), record, tmp_path)
-    resume.check(dict(record.about.config), record, tmp_path, goes_on=False)
+        resume.check_config(dict(record.about.config), record, tmp_path)
+    resume.check_config(dict(record.about.config), record, tmp_path, goes_on=False)
 
 
 @pytest.mark.parametrize("average", [True, False])

@@ -8,7 +8,7 @@ DATA = {"name": "a/b", "version": "1.0.0", "folds": {"p": 0}, "training_keys": "
 
 
 def test_a_version_with_the_same_examples_will_do():
-    resume.check_data({**DATA, "version": "1.1.0"}, {"data": DATA})
+    resume.check_same_data({**DATA, "version": "1.1.0"}, {"data": DATA})
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ def test_a_version_with_the_same_examples_will_do():
 )
 def test_other_examples_will_not(key, value):
     with pytest.raises(ValueError, match=f"not the one this run began with: {key}"):
-        resume.check_data({**DATA, key: value}, {"data": DATA})
+        resume.check_same_data({**DATA, key: value}, {"data": DATA})

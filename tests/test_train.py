@@ -75,8 +75,8 @@ def finished(data_dir, tmp_path_factory):
 
 
 def stopping(after, number=signal.SIGTERM, part="train_step"):
-    """build.prepare, with a signal to this process at the n-th call of a step."""
-    prepare = build.prepare
+    """build.make_run, with a signal to this process at the n-th call of a step."""
+    prepare = build.make_run
 
     def prepared(config, folder):
         run, calls = prepare(config, folder), []
@@ -100,7 +100,7 @@ def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(build, "prepare", stopping(after, part=part))
+        patch.setattr(build, "make_run", stopping(after, part=part))
         with pytest.raises(Interrupted) as stopped:
             train.train(config, str(tmp_path))
     assert stopped.value.status == 143
@@ -244,7 +244,7 @@ def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(
     config, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(parallel.Devices, "free_bytes", lambda self: 1000)
-    run = build.prepare(config, tmp_path)
+    run = build.make_run(config, tmp_path)
     assert not run.resident and not run.validation_resident
     said = " ".join(caplog.text.split())
     assert "cache=host is used" in said and "1,000 free on each device" in said
@@ -272,7 +272,7 @@ def test_a_checkpoint_is_never_given_up_before_the_next_is_written(
 ):
     config.epochs = 1
     with monkeypatch.context() as patch:
-        patch.setattr(build, "prepare", stopping(1, part="eval_step"))
+        patch.setattr(build, "make_run", stopping(1, part="eval_step"))
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     before = fingerprint(tmp_path)
@@ -375,7 +375,7 @@ def test_leaky_splits_and_folds_do_not_go_together(config, tmp_path, key, split)
 
 def test_a_run_stopped_in_its_first_epoch_can_be_scored(config, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(build, "prepare", stopping(1))
+        patch.setattr(build, "make_run", stopping(1))
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     evaluate.evaluate(str(tmp_path))
@@ -430,10 +430,10 @@ def test_a_key_younger_than_a_run_is_as_it_was_before_it_came(config, tmp_path):
     del old["schedule"]["decay"]
     about = make_about(config=records.with_later_keys(old))
     record = records.Record(about, records.Progress(), 0)
-    resume.check(config.to_dict(), record, tmp_path)
+    resume.check_config(config.to_dict(), record, tmp_path)
     config.schedule.decay = 0.9
     with pytest.raises(ValueError, match=r"decay: 1\.0 in the checkpoint, 0\.9 now"):
-        resume.check(config.to_dict(), record, tmp_path)
+        resume.check_config(config.to_dict(), record, tmp_path)
 
 
 def test_a_second_writer_is_refused(config, tmp_path):

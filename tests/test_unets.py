@@ -297,7 +297,7 @@ def half_size(monkeypatch):
         encoder = blocks.Encoder(model.widths, style, name="encoder")
         return encoder(resampling.max_pool(image), keys)
 
-    monkeypatch.setattr(unet_plus_plus.encoders, "encode", encode)
+    monkeypatch.setattr(unet_plus_plus.encoders, "take_taps", encode)
 
 
 def test_statistics_of_the_last_doubling_are_of_the_last_node_alone(half_size):

@@ -185,7 +185,7 @@ def test_training_finds_balls_in_noise(form):
 def test_unpooling_by_hand():
     # Maxima: 4 bottom right, 9 top right; of the equal 5s the first, a row of zeros too.
     image = jnp.array([[1.0, 2, 3, 9], [3, 4, 0, 1], [5, 5, 0, 0], [5, 1, 0, 0]])
-    pooled, choices = segnet3d.max_pool(image.reshape(1, 4, 4, 1))
+    pooled, choices = segnet3d.max_pool_with_choices(image.reshape(1, 4, 4, 1))
     np.testing.assert_array_equal(pooled[0, ..., 0], [[4, 9], [5, 0]])
     values = jnp.array([[10.0, 20], [30, 40]]).reshape(1, 2, 2, 1)
     expected = [[0, 0, 0, 20], [0, 10, 0, 0], [30, 0, 40, 0], [0, 0, 0, 0]]
@@ -206,7 +206,7 @@ def test_unpooling_is_that_of_a_loop_over_windows(space):
         best = np.unravel_index(image[window].argmax(), (2,) * len(space))
         pooled[place] = image[window][best]
         unpooled[window][best] = values[place]
-    found, choices = segnet3d.max_pool(jnp.asarray(image))
+    found, choices = segnet3d.max_pool_with_choices(jnp.asarray(image))
     np.testing.assert_array_equal(found, pooled)
     np.testing.assert_array_equal(found, resampling.max_pool(jnp.asarray(image)))
     np.testing.assert_array_equal(
@@ -216,7 +216,7 @@ def test_unpooling_is_that_of_a_loop_over_windows(space):
 
 def test_the_gradient_goes_back_to_where_the_value_went():
     image, weights = noise(1, 4, 4, 4, 2), noise(1, 4, 4, 4, 2, seed=1)
-    values, choices = segnet3d.max_pool(image)
+    values, choices = segnet3d.max_pool_with_choices(image)
     gradient = jax.grad(
         lambda values: (segnet3d.max_unpool(values, choices) * weights).sum()
     )(values)

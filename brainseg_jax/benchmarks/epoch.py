@@ -32,7 +32,7 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
     precision.set_precision(config)
     config = encoder_weights.resolve(config)
     with tempfile.TemporaryDirectory() as folder:
-        run = build.prepare(config, pathlib.Path(folder))
+        run = build.make_run(config, pathlib.Path(folder))
     figures = _compare_data(run, run.fresh_state())
     figures["peak_memory_gib"] = peak_memory() / 2**30
     _print_data(run, figures)

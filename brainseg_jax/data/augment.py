@@ -55,7 +55,7 @@ def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     return batch
 
 
-def check(options: Options, dimensions: int) -> None:
+def check_options(options: Options, dimensions: int) -> None:
     """Refuses options that images of so many axes do not have."""
     lacking = AFFINE if dimensions == 3 else ("flip_depth",)
     for name in lacking:
@@ -170,7 +170,7 @@ def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
 def _flip(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     """Along each axis with its own probability: all that is spatial in 3D so far."""
     flips = FLIPS[batch["image"].ndim - 2]
-    check(options, len(flips))
+    check_options(options, len(flips))
 
     def draw(key: Array) -> Array:
         on, *own = jax.random.split(key, len(flips) + 1)

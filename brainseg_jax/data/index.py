@@ -38,7 +38,7 @@ class Index:
         return len(self.keys)
 
 
-def read(folder: str | pathlib.Path) -> Index:
+def read_index(folder: str | pathlib.Path) -> Index:
     """Of the data set in `folder`; one prepared by an older version has none."""
     path = pathlib.Path(folder) / FILE
     if not path.is_file():

@@ -47,7 +47,7 @@ class Info:
         }
 
 
-def read(name: str, data_dir: str | pathlib.Path) -> Info:
+def read_info(name: str, data_dir: str | pathlib.Path) -> Info:
     """Of the newest version that is prepared; FileNotFoundError where there is none."""
     builder = open_builder(name, data_dir)
     metadata: Any = builder.info.metadata

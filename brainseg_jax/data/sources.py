@@ -113,7 +113,7 @@ class Source:
         return {**self.arrays, "label": self.labels, "scaling": self.scaling}
 
 
-def load(
+def open_split(
     name: str,
     split: str,
     data_dir: str | pathlib.Path,
@@ -137,9 +137,9 @@ def load(
     Training batches of a source with a `patch` size are parts of examples as they are
     stored: data/patches.py has `foreground_share` and `fill`.
     """
-    info = data_info.read(name, data_dir)
+    info = data_info.read_info(name, data_dir)
     builder = data_info.open_builder(name, data_dir)
-    index = data_index.read(builder.data_dir)
+    index = data_index.read_index(builder.data_dir)
     rows = splits.rows_of(
         index, info, split, list(builder.info.splits), only_tumour=only_tumour
     )
@@ -175,7 +175,7 @@ def load(
     return source
 
 
-def decode(source: Source) -> Source:
+def keep_decoded(source: Source) -> Source:
     """The same with all examples in memory, where they take `decoded_bytes`."""
     arrays: dict[str, Any] = {}
     same = len(set(source.shapes)) == 1

@@ -42,7 +42,7 @@ class Model(nn.Module):
     ) -> Float[Array, "n *space outputs"]:
         style = layers.style_of(self, train)
         size = image.shape[1:-1]
-        taps = encoders.encode(self, image, style, keys, "Attention U-Net")
+        taps = encoders.take_taps(self, image, style, keys, "Attention U-Net")
         encoders.check_widths(self, taps, "Attention U-Net")
         *skips, image = taps
         gated = layers.staged(GatedDecoder, self.remat)

@@ -44,7 +44,7 @@ class Encoder(nn.Module):
     ) -> dict[str, Array]:
         image = Normalization(name="normalization")(image)
         image = preprocessing.preprocess(image, self.preprocessing, PREPROCESSING)
-        return efficientnet.encode(
+        return efficientnet.take_taps(
             image,
             keys,
             efficientnet.make_style("silu", self.train, self.dtype, self.axis_name),

@@ -45,7 +45,7 @@ class Encoder(nn.Module):
     def __call__(
         self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
     ) -> dict[str, Array]:
-        return efficientnet.encode(
+        return efficientnet.take_taps(
             preprocessing.preprocess(image, self.preprocessing, PREPROCESSING),
             keys,
             efficientnet.make_style("relu6", self.train, self.dtype, self.axis_name),

@@ -49,7 +49,7 @@ class Model(nn.Module):
         style = layers.style_of(self, train)
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)
-        *skips, image = encoders.encode(self, image, style, keys, name, self.stages)
+        *skips, image = encoders.take_taps(self, image, style, keys, name, self.stages)
         if skips[0].shape[1:-1] != source.shape[1:-1]:
             skips.insert(0, source)
         if len(self.widths) != len(skips):

@@ -57,7 +57,7 @@ class Model(nn.Module):
         for level, features in enumerate(self.widths, start=1):
             widths = (features,) * repeats[level - 1]
             image = block(widths, style, name=f"encoder_{level}")(image)
-            image, choices = max_pool(image)
+            image, choices = max_pool_with_choices(image)
             pooled.append(choices)
 
         for level in range(count, 0, -1):
@@ -102,7 +102,7 @@ class Convolutions(nn.Module):
         return image
 
 
-def max_pool(
+def max_pool_with_choices(
     image: Float[Array, "n *space c"],
 ) -> tuple[Float[Array, "n *half c"], Choices]:
     """Largest of each 2x2 (or 2x2x2) window, and which it was: the first of equals.

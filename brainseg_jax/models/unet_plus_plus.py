@@ -53,7 +53,7 @@ class Model(nn.Module):
                 "deep_supervision", "needs skips: without them there is one output."
             )
         style = layers.style_of(self, train)
-        column = encoders.encode(self, image, style, keys, "U-Net++")
+        column = encoders.take_taps(self, image, style, keys, "U-Net++")
         encoders.check_widths(self, column, "U-Net++")
         node = layers.staged(blocks.Decoder, self.remat)
         rows = [[tap] for tap in column]

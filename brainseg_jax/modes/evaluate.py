@@ -61,7 +61,7 @@ def evaluate(
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
     options = about.settings.data
-    source = sources.load(
+    source = sources.open_split(
         data_name or options.name,
         split := split or default_split(about),
         data_dir or options.data_dir,

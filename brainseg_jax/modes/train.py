@@ -50,8 +50,8 @@ def train(
     """
     folder = pathlib.Path(workdir)
     if info is None:
-        info = data_info.read(config.data.name, config.data.data_dir)
-    preflight.check(config, folder, info)
+        info = data_info.read_info(config.data.name, config.data.data_dir)
+    preflight.check_start(config, folder, info)
     prepare()
     precision.set_precision(config)
     with (
@@ -70,11 +70,11 @@ def train(
                 )
                 return None
         else:
-            made = build.prepare(config, folder)
+            made = build.make_run(config, folder)
             state, about, progress = start(made, saved, record)
             loop.Loop(made, about, saved, stop).train(state, progress)
             saved.wait()
-        leaky = data_info.read(config.data.name, config.data.data_dir).leaky
+        leaky = data_info.read_info(config.data.name, config.data.data_dir).leaky
         return evaluate.evaluate(
             folder,
             data_dir=config.data.data_dir,
@@ -90,7 +90,7 @@ def start(
     """State and record to go on with: the last checkpoint's, or fresh ones."""
     fresh = run.fresh_state()
     if record is not None and saved.latest is not None:
-        resume.check_data(records.describe_data(run.training), record.about)
+        resume.check_same_data(records.describe_data(run.training), record.about)
         state = saved.restore_state(saved.latest, checkpoints.abstract(fresh))
         logging.info(
             "going on from step %d, epoch %d", state.step, record.progress.epoch
@@ -102,10 +102,10 @@ def start(
         channels = run.training.info.channels
         fresh, origin = transfer.transfer(fresh, run.parts, channels, run.config)
         fresh = run.devices.replicate(fresh)
-        resume.check_patients(run, origin)
+        resume.check_earlier_patients(run, origin)
     if source := run.config.model.encoder_weights:
         encoder = encoder_weights.encoder_of(run.config)
-        fresh = run.devices.replicate(encoder_weights.load(fresh, encoder, source))
+        fresh = run.devices.replicate(encoder_weights.place(fresh, encoder, source))
         logging.info("encoder %s starts from %s", encoder, source)
     logging.info(
         "%s: %d parameters, %d more in BatchNorm; %d devices by %s; %d steps",
@@ -130,7 +130,7 @@ def _is_finished(config: ConfigDict, record: Record, folder: pathlib.Path) -> bo
     finished = epochs.is_finished(
         record.progress, config.epochs, config.evaluation.patience
     )
-    resume.check(config.to_dict(), record, folder, goes_on=not finished)
+    resume.check_config(config.to_dict(), record, folder, goes_on=not finished)
     return finished
 
 

@@ -25,7 +25,7 @@ CURVES = {  # drawn over the epochs
 PICTURED = 5  # slices in each row of panels.png
 
 
-def check(
+def check_examples(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
     """Refuses training data of one class, and a metric that validation cannot define.

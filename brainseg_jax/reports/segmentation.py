@@ -21,7 +21,7 @@ CURVES = {"patient_dice": "Dice", "patient_iou": "IoU"}  # drawn over the epochs
 TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the loss
 
 
-def check(
+def check_examples(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
     """Refuses nothing: slices with tumour, without, or both can be segmented."""

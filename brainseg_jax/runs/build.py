@@ -71,18 +71,18 @@ class Run:
         return self.devices.replicate(state)
 
 
-def prepare(config: ConfigDict, folder: pathlib.Path) -> Run:
+def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Opens the data and builds everything that a config names.
 
     Settings and model are checked before: see checks.py and preflight.py.
     """
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
-    info = data_info.read(config.data.name, config.data.data_dir)
+    info = data_info.read_info(config.data.name, config.data.data_dir)
     checks.check_splits(config, info)
     parts = experiment.make_parts(config, info, devices.axis_name)
     training, validation = _open_splits(config, parts.task)
     checks.check_patients(config, training, validation)
-    registry.find(reports, parts.task.name).check(
+    registry.find(reports, parts.task.name).check_examples(
         training, validation, parts.task, config.evaluation.metric
     )
     order = _make_order(config, training)
@@ -116,7 +116,7 @@ def _open_splits(
     config: ConfigDict, task: Task
 ) -> tuple[sources.Source, sources.Source]:
     load = functools.partial(
-        sources.load,
+        sources.open_split,
         config.data.name,
         data_dir=config.data.data_dir,
         size=tuple(config.data.size),
@@ -171,7 +171,7 @@ def _place(
     if reason:
         logging.warning("%s", reason)
     if cache != "none":
-        training, validation = map(sources.decode, (training, validation))
+        training, validation = map(sources.keep_decoded, (training, validation))
     if cache != "device":
         return training, validation, [{}, {}]
     residents = [devices.replicate(s.resident) for s in (training, validation)]

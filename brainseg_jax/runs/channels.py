@@ -46,7 +46,7 @@ def sources(ours: Sequence[str], theirs: Sequence[str], way: str) -> Sources:
     return tuple(theirs.index(name) if name in theirs else way for name in ours)
 
 
-def describe(ours: Sequence[str], theirs: Sequence[str], chosen: Sources) -> str:
+def tell_sources(ours: Sequence[str], theirs: Sequence[str], chosen: Sources) -> str:
     """What becomes of each channel, for the log; nothing where all stay as they are."""
     if chosen == tuple(range(len(theirs))):
         return ""

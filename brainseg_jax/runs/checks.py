@@ -56,7 +56,7 @@ def check_settings(config: ConfigDict) -> None:
     _check_size(tuple(data.size), config.model.name)
     _check_patch(tuple(data.patch), tuple(data.size))
     _check_augmentation(config.augment)
-    augment.check(config.augment.to_dict(), len(data.size))
+    augment.check_options(config.augment.to_dict(), len(data.size))
     _check_losses(config.losses)
     normalisation = normalise.NORMALISATIONS[data.normalisation.name]
     _check_options(

@@ -27,7 +27,7 @@ def resolve(config: ConfigDict, about: About | None = None) -> ConfigDict:
     if about is not None:
         asked = _asked(about)
     elif source:
-        asked = pretrained.describe(encoder_of(config), source)
+        asked = pretrained.asked_options(encoder_of(config), source)
     elif config.init_from and _encoder_name(config) in encoders.names():
         number = restore.best_checkpoint(config.init_from)
         asked = _asked(restore.read_record(config.init_from, number).about)
@@ -108,14 +108,14 @@ def encoder_name(model: nn.Module) -> str:
     return getattr(model, "encoder", "") or own
 
 
-def load(fresh: state.TrainState, architecture: str, source: str) -> state.TrainState:
+def place(fresh: state.TrainState, architecture: str, source: str) -> state.TrainState:
     """`fresh` with the published weights of its encoder."""
     trees = {
         name: tree[freezing.ENCODER]
         for name in ("params", "batch_stats")
         if freezing.ENCODER in (tree := getattr(fresh, name))
     }
-    loaded = pretrained.load(architecture, source, trees)
+    loaded = pretrained.load_weights(architecture, source, trees)
     taken = {
         name: {**getattr(fresh, name), freezing.ENCODER: tree}
         for name, tree in loaded.items()

@@ -32,7 +32,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
     Raises:
         ValueError: naming the key that cannot be, and what it can be.
     """
-    task = make_task(config, info)
+    task = task_of(config, info)
     options = config.model.options.to_dict()
     if config.model.remat:
         options["remat"] = True
@@ -48,7 +48,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
     return Parts(task, model, loss, (1, *size, len(info.channels)))
 
 
-def make_task(config: ConfigDict, info: Info) -> Task:
+def task_of(config: ConfigDict, info: Info) -> Task:
     """The task of a config, on the classes of a data set that it is about."""
     module = registry.find(tasks, config.task.name)
     painting = {"painting": info.painting} if module.NAMED_BY == "classes" else {}
@@ -71,7 +71,7 @@ def make_model(
     """A model with `outputs` channels of logits, computing in `dtype`."""
     module = registry.find(models, name)
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
-    model_options.check(name, module.Model, fields)
+    model_options.check_types(name, module.Model, fields)
     try:
         return module.Model(
             outputs=outputs, dtype=jnp.dtype(dtype), axis_name=axis_name, **fields

@@ -25,7 +25,7 @@ def naming_the_key() -> Iterator[None]:
         raise ValueError(f"config.model.options{joint}{error}") from error
 
 
-def check(name: str, model: type[nn.Module], options: Mapping[str, Any]) -> None:
+def check_types(name: str, model: type[nn.Module], options: Mapping[str, Any]) -> None:
     """Raises ValueError with the option, its value and an example.
 
     `name` is the model's in the config. Whole numbers, such as widths, have to be 1 or

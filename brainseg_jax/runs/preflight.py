@@ -20,7 +20,7 @@ from brainseg_jax.training.state import TrainState, count
 from brainseg_jax.weights import official
 
 
-def check(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
+def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
     """Refuses what can be told without the data, and fetches published weights.
 
     For before data are prepared, which may take hours. `info` describes the data set, as
@@ -41,7 +41,7 @@ def check(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
     )
     names = config.model.frozen, config.model.frozen_up_to
     frozen = freezing.frozen_modules(parts.model, parts.shape, *names)
-    freezing.check(parts.model, parts.shape, frozen)
+    freezing.require_trainable(parts.model, parts.shape, frozen)
     if config.init_from:
         transfer.check_origin(parts.model, config)
     if config.model.encoder_weights == "imagenet":

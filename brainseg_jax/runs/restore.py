@@ -32,7 +32,7 @@ def restore(workdir: str | pathlib.Path) -> Restored:
     number = best_checkpoint(workdir)
     try:
         record = read_record(workdir, number)
-        parts = make_parts(record.about)
+        parts = rebuild_parts(record.about)
         return Restored(record, parts, read_variables(workdir, number, record, parts))
     except (OSError, ValueError):
         if best_checkpoint(workdir) == number:
@@ -66,7 +66,7 @@ def read_record(workdir: str | pathlib.Path, number: int) -> Record:
     return record._replace(progress=progress)
 
 
-def make_parts(about: About) -> Parts:
+def rebuild_parts(about: About) -> Parts:
     """Task, model and loss as they were trained."""
     return experiment.make_parts(about.settings, about.info)
 

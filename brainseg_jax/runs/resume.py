@@ -20,7 +20,7 @@ CHANGEABLE = (
 )
 
 
-def check(
+def check_config(
     config: Mapping[str, Any],
     record: Record,
     workdir: pathlib.Path,
@@ -57,7 +57,7 @@ def check(
         )
 
 
-def check_data(data: Mapping[str, Any], about: About) -> None:
+def check_same_data(data: Mapping[str, Any], about: About) -> None:
     """Refuses to go on with other patients, folds or slices under the same name.
 
     Of versions the first number counts: with it, and only with it, examples change.
@@ -75,7 +75,7 @@ def _major(data: Mapping[str, Any]) -> str:
     return data["version"].partition(".")[0]
 
 
-def check_patients(run: Run, origin: About) -> None:
+def check_earlier_patients(run: Run, origin: About) -> None:
     """Refuses weights of another run that have seen patients who are to be scored.
 
     Warns of those by whom the other run chose its epoch: their scores are too good, too.

@@ -56,7 +56,7 @@ def transfer(
     shape = parts.shape
     own = flatten_dict({"params": fresh.params, "batch_stats": fresh.batch_stats})
     found = flatten_dict(other.variables)
-    if told := channels.describe(ours, theirs, chosen):
+    if told := channels.tell_sources(ours, theirs, chosen):
         fitted = channels.fit_all(
             own, found, channels.readers(model, shape), len(theirs), chosen
         )
@@ -86,7 +86,7 @@ def check_origin(model: nn.Module, config: ConfigDict) -> None:
     """
     number = restore.best_checkpoint(config.init_from)
     about = restore.read_record(config.init_from, number).about
-    _check(model, about, restore.make_parts(about), config)
+    _check(model, about, restore.rebuild_parts(about), config)
 
 
 def _check(model: nn.Module, about: About, other: Parts, config: ConfigDict) -> None:

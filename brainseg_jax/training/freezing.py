@@ -40,7 +40,9 @@ def frozen_modules(
     return frozenset(below | set(order[:last]))
 
 
-def check(model: nn.Module, shape: tuple[int, ...], frozen: frozenset[Path]) -> None:
+def require_trainable(
+    model: nn.Module, shape: tuple[int, ...], frozen: frozenset[Path]
+) -> None:
     """Refuses to train a model of which everything is frozen."""
     if not frozen:
         return

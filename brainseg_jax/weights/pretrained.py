@@ -42,7 +42,7 @@ class Tensor(NamedTuple):
     values: np.ndarray
 
 
-def describe(architecture: str, source: str | Path) -> dict[str, str]:
+def asked_options(architecture: str, source: str | Path) -> dict[str, str]:
     """The options of the encoder that the weights were trained with.
 
     An EfficientNetB0 trained from random weights in Keras has no ImageNet normalisation;
@@ -64,7 +64,7 @@ def describe(architecture: str, source: str | Path) -> dict[str, str]:
     return options
 
 
-def load(
+def load_weights(
     architecture: str, source: str | Path, variables: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The encoder's variables with the values of a file, as NumPy arrays.

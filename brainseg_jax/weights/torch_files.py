@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from brainseg_jax.weights.torch_pickles import ALONE, Tensor, Unreadable, load, of
+from brainseg_jax.weights.torch_pickles import ALONE, Tensor, Unreadable, of, unpickle
 
 PICKLE = "/data.pkl"  # in a zip
 MAGIC = 0x1950A86A20F9469CFC6C  # of files written before PyTorch 1.6
@@ -57,20 +57,20 @@ def _read_zip(archive: zipfile.ZipFile, limit: int) -> dict[str, np.ndarray]:
         and archive.read(f"{folder}byteorder") != b"little"
     ):
         raise ValueError("its numbers are big-endian")
-    state, storages = load(io.BytesIO(archive.read(f"{folder}data.pkl")))
+    state, storages = unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")))
     return _arrays(state, {k: archive.read(f"{folder}data/{k}") for k in storages})
 
 
 def _read_stream(file: BinaryIO) -> dict[str, np.ndarray]:
     """Before PyTorch 1.6: five pickles in a row, then every storage."""
-    if load(file)[0] != MAGIC:
+    if unpickle(file)[0] != MAGIC:
         raise ValueError("no file of PyTorch")
-    _version, (system, _) = load(file), load(file)
+    _version, (system, _) = unpickle(file), unpickle(file)
     if not system["little_endian"]:
         raise ValueError("its numbers are big-endian")
-    state, storages = load(file)
+    state, storages = unpickle(file)
     content = {}
-    for key in of(list, load(file)[0]):
+    for key in of(list, unpickle(file)[0]):
         storage = storages[of(str, key)]
         (size,) = struct.unpack("<q", file.read(8))
         if size != storage.size:

@@ -86,7 +86,7 @@ def sizes(found: Any) -> tuple[int, ...]:
     return found
 
 
-def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+def unpickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """The value of a file's next pickle, and the storages that it names.
 
     Raises:

@@ -54,7 +54,7 @@ def make_style(
     )
 
 
-def encode(
+def take_taps(
     image: Float[Array, "n h w c"],
     keys: blocks.Keys,
     style: layers.Style,

@@ -16,7 +16,7 @@ from brainseg_jax import models, registry
 from brainseg_jax.models.parts import blocks, layers, options
 
 
-def encode(
+def take_taps(
     model: Any,
     image: Float[Array, "n *space c"],
     style: layers.Style,
