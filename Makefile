@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= --numprocesses=2 --dist=worksteal
 RUN := $(VENV)/bin/python
 
 .PHONY: help demo test test-all lint format clean
@@ -35,10 +36,10 @@ format: $(VENV)/installed-test
 	$(RUN) -m ruff format .
 
 test: lint
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" $(WORKERS)
 
 test-all: $(VENV)/installed-test
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m slow $(WORKERS)
 
 clean:
 	rm -rf $(VENV) demo

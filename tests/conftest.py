@@ -36,14 +36,21 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+# Small nets compile up to five times faster so, and run as fast.
+jax.config.update("jax_disable_most_optimizations", True)
 PATIENTS, SLICES = 8, 5
+MAPS = pathlib.Path("/proc/self/maps")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled():
-    """Each compiled function maps memory, of which a process may have 65,530 pieces."""
+    """Each compiled function maps memory, of which a process may have 65,530 pieces.
+
+    At 10,000 of them a process was seen to take up to three gigabytes.
+    """
     yield
-    jax.clear_caches()
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 10_000:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -71,17 +71,46 @@ def build(config):
     return parts.model, optimizer, step
 
 
+def initial_state(config, model, optimizer):
+    """Shapes of the state that training begins with."""
+    shape = (1, *config.data.size, 3)
+    return jax.eval_shape(
+        lambda rng: create_state(
+            model, optimizer, rng, shape, average=config.ema_decay > 0
+        ),
+        jax.random.key(0),
+    )
+
+
+def of_a_kind():
+    """Each experiment; slow where another has the same parts, if of other sizes."""
+    seen = set()
+    for name, argument in EXPERIMENTS:
+        config = load(name, argument)
+        model = config.model
+        parts = (
+            (model.name, "encoder" in model.options and model.options.encoder),
+            (model.frozen, model.frozen_up_to, config.compute_dtype),
+            (tuple(config.losses), config.optimizer.name, config.ema_decay > 0),
+        )
+        yield pytest.param(name, argument, marks=[pytest.mark.slow] * (parts in seen))
+        seen.add(parts)
+
+
 @pytest.mark.parametrize("name, argument", EXPERIMENTS)
+def test_an_experiment_fits_its_model_at_full_size(name, argument):
+    config = load(name, argument)
+    model, optimizer, _ = build(config)
+    state = initial_state(config, model, optimizer)
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) > 10_000
+
+
+@pytest.mark.parametrize("name, argument", list(of_a_kind()))
 def test_an_experiment_takes_a_step_of_its_full_size(name, argument):
     config = load(name, argument)
     model, optimizer, step = build(config)
     size, n = tuple(config.data.size), config.batch_size
-    state = jax.eval_shape(
-        lambda rng: create_state(
-            model, optimizer, rng, (1, *size, 3), average=config.ema_decay > 0
-        ),
-        jax.random.key(0),
-    )
+    state = initial_state(config, model, optimizer)
     batch = {
         "image": jax.ShapeDtypeStruct((n, *size, 3), jnp.uint8),
         "share": jax.ShapeDtypeStruct((n, *size, 1), jnp.uint8),

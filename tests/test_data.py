@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, memory, sources
+from brainseg_jax.data import fitting, memory, pixels, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from brainseg_jax.modes import train
-from brainseg_jax.runs import checkpoints, encoder_weights, experiment, restore
+from brainseg_jax.runs import (
+    checkpoints,
+    encoder_weights,
+    experiment,
+    restore,
+    transfer,
+)
 from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.weights import pretrained
 from configs import attention_unet_lgg, encoder_unet_lgg, unet_lgg

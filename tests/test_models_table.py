@@ -51,7 +51,13 @@ def _statistics():
     return 2 * 2 * (4 + 6 + 8 + 6 + 4)
 
 
-def test_names_are_printed_in_full(capsys):
+def test_names_are_printed_in_full(capsys, monkeypatch):
+    names = models.registry.names
+    monkeypatch.setattr(
+        models.registry,
+        "names",
+        lambda package: ["unet"] if package is models.models else names(package),
+    )
     config = get_config()
     models.show({"a_long_name_of_an_experiment:phantom": (config, 3, *DATA)})
     printed = capsys.readouterr().out

@@ -115,7 +115,11 @@ def test_imagenet_weights_give_the_features_of_keras(
 
 @pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.parametrize(
-    "name, deepest", [("vgg16", "block5_conv3"), ("resnet50", "conv5_block3_out")]
+    "name, deepest",
+    [
+        ("vgg16", "block5_conv3"),
+        pytest.param("resnet50", "conv5_block3_out", marks=pytest.mark.slow),
+    ],
 )
 def test_a_file_with_its_classifier_on_top_gives_the_features_of_keras(
     keras, tmp_path, name, deepest

@@ -205,7 +205,13 @@ def noise(shape):
     return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
 
 
-@pytest.mark.parametrize("module, form", NETS)
+@pytest.mark.parametrize(
+    "module, form",
+    [
+        pytest.param(*net, marks=[pytest.mark.slow] * (trainable > 5_000_000))
+        for net, (_, trainable) in NETS.items()
+    ],
+)
 def test_a_net_is_the_published_one(keras, module, form):
     draw, trainable = NETS[module, form]
     parameters, shape, outputs, options = module.PUBLISHED[form]
@@ -250,7 +256,7 @@ def test_dropout_lies_between_the_convolutions_at_the_published_rates():
         1, widths=(8, 8, 8, 8, 8), norm="none", bias=False, dropout=RATES
     )
     image = noise((2, 64, 64, 1))
-    variables = model.init(jax.random.key(0), image)
+    variables = jax.jit(model.init)(jax.random.key(0), image)
     seen = {}
 
     def watch(convolve, arguments, options, context):
@@ -274,7 +280,7 @@ def test_dropout_lies_between_the_convolutions_at_the_published_rates():
 def test_nested_heads_come_last_column_first():
     model = unet_plus_plus.Model(2, widths=(4, 6, 8), deep_supervision=True)
     image = noise((2, 16, 16, 3))
-    variables = model.init(jax.random.key(0), image)
+    variables = jax.jit(model.init)(jax.random.key(0, impl="rbg"), image)
     (finest, second), _ = model.apply(
         variables, image, train=True, mutable=["batch_stats"]
     )
@@ -404,7 +410,11 @@ def under_encoder(variables):
 
 
 @pytest.mark.parametrize(
-    "gates, form", [(False, "UNet, reconstructed"), (True, "UANet")]
+    "gates, form",
+    [
+        pytest.param(False, "UNet, reconstructed", marks=pytest.mark.slow),
+        (True, "UANet"),
+    ],
 )
 def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
     parameters, _, outputs, options = encoder_unet.PUBLISHED[

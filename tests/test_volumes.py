@@ -48,6 +48,10 @@ FORMS = {
 }
 
 
+# One with skips and dropout, one with pooling indices; the others in make test-all.
+TRAINED = ("unet3d", "segnet3d")
+
+
 @pytest.fixture(params=FORMS)
 def form(request):
     return FORMS[request.param]
@@ -148,6 +152,13 @@ def balls(count, size=16):
     return jnp.asarray(image, jnp.float32), jnp.asarray(inside, jnp.int32)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] * (name not in TRAINED), id=name)
+        for name, form in FORMS.items()
+    ],
+)
 def test_training_finds_balls_in_noise(form):
     image, inside = balls(2)
     keys = jax.random.split(jax.random.key(4), len(image))
