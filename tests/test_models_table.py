@@ -6,12 +6,18 @@ import sys
 
 import pytest
 
+from brainseg_jax.data import info
 from brainseg_jax.modes import models
 from configs import cnn_lgg, unet_lgg
 from tests import small
 from tests.tiny_config import get_config
 
-DATA = {"tumour": 255}, ("no tumour", "tumour")
+INFO = info.described(
+    "lgg_mri/kaggle",
+    channels=("pre-contrast", "FLAIR", "post-contrast"),
+    classes={"tumour": 255},
+    labels=("no tumour", "tumour"),
+)
 
 
 def test_parameters_and_operations_of_a_published_net():
@@ -26,17 +32,17 @@ def test_parameters_and_operations_of_a_published_net():
 
 def test_what_is_frozen_does_not_count_as_trainable():
     config = small.shrink(unet_lgg.get_config())
-    whole = models.experiment_size("unet", config, 3, *DATA)
+    whole = models.experiment_size("unet", config, INFO)
     with config.unlocked():
         config.model.frozen = ("encoder",)
-    frozen = models.experiment_size("unet", config, 3, *DATA)
+    frozen = models.experiment_size("unet", config, INFO)
     assert frozen.total == whole.total == frozen.trainable + _encoder() + _statistics()
     assert whole.trainable == whole.total - _statistics()
 
 
 def test_a_classifier_has_the_outputs_of_its_task():
     # As system 002's notebook: 224 x 224 x 3 and one sigmoid.
-    size = models.experiment_size("cnn", cnn_lgg.get_config(), 3, *DATA)
+    size = models.experiment_size("cnn", cnn_lgg.get_config(), INFO)
     assert size.total == 12_938_561
 
 
@@ -59,7 +65,7 @@ def test_names_are_printed_in_full(capsys, monkeypatch):
         lambda package: ["unet"] if package is models.models else names(package),
     )
     config = get_config()
-    models.show({"a_long_name_of_an_experiment:phantom": (config, 3, *DATA)})
+    models.show({"a_long_name_of_an_experiment:phantom": (config, INFO)})
     printed = capsys.readouterr().out
     assert "a_long_name_of_an_experiment:phantom" in printed
     assert "31,055,297" in printed and "…" not in printed
