@@ -62,7 +62,9 @@ def test_names_are_printed_in_full(capsys, monkeypatch):
     monkeypatch.setattr(
         models.registry,
         "names",
-        lambda package: ["unet"] if package is models.models else names(package),
+        lambda package: (
+            ["resunet", "unet"] if package is models.models else names(package)
+        ),
     )
     config = get_config()
     models.show({"a_long_name_of_an_experiment:phantom": (config, INFO)})
