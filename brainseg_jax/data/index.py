@@ -44,8 +44,9 @@ def read_index(folder: str | pathlib.Path) -> Index:
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} was prepared by an older version of the builder and has no "
-            f"{FILE}. Delete the folder and prepare again with `python main.py "
-            "--mode=prepare --config=...`; examples and folds stay the same."
+            f"{FILE}. Prepare it again with `python main.py --mode=prepare "
+            "--config=...`: the new version lies beside this one, with the same examples "
+            "and folds."
         )
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
