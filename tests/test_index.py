@@ -156,5 +156,5 @@ def test_a_data_set_without_an_index_says_to_prepare_again(tmp_path):
     raw = phantom.write_lgg(tmp_path / "raw", patients=5, slices=1)
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, raw)
     (folder / data_index.FILE).unlink()
-    with pytest.raises(FileNotFoundError, match=r"older version.*Delete the folder"):
+    with pytest.raises(FileNotFoundError, match=r"older version.*Prepare it again"):
         data_index.read_index(folder)
