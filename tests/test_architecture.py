@@ -151,3 +151,31 @@ def test_only_checkpoints_imports_orbax():
 )
 def test_a_model_knows_of_no_config(path):
     assert "config.model" not in path.read_text()
+
+
+def needed_by(name):
+    """The files that come with one of brainseg_jax, and what they import from elsewhere."""
+    waiting, files, others = [PACKAGE / name], set(), set()
+    while waiting:
+        path = waiting.pop()
+        if path not in files:
+            files.add(path)
+            others |= {found.split(".")[0] for found in imported(path)}
+            waiting += files_of(path)
+    return {module_of(path) for path in files}, others
+
+
+@pytest.mark.parametrize(
+    "name, avoided",
+    [
+        ("runs/checks.py", {"matplotlib", "scipy"}),
+        ("runs/preflight.py", {"matplotlib"}),
+        ("tasks/segmentation.py", {"scipy", "matplotlib"}),
+        ("tasks/classification.py", {"scipy", "matplotlib"}),
+        ("modes/predict.py", {"matplotlib"}),
+    ],
+)
+def test_a_file_comes_without_libraries_that_it_does_not_need(name, avoided):
+    files, others = needed_by(name)
+    assert not avoided & others
+    assert not [file for file in files if file.startswith("reports/")]
