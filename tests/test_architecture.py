@@ -153,6 +153,18 @@ def test_a_model_knows_of_no_config(path):
     assert "config.model" not in path.read_text()
 
 
+@pytest.mark.parametrize("folder", ["brainseg_jax", "datasets", "configs"])
+def test_no_function_is_longer_than_a_page(folder):
+    long = {
+        (path.name, node.name): node.end_lineno - node.lineno + 1
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name != "get_config"
+        if node.end_lineno - node.lineno >= 60
+    }
+    assert not long
+
+
 def needed_by(name):
     """The files that come with one of brainseg_jax, and what they import from elsewhere."""
     waiting, files, others = [PACKAGE / name], set(), set()

@@ -33,43 +33,39 @@ def make_task(
         ValueError: if classes that share labels are exclusive or have no painting, or if
             the painting names an unknown class.
     """
-    members_of = [_labels_of(labels) for labels in classes.values()]
+    names, members_of = list(classes), [_labels_of(one) for one in classes.values()]
     _check(classes, members_of, exclusive, painting)
+    places = [(names.index(name), label) for name, label in painting]
+    first = jnp.array([labels[0] for labels in members_of], jnp.uint8)
 
     def target(batch: Batch) -> Float[Array, "n *space o"]:
-        if "share" in batch:
-            shares = batch["share"]
-        else:
+        shares = batch.get("share")
+        if shares is None:
             shares = _members(batch["mask"], members_of).astype(jnp.float32)
-        if exclusive:
-            background = 1 - shares.sum(-1, keepdims=True)
-            return jnp.concatenate([background, shares], axis=-1)
-        return shares
+        return _with_background(shares) if exclusive else shares
 
     def probabilities(logits: Float[Array, "n *space o"]) -> Array:
         return jax.nn.softmax(logits) if exclusive else jax.nn.sigmoid(logits)
 
     def decide(probs: Float[Array, "n *space o"]) -> Bool[Array, "n *space c"]:
         if exclusive:
-            return jax.nn.one_hot(probs.argmax(-1), len(classes) + 1)[..., 1:] > 0
+            return jax.nn.one_hot(probs.argmax(-1), len(names) + 1)[..., 1:] > 0
         return probs > threshold
 
     def predict(probs: Float[Array, "n *space o"]) -> UInt8[Array, "n *space 1"]:
         found = decide(probs)
         if painting:
-            places = [(list(classes).index(name), label) for name, label in painting]
             return _paint(found, places)
-        labels = jnp.array([labels[0] for labels in members_of], jnp.uint8)
-        return _likeliest(found, probs[..., -len(classes) :], labels)
+        return _likeliest(found, probs[..., -len(names) :], first)
 
     def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
         return overlap.counts(decide(probs), _members(batch["mask"], members_of))
 
     return Task(
         name="segmentation",
-        classes=tuple(classes),
+        classes=tuple(names),
         uses_masks=True,
-        outputs=len(classes) + exclusive,
+        outputs=len(names) + exclusive,
         exclusive=exclusive,
         target=target,
         probabilities=probabilities,
@@ -78,6 +74,11 @@ def make_task(
         predict=predict,
         measure=measure,
     )
+
+
+def _with_background(shares: Float[Array, "n *space c"]) -> Float[Array, "n *space o"]:
+    """What is left of each position comes first."""
+    return jnp.concatenate([1 - shares.sum(-1, keepdims=True), shares], axis=-1)
 
 
 def _members(
