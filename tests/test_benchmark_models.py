@@ -8,6 +8,7 @@ from brainseg_jax import models, registry
 from brainseg_jax.benchmarks import nets
 
 
+@pytest.mark.slow
 def test_every_form_for_images_is_timed_once_whatever_its_head():
     timed = nets.two_dimensional((1, 128, 128, 3))
     assert ("encoder_unet", "on EfficientNet-Lite0 (ours)") in timed

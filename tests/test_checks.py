@@ -29,6 +29,16 @@ from configs import base
         ("augment.rotation", float("nan"), "at most 180"),
         ("augment.shear", 90.0, "below 90"),
         ("augment.noise", float("inf"), "below inf"),
+        ("optimizer.clip", -1.0, "0 or more"),
+        ("seed", -1, "0 or more"),
+        ("checkpoint.every_steps", -5, "0 or more"),
+        ("init_channels", "foo", "match, mean, fresh"),
+        (
+            "data.normalisation",
+            {"name": "volume_percentile", "high": 150},
+            "at most 100",
+        ),
+        ("data.normalisation", {"name": "volume_unit", "low": 99.9}, "below high"),
         ("schedule.rate", 0.0, "above 0"),
         ("schedule.decay", 0.0, "above 0 and at most 1"),
         ("schedule.decay", 1.5, "above 0 and at most 1"),
@@ -46,7 +56,8 @@ from configs import base
 )
 def test_a_setting_that_cannot_work_is_refused(key, value, said):
     config = base.get_config()
-    config.update_from_flattened_dict({key: value})
+    with config.unlocked():
+        config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=said):
         checks.check_settings(config)
 

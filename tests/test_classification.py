@@ -161,7 +161,7 @@ def test_a_score_that_is_never_known_cannot_be_watched(config, tmp_path):
 def test_a_score_of_another_task_cannot_be_watched(config, tmp_path):
     config.evaluation.metric = "patient_dice"
     with pytest.raises(ValueError, match="slice_auc"):
-        build.make_run(config, tmp_path)
+        train.train(config, str(tmp_path))
 
 
 def test_batches_have_labels_and_no_masks(config, tmp_path):

@@ -82,12 +82,16 @@ def fill(net, base, encoder):
 @pytest.mark.parametrize(
     "module, build, encoder",
     [
-        (encoder_unet, plain_net, "efficientnet_b0"),
-        (unet_plus_plus, nested_net, "efficientnet_b0"),
+        (encoder_unet, plain_net, "vgg16"),
+        (unet_plus_plus, nested_net, "vgg16"),
         (attention_unet, gated_net, "vgg16"),
         # The other encoder under the same decoder.
-        pytest.param(encoder_unet, plain_net, "vgg16", marks=pytest.mark.slow),
-        pytest.param(unet_plus_plus, nested_net, "vgg16", marks=pytest.mark.slow),
+        pytest.param(
+            encoder_unet, plain_net, "efficientnet_b0", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            unet_plus_plus, nested_net, "efficientnet_b0", marks=pytest.mark.slow
+        ),
         pytest.param(
             attention_unet, gated_net, "efficientnet_b0", marks=pytest.mark.slow
         ),

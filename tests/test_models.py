@@ -81,6 +81,21 @@ def name(request):
     return request.param
 
 
+# Their encoders are as wide as published, and take half a minute to compile.
+WIDE = ("efficientnet_b0", "efficientnet_lite0", "resnet50")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] * (name in WIDE))
+        for name in registry.names(models)
+    ]
+)
+def compiled(request):
+    """The name of a model that is compiled; of wide ones in make test-all alone."""
+    return request.param
+
+
 class Initial(dict):
     """Initial values of each model, made once and only of those that are asked for."""
 
@@ -139,14 +154,14 @@ def test_a_form_has_its_parameters(name, form):
     assert (logits.shape, logits.dtype) == ((1, *space, outputs), jnp.float32)
 
 
-def test_batch_statistics_move_in_training_alone(name, variables):
-    model, contract = make_model(name), CONTRACTS[name]
+def test_batch_statistics_move_in_training_alone(compiled, variables):
+    model, contract = make_model(compiled), CONTRACTS[compiled]
     if not contract.statistics:
-        assert "batch_stats" not in variables[name]
+        assert "batch_stats" not in variables[compiled]
         return
-    before, image = variables[name]["batch_stats"], noise(contract.shape)
+    before, image = variables[compiled]["batch_stats"], noise(contract.shape)
     _, trained = jax.jit(train, static_argnums=0)(
-        model, variables[name], image, keys(contract.shape[0])
+        model, variables[compiled], image, keys(contract.shape[0])
     )
     moved = jax.tree_util.tree_map_with_path(
         lambda path, a, b: bool((a != b).any()) or "normalization" in str(path),
@@ -155,32 +170,34 @@ def test_batch_statistics_move_in_training_alone(name, variables):
     )
     assert jax.tree.leaves(moved) and all(jax.tree.leaves(moved))
     _, evaluated = jax.jit(model.apply, static_argnames="mutable")(
-        variables[name], image, mutable="batch_stats"
+        variables[compiled], image, mutable="batch_stats"
     )
     assert_near(evaluated["batch_stats"], before, atol=0)
 
 
-def test_jit_changes_nothing(name, variables):
-    model, contract = make_model(name), CONTRACTS[name]
-    arguments = (variables[name], noise(contract.shape), keys(contract.shape[0]))
+def test_jit_changes_nothing(compiled, variables):
+    model, contract = make_model(compiled), CONTRACTS[compiled]
+    arguments = (variables[compiled], noise(contract.shape), keys(contract.shape[0]))
     compiled = jax.jit(train, static_argnums=0)(model, *arguments)
     assert_near(compiled, train(model, *arguments), atol=1e-3)
 
 
-def test_an_image_does_not_change_its_neighbours_logits(name, variables):
-    apply = jax.jit(make_model(name).apply)
-    image = noise(CONTRACTS[name].shape)
+def test_an_image_does_not_change_its_neighbours_logits(compiled, variables):
+    apply = jax.jit(make_model(compiled).apply)
+    image = noise(CONTRACTS[compiled].shape)
     others = image.at[1:].set(3 - image[1:])
     assert_near(
-        apply(variables[name], image)[:1], apply(variables[name], others)[:1], 1e-4
+        apply(variables[compiled], image)[:1],
+        apply(variables[compiled], others)[:1],
+        1e-4,
     )
 
 
-def test_bfloat16_touches_neither_logits_nor_parameters(name, variables):
-    contract = CONTRACTS[name]
-    model = make_model(name, dtype=jnp.bfloat16)
+def test_bfloat16_touches_neither_logits_nor_parameters(compiled, variables):
+    contract = CONTRACTS[compiled]
+    model = make_model(compiled, dtype=jnp.bfloat16)
     image = noise(contract.shape)
-    start = variables[name]
+    start = variables[compiled]
     fresh = jax.eval_shape(model.init, first_key(), image)
     logits, trained = jax.jit(train, static_argnums=0)(
         model, start, image, keys(contract.shape[0])
@@ -242,16 +259,19 @@ def test_outside_training_the_axis_name_is_ignored(name, variables):
     jax.eval_shape(model.apply, variables[name], image)
 
 
-def test_two_halves_of_a_batch_train_as_one(name, variables):
-    contract = CONTRACTS[name]
+def test_two_halves_of_a_batch_train_as_one(compiled, variables):
+    contract = CONTRACTS[compiled]
     image, key = noise(contract.shape), keys(contract.shape[0])
     whole = jax.jit(train, static_argnums=0)(
-        make_model(name), variables[name], image, key
+        make_model(compiled), variables[compiled], image, key
     )
     logits, updated = jax.jit(
         jax.vmap(
             lambda image, key: train(
-                make_model(name, axis_name="devices"), variables[name], image, key
+                make_model(compiled, axis_name="devices"),
+                variables[compiled],
+                image,
+                key,
             ),
             axis_name="devices",
             out_axes=(0, None),

@@ -3,12 +3,14 @@
 import pytest
 
 from brainseg_jax.runs import resume
+from tests.test_records import make_about
 
 DATA = {"name": "a/b", "version": "1.0.0", "folds": {"p": 0}, "training_keys": "f00"}
+ABOUT = make_about(data=DATA)
 
 
 def test_a_version_with_the_same_examples_will_do():
-    resume.check_same_data({**DATA, "version": "1.1.0"}, {"data": DATA})
+    resume.check_same_data({**DATA, "version": "1.1.0"}, ABOUT)
 
 
 @pytest.mark.parametrize(
@@ -16,4 +18,4 @@ def test_a_version_with_the_same_examples_will_do():
 )
 def test_other_examples_will_not(key, value):
     with pytest.raises(ValueError, match=f"not the one this run began with: {key}"):
-        resume.check_same_data({**DATA, key: value}, {"data": DATA})
+        resume.check_same_data({**DATA, key: value}, ABOUT)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 
 import cv2
@@ -379,17 +380,36 @@ def test_a_run_stopped_in_its_first_epoch_can_be_scored(config, tmp_path, monkey
         with pytest.raises(Interrupted):
             train.train(config, str(tmp_path))
     evaluate.evaluate(str(tmp_path))
+    # Averaged weights have statistics of training batches, not those of the beginning.
+    stats = jax.tree.leaves(restore.restore(tmp_path).variables["batch_stats"])
+    assert all((leaf != 0).any() and (leaf != 1).any() for leaf in stats)
     report = tmp_path / "evaluation" / "fold_4"
     assert (report / "summary.json").exists() and not (report / "training.png").exists()
 
 
-def test_a_best_checkpoint_that_is_replaced_meanwhile_is_read_again(
-    finished, monkeypatch
+@pytest.mark.parametrize("read", [restore.restore, restore.read_best])
+def test_a_checkpoint_that_is_replaced_meanwhile_is_read_again(
+    finished, monkeypatch, read
 ):
-    numbers, read = iter((99, 2, 2)), restore.best_checkpoint(finished[0])
-    monkeypatch.setattr(restore, "best_checkpoint", lambda workdir: next(numbers))
-    assert read in (1, 2)
-    assert restore.restore(finished[0]).record.step > 0
+    whole, calls = checkpoints.Checkpoints.record, []
+
+    def gone(self, number):
+        calls.append(number)
+        if len(calls) == 2:  # the last one, whose history is asked for
+            raise FileNotFoundError(f"checkpoints/{number} not found")
+        return whole(self, number)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "record", gone)
+    assert read(finished[0])
+    assert len(calls) == 4
+
+
+def test_a_damaged_checkpoint_is_named(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    for file in (tmp_path / "run" / checkpoints.FOLDER).glob("*/record"):
+        shutil.rmtree(file)
+    with pytest.raises(ValueError, match=r"checkpoints/\d is damaged"):
+        restore.restore(tmp_path / "run")
 
 
 def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(config, tmp_path):
@@ -401,6 +421,13 @@ def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(config, tmp_
     spent = sum(float(row[f"seconds_{part}"]) for part in parts)
     spent += float(row["seconds_checkpoint"])
     assert spent > 0.9 * float(row["seconds"])
+
+
+def test_an_unknown_test_split_is_refused_before_training(config, tmp_path):
+    config.data.test = "fold_9"
+    with pytest.raises(ValueError, match="no split 'fold_9'"):
+        train.train(config, str(tmp_path))
+    assert not checkpoints.exist(tmp_path)
 
 
 def test_validating_and_testing_on_one_fold_is_refused(config, tmp_path):

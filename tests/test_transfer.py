@@ -150,14 +150,6 @@ def test_fresh_starts_anew_what_reads_the_image_and_nothing_else(run_of, caplog)
     assert "fresh: t1, t2" in caplog.text
 
 
-def test_an_unknown_way_is_refused(run_of):
-    run_of("unet", UNET)
-    with pytest.raises(
-        ValueError, match="config.init_channels is 'best'; it can be match"
-    ):
-        start("unet", UNET, way="best")
-
-
 def test_another_normalisation_is_refused_with_both(run_of):
     run_of("unet", UNET)
     with pytest.raises(

@@ -117,7 +117,7 @@ def report_folder(
 
 def is_reported(workdir: str | pathlib.Path) -> bool:
     """Whether a run's own split was scored with its best checkpoint."""
-    record = restore.read_record(workdir, restore.best_checkpoint(workdir))
+    record = restore.read_best(workdir)
     about = record.about
     name, split = about.config["data"]["name"], default_split(about)
     path = report_folder(workdir, about, name, split) / "summary.json"
@@ -212,7 +212,7 @@ def _score(
     scored = scoring.score(step, variables, {}, shown, devices, stopped)
     if scored is None:
         raise Interrupted(
-            "Stopped while scoring the test split; training is finished and saved, and "
+            "Stopped while scoring; training is finished and saved, and "
             "the same command scores again.",
             stop.status if stop else 1,
         )

@@ -93,7 +93,7 @@ def _predict_volume(
     by_volume = options["name"].startswith("volume")
     lone = by_volume and len(paths) == 1
     if by_volume and not lone:
-        logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
+        _tell_volume(volume, paths)
     if lone:
         logging.warning(
             "%s: a lone slice, normalised by its own intensities; give all slices of "
@@ -117,6 +117,19 @@ def _predict_volume(
             }
         )
     return rows
+
+
+def _tell_volume(volume: str, paths: Sequence[pathlib.Path]) -> None:
+    """Warns of files that may be of several patients, by names like P001 and P002."""
+    logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
+    folder = paths[0].absolute().parent.name
+    if not all(path.stem.startswith(folder) for path in paths):
+        logging.warning(
+            "%s: %d images are taken for the slices of one patient. If they are of "
+            "several, put each patient's into a folder of their own.",
+            volume,
+            len(paths),
+        )
 
 
 def _write_mask(

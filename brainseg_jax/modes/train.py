@@ -63,11 +63,7 @@ def train(
         config = encoder_weights.resolve(config, record and record.about)
         if record is not None and _is_finished(config, record, folder):
             if evaluate.is_reported(folder):
-                logging.info(
-                    "%s has finished its %d epochs; more --config.epochs extend it.",
-                    folder,
-                    record.progress.epoch,
-                )
+                _tell_finished(folder, config, record.progress)
                 return None
         else:
             made = build.make_run(config, folder)
@@ -118,6 +114,23 @@ def start(
     )
     preflight.tell(run, fresh)
     return fresh, _describe(run, fresh, origin), Progress()
+
+
+def _tell_finished(folder: pathlib.Path, config: ConfigDict, done: Progress) -> None:
+    if done.epoch < config.epochs:
+        logging.info(
+            "%s ended after %d epochs, %d evaluations without a better one; a larger "
+            "--config.evaluation.patience lets it go on.",
+            folder,
+            done.epoch,
+            done.waited,
+        )
+        return
+    logging.info(
+        "%s has finished its %d epochs; more --config.epochs extend it.",
+        folder,
+        done.epoch,
+    )
 
 
 def _last_record(saved: checkpoints.Checkpoints) -> Record | None:

@@ -13,7 +13,7 @@ from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import decisions
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
-from brainseg_jax.reports.parts import class_figures, figures
+from brainseg_jax.reports.parts import class_figures, figures, planes
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -250,7 +250,7 @@ def _most_confident(
     ):
         rows[heading] = [
             class_figures.Judged(
-                image=source.read_stored(i)[0],
+                image=_picture(source.read_stored(i)[0]),
                 patient=source.patients[i],
                 slice=source.slices[i],
                 label=task.classes[decided.label[i]],
@@ -274,3 +274,9 @@ def _varied(decided: Decided, source: sources.Source, members: np.ndarray) -> li
             queues.setdefault(label, []).append(i)
     turns = [(place, label) for label, q in queues.items() for place in range(len(q))]
     return [queues[label][place] for place, label in sorted(turns)]
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    """An example in 8 bits; of a volume the middle plane, for nothing is marked."""
+    plane = (len(image) // 2,) if image.ndim == 4 else ()
+    return planes.as_8_bits(image[plane])

@@ -12,7 +12,7 @@ from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.reports.parts import figures
+from brainseg_jax.reports.parts import figures, planes
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -175,15 +175,17 @@ def _panels(
         members = np.flatnonzero(np.array(source.patients) == row["patient"])
         chosen = int(members[np.argmax(extent[members])])
         image, mask = source.read_stored(chosen)
-        found = predict(chosen)
+        found = predict(chosen)[..., 0]
         labels = next(iter(source.info.classes.values()))
+        truth, prediction = np.isin(mask[..., 0], labels), np.isin(found, labels)
+        plane = planes.choose_plane(image, truth if truth.any() else prediction)
         panels.append(
             figures.Slice(
                 label=f"{label} · {row['patient']} slice {source.slices[chosen]} · "
                 f"Dice of the patient {row['dice']:.2f}",
-                image=image,
-                truth=np.isin(mask[..., 0], labels),
-                prediction=np.isin(found[..., 0], labels),
+                image=planes.as_8_bits(image[plane]),
+                truth=truth[plane],
+                prediction=prediction[plane],
             )
         )
     return panels

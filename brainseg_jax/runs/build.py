@@ -130,6 +130,8 @@ def _open_splits(
         foreground_share=config.data.tumour_share,
         fill=config.augment.fill,
     )
+    if config.data.test:
+        load(config.data.test)  # refuses now what would be refused after training
     return training, load(config.data.validation, stored_masks=True)
 
 

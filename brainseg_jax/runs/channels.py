@@ -19,16 +19,8 @@ Sources = tuple[int | str, ...]  # of each channel: its place in the other run, 
 WAYS = ("match", "mean", "fresh")
 
 
-def check_way(way: str) -> None:
-    """Refuses what config.init_channels cannot be."""
-    if way not in WAYS:
-        raise ValueError(
-            f"config.init_channels is {way!r}; it can be {', '.join(WAYS)}."
-        )
-
-
 def sources(ours: Sequence[str], theirs: Sequence[str], way: str) -> Sources:
-    """Where what reads each of our channels comes from.
+    """What the kernels of each of our channels start from.
 
     By the channel's name; "mean" and "fresh" say how a channel begins that they lack, and
     "fresh" takes none at all. Raises ValueError for "match" if there is such a channel.

@@ -50,9 +50,11 @@ class Checkpoints:
             read_only=read_only,
             create=not read_only,
         )
-        folder = (pathlib.Path(workdir) / FOLDER).absolute()
+        self._folder = (pathlib.Path(workdir) / FOLDER).absolute()
         self._manager = ocp.CheckpointManager(
-            folder, options=options, item_names=("variables", "training", "record")
+            self._folder,
+            options=options,
+            item_names=("variables", "training", "record"),
         )
 
     def __enter__(self) -> "Checkpoints":
@@ -92,30 +94,32 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def record(self, number: int | None) -> Record:
-        """What a checkpoint says beside its weights."""
-        restored = self._manager.restore(
-            number, args=ocp.args.Composite(record=ocp.args.JsonRestore())
-        )
-        return restored["record"]
+        """What a checkpoint says beside its weights; ValueError if it is damaged."""
+        item = ocp.args.Composite(record=ocp.args.JsonRestore())
+        return self._read(number, item)["record"]
 
     def restore_state(self, number: int, abstract: TrainState) -> TrainState:
         """A checkpoint's state, with the shapes and shardings of `abstract`."""
-        restored = self._manager.restore(
-            number,
-            args=ocp.args.Composite(
-                variables=ocp.args.StandardRestore(_variables(abstract)),
-                training=ocp.args.StandardRestore(_training(abstract)),
-            ),
+        items = ocp.args.Composite(
+            variables=ocp.args.StandardRestore(_variables(abstract)),
+            training=ocp.args.StandardRestore(_training(abstract)),
         )
+        restored = self._read(number, items)
         return TrainState(**restored["variables"], **restored["training"])
 
     def restore_variables(self, number: int, abstract: dict[str, Tree]) -> dict:
         """A checkpoint's "variables", with the shapes and shardings of `abstract`."""
-        restored = self._manager.restore(
-            number,
-            args=ocp.args.Composite(variables=ocp.args.StandardRestore(abstract)),
-        )
-        return restored["variables"]
+        item = ocp.args.Composite(variables=ocp.args.StandardRestore(abstract))
+        return self._read(number, item)["variables"]
+
+    def _read(self, number: int | None, items: ocp.args.Composite) -> Any:
+        try:
+            return self._manager.restore(number, args=items)
+        except KeyError as error:
+            raise ValueError(
+                f"The checkpoint {self._folder / str(number)} is damaged: it lacks "
+                f"{error}. Delete that folder, and the run goes on from another one."
+            ) from error
 
 
 def abstract(state: TrainState) -> TrainState:

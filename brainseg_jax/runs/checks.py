@@ -13,6 +13,7 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import mirroring
 from brainseg_jax.metrics import overlap
+from brainseg_jax.runs import channels
 from brainseg_jax.training import optimisers
 
 DTYPES = ("float32", "bfloat16")
@@ -34,7 +35,7 @@ PRECISIONS = ("default", "high", "highest")
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Refuses what no data set and no model can make right.
+    """Refuses settings that cannot work whatever the data and the model are.
 
     Raises:
         ValueError: with the key, its value and what it can be.
@@ -62,6 +63,7 @@ def check_settings(config: ConfigDict) -> None:
     _check_options(
         "data.normalisation", normalisation, {*data.normalisation} - {"name"}
     )
+    _check_percentiles(normalisation, data.normalisation)
     mirroring.mirror_axes(evaluation.mirror, len(data.size))
 
 
@@ -77,6 +79,7 @@ def _check_choices(config: ConfigDict) -> None:
     one_of = {
         "data.cache": (config.data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
+        "init_channels": (config.init_channels, channels.WAYS),
         "matmul_precision": (config.matmul_precision, PRECISIONS),
         "data.normalisation.name": (normalisation.name, normalise.NORMALISATIONS),
         "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
@@ -107,6 +110,17 @@ def _check_numbers(config: ConfigDict) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise ValueError(f"config.{key} is {value}; it has to be 1 or more.")
+    not_negative = {
+        "seed": config.seed,
+        "checkpoint.every_steps": config.checkpoint.every_steps,
+        "evaluation.patience": config.evaluation.patience,
+        "optimizer.clip": config.optimizer.clip,
+        "optimizer.weight_decay": config.optimizer.weight_decay,
+        "schedule.warmup_steps": config.schedule.warmup_steps,
+    }
+    for key, value in not_negative.items():
+        if not value >= 0:
+            raise ValueError(f"config.{key} is {value}; it has to be 0 or more.")
     shares = {
         "data.tumour_share": config.data.tumour_share,
         "evaluation.threshold": config.evaluation.threshold,
@@ -146,6 +160,20 @@ def _check_losses(terms: ConfigDict) -> None:
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
         _check_options(f"losses.{name}", function, {*term} - {"weight"})
+
+
+def _check_percentiles(function: Callable, given: ConfigDict) -> None:
+    """The ends that a normalisation clips at, where it has any."""
+    parameters = inspect.signature(function).parameters
+    if "low" not in parameters:
+        return
+    ends = {name: parameters[name].default for name in ("low", "high")}
+    ends |= {name: given[name] for name in ends if name in given}
+    if not 0 <= ends["low"] < ends["high"] <= 100:
+        raise ValueError(
+            f"config.data.normalisation clips at the percentiles {ends['low']} and "
+            f"{ends['high']}; low has to be 0 or more and below high, high at most 100."
+        )
 
 
 def _check_augmentation(options: ConfigDict) -> None:

@@ -29,8 +29,7 @@ def resolve(config: ConfigDict, about: About | None = None) -> ConfigDict:
     elif source:
         asked = pretrained.asked_options(encoder_of(config), source)
     elif config.init_from and _encoder_name(config) in encoders.names():
-        number = restore.best_checkpoint(config.init_from)
-        asked = _asked(restore.read_record(config.init_from, number).about)
+        asked = _asked(restore.read_best(config.init_from).about)
     else:
         asked = {}
     fields = registry.find(models, config.model.name).Model.__dataclass_fields__

@@ -27,7 +27,7 @@ Losses = list[tuple[int, dict[str, jax.Array]]]  # of some steps, still on the d
 
 
 class Loop:
-    """What the loop writes to; a context manager for its logs and its progress bar."""
+    """Trains a run, with all that it writes to."""
 
     def __init__(
         self, run: Run, about: About, saved: checkpoints.Checkpoints, stop: StopRequest
@@ -176,6 +176,8 @@ class Loop:
     def _interrupted(self, state: TrainState, progress: Progress | None) -> Interrupted:
         """What to raise once all is saved; `progress` where it is not yet."""
         if progress is not None:
+            if progress.best_epoch is None:  # then this is what is evaluated
+                state = refresh_statistics(self._run, state)
             self._save(state, progress, None)
         self._saved.wait()
         return Interrupted(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,49 +22,63 @@ class Restored(NamedTuple):
     variables: dict[str, Any]
 
 
+class NoCheckpoint(FileNotFoundError):
+    """There is nothing to read in a folder, or not yet."""
+
+
 def restore(workdir: str | pathlib.Path) -> Restored:
     """The best model of a run: the steps below, one after the other.
 
-    A run that still trains may replace its best checkpoint meanwhile; then they begin anew.
-
     Raises:
-        FileNotFoundError: if the folder holds no checkpoint.
+        NoCheckpoint: if the folder holds none.
+        ValueError: if a checkpoint is damaged, or too old.
     """
-    number = best_checkpoint(workdir)
-    try:
-        record = read_record(workdir, number)
+
+    def steps() -> Restored:
+        number, record = _read_best(workdir)
         parts = rebuild_parts(record.about)
         return Restored(record, parts, read_variables(workdir, number, record, parts))
-    except (OSError, ValueError):
-        if best_checkpoint(workdir) == number:
-            raise
-    logging.info("The best checkpoint of %s was just replaced; reading again.", workdir)
-    return restore(workdir)
+
+    return _once_more(steps, workdir)
 
 
-def best_checkpoint(workdir: str | pathlib.Path) -> int:
-    """The number of a run's best checkpoint.
+def read_best(workdir: str | pathlib.Path) -> Record:
+    """What the best checkpoint says; its history goes on to the last checkpoint's end.
 
     Raises:
-        FileNotFoundError: if there is none.
+        NoCheckpoint: if the folder holds none.
+        ValueError: if a checkpoint is damaged, or too old.
     """
-    if (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
-        with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-            if saved.best is not None:
-                return saved.best
-    raise FileNotFoundError(
-        f"{workdir} holds no checkpoint; give the --workdir of a training that has "
-        "finished at least one epoch."
-    )
+    return _once_more(lambda: _read_best(workdir), workdir)[1]
 
 
-def read_record(workdir: str | pathlib.Path, number: int) -> Record:
-    """What a checkpoint says; its history goes on to the end of the last checkpoint's."""
+def _once_more(read: Callable[[], Any], workdir: str | pathlib.Path) -> Any:
+    """Reads again where it failed: a run that still trains deletes what it replaces."""
+    try:
+        return read()
+    except NoCheckpoint:
+        raise
+    except (OSError, ValueError) as error:
+        logging.info("Reading %s once more: %s", workdir, error)
+    return read()
+
+
+def _read_best(workdir: str | pathlib.Path) -> tuple[int, Record]:
+    if not (pathlib.Path(workdir) / checkpoints.FOLDER).is_dir():
+        raise NoCheckpoint(NO_CHECKPOINT.format(workdir))
     with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-        record = records.from_json(saved.record(number))
+        if saved.best is None:
+            raise NoCheckpoint(NO_CHECKPOINT.format(workdir))
+        record = records.from_json(saved.record(saved.best))
         last = records.from_json(saved.record(saved.latest))
-    progress = dataclasses.replace(record.progress, history=last.progress.history)
-    return record._replace(progress=progress)
+        progress = dataclasses.replace(record.progress, history=last.progress.history)
+        return saved.best, record._replace(progress=progress)
+
+
+NO_CHECKPOINT = (
+    "{} holds no checkpoint; give the --workdir of a training that has finished at "
+    "least one epoch."
+)
 
 
 def rebuild_parts(about: About) -> Parts:

@@ -91,7 +91,8 @@ def check_earlier_patients(run: Run, origin: About) -> None:
             f"patients of the validation or test split ({', '.join(known[:3])}...); "
             "name folds that it has not seen."
         )
-    tested = {name for name, fold in folds.items() if f"fold_{fold}" in options.test}
+    test = options.test.split("+")
+    tested = {name for name, fold in folds.items() if f"fold_{fold}" in test}
     if chosen := sorted(tested & {*origin.chosen_patients}):
         logging.warning(
             "config.init_from=%s chose its epoch by %d patients of the test split "

@@ -84,8 +84,7 @@ def check_origin(model: nn.Module, config: ConfigDict) -> None:
 
     As far as that can be told without data.
     """
-    number = restore.best_checkpoint(config.init_from)
-    about = restore.read_record(config.init_from, number).about
+    about = restore.read_best(config.init_from).about
     _check(model, about, restore.rebuild_parts(about), config)
 
 
@@ -98,7 +97,6 @@ def _check(model: nn.Module, about: About, other: Parts, config: ConfigDict) -> 
             f"this config has {ours!r}; set config.model.options.{name} in the config to "
             f"{theirs!r}."
         )
-    channels.check_way(config.init_channels)
     if config.init_channels != "fresh":
         _check_normalisation(about, config)
 

@@ -77,8 +77,9 @@ def make_task(
 
 
 def _with_background(shares: Float[Array, "n *space c"]) -> Float[Array, "n *space o"]:
-    """What is left of each position comes first."""
-    return jnp.concatenate([1 - shares.sum(-1, keepdims=True), shares], axis=-1)
+    """What is left of each position comes first; not below 0, as shares are rounded."""
+    background = jnp.maximum(0, 1 - shares.sum(-1, keepdims=True))
+    return jnp.concatenate([background, shares], axis=-1)
 
 
 def _members(

@@ -67,7 +67,7 @@ def train_step(
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
-        average=_average(state, params, average_decay),
+        average=_average(state, params, batch_stats, average_decay),
     )
     scalars = {"loss": value, "gradient_norm": optax.tree.norm(grads), **terms}
     return state, scalars
@@ -109,8 +109,10 @@ def refresh_step(
     return (state.replace(average=average), count + 1), {}
 
 
-def _average(state: TrainState, params: Any, decay: float) -> Any:
-    """Of the weights; `refresh_step` finds the statistics that fit them."""
+def _average(state: TrainState, params: Any, batch_stats: Any, decay: float) -> Any:
+    """Of the weights; the statistics are the running ones until `refresh_step` finds
+    those that fit them.
+    """
     if not decay:
         return state.average
     # Early on a shorter memory, so that the initial weights are soon forgotten.
@@ -121,4 +123,5 @@ def _average(state: TrainState, params: Any, decay: float) -> Any:
         state.average["params"],
         params,
     )
-    return {**state.average, "params": averaged}
+    statistics = {"batch_stats": batch_stats} if batch_stats else {}
+    return {"params": averaged, **statistics}
