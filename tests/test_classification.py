@@ -213,6 +213,7 @@ def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
         loss=objective.make_loss(
             {"cross_entropy": {"weight": 1.0}}, restored.parts.task
         ),
+        mirror=(),
     )
     given = found["measured"].probability[np.arange(2), BATCH["label"]]
     np.testing.assert_allclose(found["loss"], -np.log(given), rtol=1e-5)

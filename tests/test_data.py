@@ -153,7 +153,7 @@ def test_scores_of_groups_come_back_in_the_splits_order():
 
 def test_host_batches_hold_what_the_order_says(load):
     source = load("fold_0+fold_1")
-    order = Order(source.tumour, batch_size=4, seed=0)
+    order = Order(source.tumour, batch_size=4, seed=0, tumour_share=0.0)
     batches = list(sources.training_batches(source, order, 2, 5, resident=False))
     assert len(batches) == 3
     expected = source.take(order.indices(3))

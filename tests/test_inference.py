@@ -28,7 +28,12 @@ class FirstColumn(nn.Module):
 @pytest.fixture
 def run():
     return functools.partial(
-        steps.probabilities, {}, scaling=SCALING, model=FirstColumn(), task=TASK
+        steps.probabilities,
+        {},
+        scaling=SCALING,
+        model=FirstColumn(),
+        task=TASK,
+        mirror=(),
     )
 
 
@@ -77,7 +82,8 @@ def test_what_is_measured_are_the_probabilities_on_the_masks_grid(run):
         jnp.asarray, {"image": image, "scaling": SCALING, "mask": mask}
     )
     loss = objective.make_loss({"cross_entropy": {"weight": 1.0}}, TASK)
-    found = steps.eval_step({}, {}, batch, model=FirstColumn(), task=TASK, loss=loss)
+    apply = functools.partial(steps.eval_step, model=FirstColumn(), task=TASK)
+    found = apply({}, {}, batch, loss=loss, mirror=())
     decided = run(image, grid=(8, 12)) > 0.5
     expected = overlap.counts(decided, batch["mask"] > 0)
     jax.tree.map(np.testing.assert_array_equal, found["measured"], expected)

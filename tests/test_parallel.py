@@ -123,6 +123,7 @@ def classified(mode, count):
             loss=loss,
             augment=functools.partial(augment.augment, options=AUGMENT),
             mean=devices.mean,
+            average_decay=0.0,
         )
     )
     state = devices.replicate(state)
@@ -130,7 +131,9 @@ def classified(mode, count):
         batch = devices.shard(make_batch(number))
         state, _ = step(state, {}, batch, jax.random.key(0))
     evaluate = devices.eval_step(
-        functools.partial(inference_steps.eval_step, model=model, task=task, loss=loss)
+        functools.partial(
+            inference_steps.eval_step, model=model, task=task, loss=loss, mirror=()
+        )
     )
     measured = devices.gather(
         evaluate(state.evaluated, {}, devices.shard(make_batch(9)))

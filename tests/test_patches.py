@@ -33,7 +33,7 @@ def training(volumes):
 
 
 def make_order(source, seed=0):
-    return Order(source.tumour, batch_size=3, seed=seed)
+    return Order(source.tumour, batch_size=3, seed=seed, tumour_share=0.0)
 
 
 def batches(source, start, stop, seed=0):

@@ -124,6 +124,7 @@ def test_every_product_of_training_and_predicting_has_it(config):
             (64, 64),
             model=model,
             task=task,
+            mirror=(),
         )
 
     for found in (

@@ -19,7 +19,7 @@ class Order:
     tumour: Bool[np.ndarray, " n"]
     batch_size: int
     seed: int
-    tumour_share: float = 0.0
+    tumour_share: float
 
     def __post_init__(self):
         if self.batch_size > len(self.tumour):

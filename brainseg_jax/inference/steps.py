@@ -31,7 +31,7 @@ def probabilities(
     *,
     model: nn.Module,
     task: Task,
-    mirror: Sequence[str] = (),
+    mirror: Sequence[str],
 ) -> Array:
     """Of stored images at the model's size; maps come back at the size `grid`."""
     outputs = run_model(
@@ -52,7 +52,7 @@ def eval_step(
     model: nn.Module,
     task: Task,
     loss: Loss,
-    mirror: Sequence[str] = (),
+    mirror: Sequence[str],
 ) -> dict[str, Any]:
     """Loss and what the task measures of each example, on the grid of its mask."""
     batch = inputs.assemble(resident, batch)
@@ -70,7 +70,7 @@ def run_model(
     *,
     model: nn.Module,
     task: Task,
-    mirror: Sequence[str] = (),
+    mirror: Sequence[str],
 ) -> Outputs:
     """On normalised images, at their own size."""
     logits: Any = model.apply(variables, image)

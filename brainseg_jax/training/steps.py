@@ -28,7 +28,7 @@ def train_step(
     loss: Loss,
     augment: Callable[[Array, Batch], Batch],
     mean: Callable[[Any], Any],
-    average_decay: float = 0.0,
+    average_decay: float,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on this device's share of the global batch.
