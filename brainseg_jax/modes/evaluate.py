@@ -1,6 +1,5 @@
 """Scores a model on a split: per slice, per patient, in tables and pictures."""
 
-import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference import scoring
-from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
 from brainseg_jax.runs import precision, restore
+from brainseg_jax.runs.predictor import make_predictor
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -172,7 +171,7 @@ def report(
         scored,
         tables,
         folder,
-        predict=_predictor(restored, source),
+        predict=_predict_labels(restored, source),
         note=note,
         title=title,
     )
@@ -219,27 +218,17 @@ def _score(
     return scored
 
 
-def _predictor(
+def _predict_labels(
     restored: Restored, source: sources.Source
 ) -> Callable[[int], np.ndarray]:
-    """Predicted labels of one example of a split; compiled once."""
-    step = parallel.on_one_device(
-        functools.partial(
-            inference_steps.probabilities,
-            model=restored.parts.model,
-            task=restored.parts.task,
-            mirror=restored.record.about.config["evaluation"]["mirror"],
-        ),
-        static=("grid",),
-    )
+    """Predicted labels [*space, 1] of one example of a split."""
+    predict = make_predictor(restored)
 
-    def predict(index: int) -> np.ndarray:
-        batch = source.take(np.array([index]))
-        image, scaling = batch["image"], batch["scaling"]
-        probs = step(restored.variables, image, scaling, grid=source.shapes[index])
+    def labels(index: int) -> np.ndarray:
+        probs = predict(source.read_stored(index)[0], source.scaling[index])
         return np.asarray(restored.parts.task.predict(probs))[0]
 
-    return predict
+    return labels
 
 
 def _draw_training(

@@ -1,6 +1,5 @@
 """Masks and overlays, or classes, of image files, by the best checkpoint of a run."""
 
-import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +10,11 @@ from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax import files, parallel
-from brainseg_jax.data import fitting, image_files, normalise
-from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax import files
+from brainseg_jax.data import image_files, normalise
 from brainseg_jax.metrics import decisions
 from brainseg_jax.runs import precision, restore, run_folder
+from brainseg_jax.runs.predictor import Predictor, make_predictor
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
@@ -54,20 +53,12 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     names = _output_names(found)
     for path in found:  # before the first mask is written
         image_files.read_image(path, len(restored.record.about.info.channels))
-    step = parallel.on_one_device(
-        functools.partial(
-            inference_steps.probabilities,
-            model=restored.parts.model,
-            task=restored.parts.task,
-            mirror=restored.record.about.config["evaluation"]["mirror"],
-        ),
-        static=("grid",),
-    )
+    predictor = make_predictor(restored)
     rows = []
     with_progress = track(volumes.items(), "predicting", transient=True)
     for volume, paths in with_progress:
         rows += _predict_volume(
-            restored, step, volume, paths, names, pathlib.Path(outputs)
+            restored, predictor, volume, paths, names, pathlib.Path(outputs)
         )
     files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
     if note := restored.record.about.note:
@@ -78,7 +69,7 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
 
 def _predict_volume(
     restored: restore.Restored,
-    step: Any,
+    predictor: Predictor,
     volume: str,
     paths: Sequence[pathlib.Path],
     names: dict[pathlib.Path, str],
@@ -105,7 +96,7 @@ def _predict_volume(
         logging.warning("%s is of one colour: its prediction means nothing.", volume)
     rows = []
     for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
-        probs = _probabilities(restored, step, picture, numbers[None])
+        probs = predictor(picture, numbers)
         write = WRITERS[restored.parts.task.name]
         rows.append(
             {
@@ -164,17 +155,6 @@ def _write_class(
 
 
 WRITERS = {"segmentation": _write_mask, "classification": _write_class}
-
-
-def _probabilities(
-    restored: restore.Restored,
-    step: Any,
-    picture: UInt8[np.ndarray, "h w c"],
-    scaling: np.ndarray,
-) -> jax.Array:
-    size = tuple(restored.record.about.config["data"]["size"])
-    image = fitting.resize_image(picture, size)[None]
-    return step(restored.variables, image, scaling, grid=picture.shape[:2])
 
 
 def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
