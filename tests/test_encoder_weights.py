@@ -34,6 +34,7 @@ def config(data_dir):
     config.data.data_dir = str(data_dir)
     config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
     config.model.frozen = ("encoder",)
+    config.evaluation.metric, config.evaluation.mode = "patient_dice", "max"
     return config
 
 
