@@ -10,5 +10,8 @@ def get_config(variant: str = "phantom"):
     config = small.shrink_to(cnn_lgg.get_config(variant), options)
     # Two patients, so that an evaluation has a second batch to be stopped before.
     config.data.train, config.data.validation = "fold_0+fold_2+fold_3", "fold_1"
-    config.evaluation.metric, config.evaluation.mode = "patient_balanced_accuracy", "max"
+    config.evaluation.metric, config.evaluation.mode = (
+        "patient_balanced_accuracy",
+        "max",
+    )
     return config
