@@ -26,7 +26,8 @@ def get_config() -> ConfigDict:
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
-    # Train on parts of this size, of examples as they are stored; (): on whole ones
+    # Train on parts of this size, of examples as they are stored; (): on whole ones.
+    # data.size is then the stored size: whole examples are scored at the same scale
     data.patch = ()
     # unit | image_standard | volume_percentile | volume_unit, with its options:
     # brainseg_jax/data/normalise.py

@@ -85,3 +85,13 @@ def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     assert f"{own} are frozen" in said
     assert "keeps the random weights" in said
     assert f"warmup_steps={run.total_steps} are not over" in said
+
+
+def test_parts_are_refused_where_whole_examples_would_be_scored_at_another_scale(
+    config, tmp_path
+):
+    config.data.patch = (32, 32)
+    with pytest.raises(ValueError, match=r"scale, but config.data.size=\(32, 32\)"):
+        build.make_run(config, tmp_path)
+    config.data.size = (256, 256)
+    assert build.make_run(config, tmp_path).training.patches.size == (32, 32)

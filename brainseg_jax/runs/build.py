@@ -130,9 +130,26 @@ def _open_splits(
         foreground_share=config.data.tumour_share,
         fill=config.augment.fill,
     )
-    if config.data.test:
-        load(config.data.test)  # refuses now what would be refused after training
-    return training, load(config.data.validation, stored_masks=True)
+    validation = load(config.data.validation, stored_masks=True)
+    scored = [validation]
+    if config.data.test:  # refuses now what would be refused after training
+        scored.append(load(config.data.test))
+    if config.data.patch:
+        for source in scored:
+            _refuse_resizing(source, tuple(config.data.size))
+    return training, validation
+
+
+def _refuse_resizing(scored: sources.Source, size: tuple[int, ...]) -> None:
+    """Parts are cut as stored: a net trained on them would be scored at another scale."""
+    other = sorted({shape for shape in scored.shapes if shape != size})
+    if other:
+        raise ValueError(
+            "config.data.patch trains at the stored scale, but "
+            f"config.data.size={size} would resize what is scored, stored as {other[0]}. "
+            f"Set config.data.size to {other[0]}, or config.data.patch to () to train on "
+            "whole examples."
+        )
 
 
 def _make_order(config: ConfigDict, training: sources.Source) -> Order:
