@@ -39,6 +39,11 @@ def keys(count=8, seed=0):
     return jax.random.split(jax.random.key(seed), count)
 
 
+def augmented(keys, batch, options):
+    """Compiled, as in a training step."""
+    return jax.jit(functools.partial(augment.augment, options=options))(keys, batch)
+
+
 def affine(matrix, shift=(0.0, 0.0)):
     return jnp.concatenate(
         [jnp.array(matrix, float), jnp.array(shift)[:, None]], axis=1
@@ -55,7 +60,7 @@ def test_options_of_zero_change_nothing():
 @pytest.mark.parametrize("name, axis", [("flip_vertical", 1), ("flip_horizontal", 2)])
 def test_a_certain_flip_is_numpys(name, axis):
     batch = make_batch()
-    after = augment.augment(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
+    after = augmented(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
     for part in ("image", "share"):
         np.testing.assert_array_equal(after[part], np.flip(batch[part], axis))
 
@@ -109,7 +114,7 @@ def test_image_and_share_have_the_fill_that_is_asked_for(fill, image, share):
         for key in keys(50)
     ]
     key = keys(50)[int(np.argmin(moves))][None]
-    after = augment.augment(key, batch, options)
+    after = augmented(key, batch, options)
     assert float(after["image"][0, 4, 0, 0]) == image
     assert float(after["share"][0, 4, 0, 0]) == share
 
@@ -124,7 +129,7 @@ def test_shares_move_with_their_image():
         "share": jnp.asarray(disc, jnp.float32),
     }
     spatial = {**ALL, "gamma": 0.0, "contrast": 0.0, "brightness": 0.0, "noise": 0.0}
-    after = augment.augment(keys(), batch, spatial)
+    after = augmented(keys(), batch, spatial)
     np.testing.assert_array_equal(after["image"], after["share"])
     assert (
         (np.asarray(after["share"]) != np.asarray(batch["share"])).any((1, 2, 3)).all()
@@ -152,13 +157,13 @@ def test_an_example_depends_on_its_key_and_itself_alone(size):
 def test_equal_examples_with_other_keys_differ():
     batch = make_batch(1)
     twice = {name: jnp.repeat(x, 2, axis=0) for name, x in batch.items()}
-    after = augment.augment(keys(2), twice, ALL)
+    after = augmented(keys(2), twice, ALL)
     assert not np.allclose(after["image"][0], after["image"][1])
 
 
 def test_a_batch_without_masks_keeps_its_other_entries():
     batch = {"image": make_batch()["image"], "label": jnp.arange(8)}
-    after = augment.augment(keys(), batch, ALL)
+    after = augmented(keys(), batch, ALL)
     assert after.keys() == batch.keys()
     np.testing.assert_array_equal(after["label"], batch["label"])
 
@@ -178,7 +183,7 @@ def test_changes_cover_their_range_and_keep_to_it():
 def test_probability_is_the_share_that_changes():
     batch = {"image": jnp.repeat(make_batch(1, (8, 8))["image"], 1000, axis=0)}
     options = {**OFF, "probability": 0.3, "brightness": 0.5}
-    after = augment.augment(keys(1000), batch, options)
+    after = augmented(keys(1000), batch, options)
     share = (np.asarray(after["image"]) != np.asarray(batch["image"])).any((1, 2, 3))
     # Five standard deviations of a binomial: sqrt(0.3 * 0.7 / 1000) is 0.0145.
     assert share.mean() == pytest.approx(0.3, abs=0.075)
@@ -187,7 +192,7 @@ def test_probability_is_the_share_that_changes():
 def test_gamma_keeps_the_range_and_the_order():
     image = make_batch(1)["image"]
     options = {**OFF, "probability": 1.0, "gamma": 1.0}
-    after = np.asarray(augment.augment(keys(1), {"image": image}, options)["image"])
+    after = np.asarray(augmented(keys(1), {"image": image}, options)["image"])
     assert after.min() == pytest.approx(float(image.min()), abs=1e-5)
     assert after.max() == pytest.approx(float(image.max()), abs=1e-5)
     order = np.argsort(np.asarray(image).ravel())
@@ -206,7 +211,7 @@ def make_volumes(count=8, shape=(4, 6, 5)):
 )
 def test_a_certain_flip_of_volumes_is_numpys(name, axis):
     batch = make_volumes()
-    after = augment.augment(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
+    after = augmented(keys(), batch, {**OFF, "probability": 1.0, name: 1.0})
     for part in ("image", "share"):
         np.testing.assert_array_equal(after[part], np.flip(batch[part], axis))
 
@@ -214,7 +219,7 @@ def test_a_certain_flip_of_volumes_is_numpys(name, axis):
 def test_volumes_are_flipped_along_each_axis_on_its_own():
     options = {**OFF, "probability": 1.0, **dict.fromkeys(augment.FLIPS[3], 0.5)}
     batch = make_volumes(64)
-    after = augment.augment(keys(64), batch, options)
+    after = augmented(keys(64), batch, options)
     seen = set()
     for before, moved, share, moved_share in zip(
         batch["image"], after["image"], batch["share"], after["share"], strict=True
@@ -229,7 +234,7 @@ def test_volumes_are_flipped_along_each_axis_on_its_own():
 def test_intensities_of_volumes_change_per_channel():
     batch = make_volumes(2)
     options = {**OFF, "probability": 1.0, "contrast": 0.5}
-    after = np.asarray(augment.augment(keys(2), batch, options)["image"])
+    after = np.asarray(augmented(keys(2), batch, options)["image"])
     before = np.asarray(batch["image"])
     np.testing.assert_allclose(after.mean((1, 2, 3)), before.mean((1, 2, 3)), atol=1e-6)
     ratio = after.std((1, 2, 3)) / before.std((1, 2, 3))

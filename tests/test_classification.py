@@ -51,6 +51,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow  # in make test for segmentation, by the same loop
 @pytest.mark.parametrize("part, after", [("train_step", 4), ("eval_step", 1)])
 def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after

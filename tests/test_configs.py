@@ -83,14 +83,17 @@ def initial_state(config, model, optimizer):
 
 
 def of_a_kind():
-    """Each experiment; slow where another has the same parts, if of other sizes."""
+    """Each experiment; slow where another differs in its model alone.
+
+    The model itself is built at full size below.
+    """
     seen = set()
     for name, argument in EXPERIMENTS:
         config = load(name, argument)
         model = config.model
         parts = (
-            (model.name, "encoder" in model.options and model.options.encoder),
-            (model.frozen, model.frozen_up_to, config.compute_dtype),
+            (config.task.name, bool(model.frozen or model.frozen_up_to)),
+            (config.compute_dtype, bool(config.data.patch)),
             (tuple(config.losses), config.optimizer.name, config.ema_decay > 0),
         )
         yield pytest.param(name, argument, marks=[pytest.mark.slow] * (parts in seen))

@@ -79,22 +79,14 @@ def fill(net, base, encoder):
     return variables
 
 
+@pytest.mark.slow  # full width; decoders and encoders are held to Keras singly
+@pytest.mark.parametrize("encoder", FORMS)
 @pytest.mark.parametrize(
-    "module, build, encoder",
+    "module, build",
     [
-        (encoder_unet, plain_net, "vgg16"),
-        (unet_plus_plus, nested_net, "vgg16"),
-        (attention_unet, gated_net, "vgg16"),
-        # The other encoder under the same decoder.
-        pytest.param(
-            encoder_unet, plain_net, "efficientnet_b0", marks=pytest.mark.slow
-        ),
-        pytest.param(
-            unet_plus_plus, nested_net, "efficientnet_b0", marks=pytest.mark.slow
-        ),
-        pytest.param(
-            attention_unet, gated_net, "efficientnet_b0", marks=pytest.mark.slow
-        ),
+        (encoder_unet, plain_net),
+        (unet_plus_plus, nested_net),
+        (attention_unet, gated_net),
     ],
 )
 def test_a_net_on_an_encoder_is_that_of_keras_layers(keras, module, build, encoder):

@@ -42,6 +42,7 @@ def encoder(variables):
     return {name: tree["encoder"] for name, tree in variables.items()}
 
 
+@pytest.mark.slow
 @needs_package
 def test_a_frozen_encoder_is_in_the_checkpoint_as_published(config, tmp_path):
     train.train(config, str(tmp_path))

@@ -118,13 +118,20 @@ def assert_taps_are_those_of_keras(keras, net, encoder, scale=1.0):
 
 
 @pytest.mark.parametrize(
-    "name, scale", [("vgg16", 1), ("resnet50", 1), ("efficientnet_b0", 255)]
+    "name, scale",
+    [
+        ("vgg16", 1),
+        # Held to torchvision's, and by its sister Lite0, below.
+        pytest.param("resnet50", 1, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", 255, marks=pytest.mark.slow),
+    ],
 )
 def test_every_tap_is_that_of_keras(keras, name, scale):
     net = keras_net(keras, name)
     assert_taps_are_those_of_keras(keras, net, ENCODERS[name](), scale)
 
 
+@pytest.mark.slow
 def test_with_imagenet_weights_keras_scales_once_more(keras, monkeypatch):
     files = "keras.src.applications.efficientnet.file_utils.get_file"
     monkeypatch.setattr(files, lambda *arguments, **options: "")
@@ -134,6 +141,7 @@ def test_with_imagenet_weights_keras_scales_once_more(keras, monkeypatch):
     assert_taps_are_those_of_keras(keras, net, encoder, 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0"])
 def test_normalisations_are_set_as_in_keras(keras, name):
     net = keras_net(keras, name)

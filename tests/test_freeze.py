@@ -17,6 +17,11 @@ SHAPE = (2, 16, 16, 3)
 MODEL = unet.Model(1, widths=(4, 6, 8), bias=False)
 
 
+@pytest.fixture(scope="module")
+def variables():
+    return jax.jit(MODEL.init)(jax.random.key(0, impl="rbg"), jnp.zeros(SHAPE))
+
+
 def identity(keys, batch):
     return batch
 
@@ -102,7 +107,7 @@ def test_a_frozen_encoder_stands_still_and_the_decoder_trains():
     assert not any(path.startswith("encoder") for path in stats)
 
 
-@pytest.mark.parametrize("mode", parallel.MODES)
+@pytest.mark.parametrize("mode", ["mesh", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_freezing_is_the_same_on_two_devices_and_with_stages_computed_again(mode):
     frozen = freezing.frozen_modules(MODEL, SHAPE, (), "encoder/level_2")
     before, expected = train(frozen, average_decay=0.9)
@@ -149,19 +154,20 @@ def test_what_is_frozen_keeps_its_moving_average_to_the_last_bit():
     )
 
 
-def test_a_frozen_normalisation_goes_by_its_running_statistics():
+def test_a_frozen_normalisation_goes_by_its_running_statistics(variables):
     frozen = freezing.frozen_modules(MODEL, SHAPE, (), "output")
-    variables = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))
     image = jnp.asarray(np.random.default_rng(0).normal(5, 2, SHAPE), jnp.float32)
-    with freezing.standing_still(frozen):
+
+    def train():
         logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
-    np.testing.assert_array_equal(logits, MODEL.apply(variables, image))
-    logits, _ = MODEL.apply(variables, image, train=True, mutable=["batch_stats"])
-    assert (logits != MODEL.apply(variables, image)).any()
+        return logits
+
+    with freezing.standing_still(frozen):
+        np.testing.assert_array_equal(train(), MODEL.apply(variables, image))
+    assert (train() != MODEL.apply(variables, image)).any()
 
 
-def test_nothing_is_computed_backwards_for_what_is_frozen():
-    variables = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))
+def test_nothing_is_computed_backwards_for_what_is_frozen(variables):
 
     def cost(frozen):
         def objective(params):
@@ -193,13 +199,13 @@ def test_the_encoder_has_a_rate_of_its_own():
     assert largest("encoder") == pytest.approx(0.001, rel=0.15)
 
 
-def test_weights_decay_at_the_rate_of_their_part_and_not_where_frozen():
-    params = MODEL.init(jax.random.key(0), jnp.zeros(SHAPE))["params"]
-    params = jax.tree.map(jnp.ones_like, params)
+def test_weights_decay_at_the_rate_of_their_part_and_not_where_frozen(variables):
+    params = jax.tree.map(jnp.ones_like, variables["params"])
     frozen = freezing.frozen_modules(MODEL, SHAPE, ("encoder/level_1",), "")
     optimizer = make_optimizer(frozen, encoder_rate=0.25)
     nothing = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = optimizer.update(nothing, optimizer.init(params), params)
+    state = jax.jit(optimizer.init)(params)
+    updates, _ = jax.jit(optimizer.update)(nothing, state, params)
     for path, update in jax.tree_util.tree_leaves_with_path(updates):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         rate = 0.0 if "level_1" in name else 0.0025 if "encoder" in name else 0.01

@@ -50,55 +50,44 @@ def test_help_imports_neither_jax_nor_matplotlib():
     assert "--workdir" in printed
 
 
+RESUNET = "--config=configs/resunet_lgg.py"
+UNET = "--config=configs/unet_lgg.py"
+RESNET = "--config=configs/resnet50_lgg.py"
+FROZEN = "--config.model.frozen_up_to=encoder/nope"
+THRESHOLD = "--config.evaluation.threshold=0.3"
+MISTAKES = [
+    ([], "needs --config"),
+    ([RESUNET, "--config.batch_sise=4"], "batch_sise"),
+    (["--config=configs/nope.py"], "there are, in configs/ and with .py: attention"),
+    (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
+    (["--mode=fly"], "benchmark"),
+    (["--mode=evaluate", RESUNET, THRESHOLD], "leave out"),
+    # Before the data are prepared: there are none, and nobody asks for them here.
+    ([RESNET], "save it as"),
+]
+# Answered in the same places as one of those above.
+MORE_MISTAKES = [
+    ([RESUNET + ":huge"], "cpu, phantom, published"),
+    (["--config=configs/unet_lgg"], "resunet_lgg"),
+    (["--config=configs/nope.py", "--config.batch_size=3"], "resunet_lgg"),
+    ([UNET, "--config.init_from=nope"], "no checkpoint"),
+    ([UNET, "--workdir=gs://bucket/run"], "is an address"),
+    (["--worckdir=a"], "worckdir"),
+    (["--mode=evaluate"], "needs --workdir"),
+    (["--mode=predict", "--workdir=nowhere"], "--inputs"),
+    (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint"),
+    ([RESUNET, "--mode=prepare"], "mateuszbuda/lgg-mri-segmentation"),
+    ([RESNET, "--config.epochs=0"], "1 or more"),
+    ([UNET, FROZEN], "names 'encoder/nope'"),
+    ([UNET, "--config.data.size=(250,250)"], "multiples of 16"),
+]
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ([], "needs --config"),
-        (["--config=configs/resunet_lgg.py", "--config.batch_sise=4"], "batch_sise"),
-        (["--config=configs/resunet_lgg.py:huge"], "cpu, phantom, published"),
-        (
-            ["--config=configs/nope.py"],
-            "there are, in configs/ and with .py: attention",
-        ),
-        (["--config=configs/unet_lgg"], "resunet_lgg"),
-        (["--config=configs/nope.py", "--config.batch_size=3"], "resunet_lgg"),
-        (["--config=configs/unet_lgg.py", "--config.init_from=nope"], "no checkpoint"),
-        (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
-        (["--mode=fly"], "benchmark"),
-        (
-            ["--config=configs/unet_lgg.py", "--workdir=gs://bucket/run"],
-            "is an address",
-        ),
-        (["--worckdir=a"], "worckdir"),
-        (["--mode=evaluate"], "needs --workdir"),
-        (["--mode=predict", "--workdir=nowhere"], "--inputs"),
-        (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint"),
-        (
-            [
-                "--mode=evaluate",
-                "--config=configs/resunet_lgg.py",
-                "--config.evaluation.threshold=0.3",
-            ],
-            "leave out",
-        ),
-        (
-            ["--config=configs/resunet_lgg.py", "--mode=prepare"],
-            "mateuszbuda/lgg-mri-segmentation",
-        ),
-        # Before the data are prepared: there are none, and nobody asks for them here.
-        (["--config=configs/resnet50_lgg.py"], "save it as"),
-        (["--config=configs/resnet50_lgg.py", "--config.epochs=0"], "1 or more"),
-        (
-            [
-                "--config=configs/unet_lgg.py",
-                "--config.model.frozen_up_to=encoder/nope",
-            ],
-            "names 'encoder/nope'",
-        ),
-        (
-            ["--config=configs/unet_lgg.py", "--config.data.size=(250,250)"],
-            "multiples of 16",
-        ),
+        *MISTAKES,
+        *(pytest.param(*mistake, marks=pytest.mark.slow) for mistake in MORE_MISTAKES),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):

@@ -20,7 +20,7 @@ INFO = data_info.described(
     "key, value, said",
     [
         ("model.frozen", ("encodr",), "names 'encodr'"),
-        ("data.size", (30, 32), "multiples of"),
+        ("data.size", (31, 32), "multiples of"),
         ("optimizer.encoder_rate", 0.5, "no part called"),
     ],
 )

@@ -72,7 +72,13 @@ def assert_near(values, expected):
 
 
 @pytest.mark.filterwarnings("ignore:__array__")  # Keras's arrays and NumPy
-@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "vgg16"))
+        for name in KERAS
+    ],
+)
 def test_imagenet_weights_give_the_features_of_keras(
     keras, name, tmp_path, monkeypatch
 ):
@@ -136,6 +142,7 @@ def test_a_file_with_its_classifier_on_top_gives_the_features_of_keras(
     assert_near(features, jax.jit(net)(prepare_as_keras(keras, name, image)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.filterwarnings("ignore:.*HDF5 file")
 def test_a_whole_saved_classifier_gives_its_encoder(keras, tmp_path):

@@ -95,7 +95,12 @@ def stopping(after, number=signal.SIGTERM, part="train_step"):
 
 
 @pytest.mark.parametrize(
-    "part, after", [("train_step", 1), ("train_step", 4), ("eval_step", 1)]
+    "part, after",
+    [
+        pytest.param("train_step", 1, marks=pytest.mark.slow),
+        ("train_step", 4),
+        ("eval_step", 1),
+    ],
 )
 def test_resumed_run_equals_uninterrupted_run(
     finished, config, tmp_path, monkeypatch, part, after
@@ -436,6 +441,7 @@ def test_validating_and_testing_on_one_fold_is_refused(config, tmp_path):
         train.train(config, str(tmp_path))
 
 
+@pytest.mark.slow
 def test_of_equal_epochs_the_first_is_best_everywhere(config, tmp_path):
     config.evaluation.threshold = 1.0  # nothing is ever predicted
     train.train(config, str(tmp_path))
@@ -497,7 +503,9 @@ def test_starting_from_another_runs_weights(finished, config, tmp_path):
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), own, other)
 
 
-@pytest.mark.parametrize("widths", [(4, 6, 10), (4, 6)])
+@pytest.mark.parametrize(
+    "widths", [pytest.param((4, 8), marks=pytest.mark.slow), (4, 6, 8)]
+)
 def test_another_architecture_is_not_taken_for_a_new_head(
     widths, finished, config, tmp_path
 ):
@@ -513,6 +521,7 @@ def test_splits_that_share_patients_are_refused(config, tmp_path):
         train.train(config, str(tmp_path))
 
 
+@pytest.mark.slow  # test_epochs has the rules
 def test_plateau_and_patience_end_a_run_that_does_not_improve(config, tmp_path):
     config.epochs = 6
     config.schedule.name = "plateau"

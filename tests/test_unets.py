@@ -409,12 +409,9 @@ def under_encoder(variables):
     return tree
 
 
+@pytest.mark.slow  # full width
 @pytest.mark.parametrize(
-    "gates, form",
-    [
-        pytest.param(False, "UNet, reconstructed", marks=pytest.mark.slow),
-        (True, "UANet"),
-    ],
+    "gates, form", [(False, "UNet, reconstructed"), (True, "UANet")]
 )
 def test_a_net_on_resnet50_is_the_published_one(keras, gates, form):
     parameters, _, outputs, options = encoder_unet.PUBLISHED[
