@@ -32,6 +32,8 @@ from configs import base
         ("optimizer.clip", -1.0, "0 or more"),
         ("seed", -1, "0 or more"),
         ("checkpoint.every_steps", -5, "0 or more"),
+        ("optimizer.name", "sgdd", "adam, adamw"),
+        ("schedule.name", "linear", "constant, cosine, step, plateau"),
         ("init_channels", "foo", "match, mean, fresh"),
         (
             "data.normalisation",
@@ -44,7 +46,6 @@ from configs import base
         ("schedule.decay", 1.5, "above 0 and at most 1"),
         ("schedule.name", "linear", "constant, cosine"),
         ("optimizer.name", "sgd", "adam, adamw"),
-        ("parallel.mode", "pjit", "pmap, mesh"),
         ("data.normalisation.name", "zscore", "unit, image_standard"),
         ("data.size", (0, 64), "1 or more"),
         ("data.patch", (32,), "has 2 numbers of 1 or more"),

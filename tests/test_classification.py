@@ -176,6 +176,7 @@ def test_batches_have_labels_and_no_masks(config, tmp_path):
         config.data.data_dir,
         size=(32, 32),
         normalisation={"name": "unit"},
+        only_tumour=False,
         with_masks=False,
     )
     batch = source.take(np.array([2, 0]))
@@ -230,6 +231,7 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
         config.data.data_dir,
         size=(32, 32),
         normalisation={"name": "unit"},
+        only_tumour=False,
     )
     names = list(dict.fromkeys(source.patients))
     labels = np.array([names.index(name) % 2 for name in source.patients], np.int32)

@@ -25,6 +25,7 @@ def load(data_dir):
         data_dir=data_dir,
         size=(64, 64),
         normalisation={"name": "volume_percentile"},
+        only_tumour=False,
     )
 
 

@@ -100,6 +100,18 @@ def test_a_mistake_is_answered_with_a_sentence(arguments, said, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
+def test_settings_are_checked_before_a_device_is_started():
+    program = """
+from brainseg_jax.runs import checks
+from configs import resunet_lgg
+checks.check_settings(resunet_lgg.get_config(""))
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
 def test_windows_is_refused_with_a_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(SystemExit, match="does not run on Windows.*WSL 2"):

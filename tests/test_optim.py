@@ -82,11 +82,6 @@ def test_drops_and_decay_multiply():
     )
 
 
-def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="constant, cosine, step, plateau"):
-        rates((0,), name="linear")
-
-
 def test_plateau_drops_after_patience_and_stops_at_its_floor():
     plateau, scales = optimisers.Plateau(), []
     for score in (1, 2, 2, 2, 3, 3, 3, 3, 3):

@@ -11,6 +11,7 @@ from brainseg_jax.data.patches import Patches
 from tests import tiny_volumes
 
 PATCH = (4, 6, 6)
+CUTTING = {"size": PATCH, "foreground_share": 0.5, "fill": "edge"}
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,13 @@ def volumes(tmp_path_factory):
         data_dir=folder,
         size=PATCH,
         normalisation={"name": "volume_percentile"},
+        only_tumour=False,
     )
 
 
 @pytest.fixture
 def training(volumes):
-    return volumes("fold_0", patch=PATCH, foreground_share=0.5)
+    return volumes("fold_0", cutting=CUTTING)
 
 
 def make_order(source, seed=0):
@@ -93,7 +95,7 @@ def test_patches_are_what_slicing_gives(training):
 def test_the_order_is_a_function_of_seed_and_step(training, volumes):
     expected = batches(training, 0, 8)
     # As after a resume, in another process: a new source, and the last steps alone.
-    again = batches(volumes("fold_0", patch=PATCH, foreground_share=0.5), 5, 8)
+    again = batches(volumes("fold_0", cutting=CUTTING), 5, 8)
     for one, other in zip(expected[5:], again, strict=True):
         for name, values in one.items():
             np.testing.assert_array_equal(other[name], values)
@@ -119,14 +121,14 @@ def test_decoded_volumes_give_the_same_patches(training):
 )
 def test_the_share_with_foreground_in_the_middle_is_exact(share, expected):
     # One place of foreground, far from all edges: 200 patches, 4 of a batch.
-    cutting = Patches((4, 4), [(400, 400)], [np.array([[37, 201]])], share)
+    cutting = Patches((4, 4), [(400, 400)], [np.array([[37, 201]])], share, "edge")
     corners = [cutting.corners(np.zeros(4, int), seed=5, step=k) for k in range(50)]
     middle = (np.concatenate(corners) == (35, 199)).all(-1)
     assert middle.sum() == expected
 
 
 def test_patches_lie_within_their_examples_and_reach_every_corner():
-    cutting = Patches((2, 3), [(3, 5)], [np.array([[0, 0], [2, 4]])], 0.5)
+    cutting = Patches((2, 3), [(3, 5)], [np.array([[0, 0], [2, 4]])], 0.5, "edge")
     corners = np.concatenate(
         [cutting.corners(np.zeros(4, int), seed=0, step=k) for k in range(50)]
     )
@@ -136,7 +138,7 @@ def test_patches_lie_within_their_examples_and_reach_every_corner():
 
 
 def test_what_is_smaller_than_a_patch_lies_in_its_middle():
-    cutting = Patches((4, 7), [(9, 4)], [np.zeros((0, 2), int)], 1.0)
+    cutting = Patches((4, 7), [(9, 4)], [np.zeros((0, 2), int)], 1.0, "edge")
     corners = cutting.corners(np.zeros(8, int), seed=0, step=0)
     assert (corners[:, 1] == -1).all()  # 1 column before it and 2 after
     assert corners[:, 0].min() >= 0 and corners[:, 0].max() <= 5
@@ -160,7 +162,10 @@ def test_volumes_of_several_sizes_evaluate_in_groups_at_their_own_size(volumes):
         source.take(np.array([0]))
 
 
-@pytest.mark.parametrize("key", ["size", "patch"])
-def test_sizes_have_as_many_numbers_as_the_data_have_axes(volumes, key):
+@pytest.mark.parametrize(
+    "key, options",
+    [("size", {"size": (4, 4)}), ("patch", {"cutting": {**CUTTING, "size": (4, 4)}})],
+)
+def test_sizes_have_as_many_numbers_as_the_data_have_axes(volumes, key, options):
     with pytest.raises(ValueError, match=rf"config.data.{key} has 2 numbers.*3 axes"):
-        volumes("fold_0", **{key: (4, 4)})
+        volumes("fold_0", **options)

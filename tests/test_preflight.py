@@ -22,6 +22,8 @@ INFO = data_info.described(
         ("model.frozen", ("encodr",), "names 'encodr'"),
         ("data.size", (31, 32), "multiples of"),
         ("optimizer.encoder_rate", 0.5, "no part called"),
+        ("batch_size", 12, "does not split over 8 devices"),
+        ("parallel.mode", "jit", "it can be pmap or mesh"),
     ],
 )
 def test_what_the_model_refuses_is_refused_before_there_are_data(

@@ -58,6 +58,8 @@ def run_of(monkeypatch):
         parts = Parts(make_task(classes), model, None, (1, *SIZE, len(names)))
         other = restore.Restored(record, parts, random_values(model, len(names)))
         monkeypatch.setattr(restore, "restore", lambda workdir: other)
+        monkeypatch.setattr(restore, "read_best", lambda workdir: record)
+        monkeypatch.setattr(restore, "rebuild_parts", lambda about: parts)
         return other
 
     return make
@@ -71,6 +73,7 @@ def start(name, options, names=THEIRS, *, classes=("tumour",), way="match", **ch
     config.data.normalisation = changes.pop("normalisation", {"name": "unit"})
     config.model.name = name
     model = make_model(name, options, len(classes))
+    transfer.check_origin(model, config)
     shape = (1, *SIZE, len(names))
     key = jax.random.key(0, impl="rbg")  # compiles faster
     fresh = create_state(model, optax.sgd(0.1), key, shape, average=True)

@@ -16,8 +16,8 @@ class Patches:
     size: tuple[int, ...]
     shapes: Sequence[tuple[int, ...]]  # of the examples
     places: Sequence[Int[np.ndarray, "k d"]]  # some of each example's foreground
-    foreground_share: float = 0.0  # of the patches that have foreground in their middle
-    fill: str = "edge"  # beyond the edge of an example
+    foreground_share: float  # of the patches that have foreground in their middle
+    fill: str  # beyond the edge of an example: "edge" or "empty", as in `cut`
 
     def corners(
         self, examples: Int[np.ndarray, " b"], *, seed: int, step: int

@@ -120,12 +120,10 @@ def open_split(
     *,
     size: tuple[int, ...],
     normalisation: dict[str, Any],
+    only_tumour: bool,
     stored_masks: bool = False,
     with_masks: bool = True,
-    only_tumour: bool = False,
-    patch: tuple[int, ...] = (),
-    foreground_share: float = 0.0,
-    fill: str = "edge",
+    cutting: Mapping[str, Any] | None = None,
 ) -> Source:
     """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
 
@@ -134,8 +132,8 @@ def open_split(
     their stored size with `stored_masks`; else each class's share of every pixel of `size`
     takes their place, as "share". Batches have neither without `with_masks`.
 
-    Training batches of a source with a `patch` size are parts of examples as they are
-    stored: data/patches.py has `foreground_share` and `fill`.
+    With `cutting`, the size, foreground_share and fill of patches.Patches, training batches
+    are parts of examples as they are stored.
     """
     info = data_info.read_info(name, data_dir)
     builder = data_info.open_builder(name, data_dir)
@@ -143,8 +141,8 @@ def open_split(
     rows = splits.rows_of(
         index, info, split, list(builder.info.splits), only_tumour=only_tumour
     )
-    _check_axes(info, size=size, patch=patch)
-    target = "mask" if stored_masks or patch else "share"
+    _check_axes(info, size=size, patch=cutting["size"] if cutting else ())
+    target = "mask" if stored_masks or cutting else "share"
     read = stored.open_records(builder)
 
     def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,15 +159,15 @@ def open_split(
         scaling=normalise.scaling(index.statistics.take(rows), **normalisation),
         read_stored=read_stored,
         fit=Fit(
-            () if patch else size,
+            () if cutting else size,
             target if with_masks else "",
             tuple(info.classes.values()),
         ),
     )
-    if patch:
+    if cutting:
         places = [index.places[row] for row in rows]
-        cutting = Patches(patch, source.shapes, places, foreground_share, fill)
-        source = dataclasses.replace(source, patches=cutting)
+        patches = Patches(shapes=source.shapes, places=places, **cutting)
+        source = dataclasses.replace(source, patches=patches)
     patients = len(set(source.patients))
     logging.info("%s %s: %d slices of %d patients", name, split, len(rows), patients)
     return source

@@ -124,12 +124,12 @@ def _open_splits(
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
-    training = load(
-        config.data.train,
-        patch=tuple(config.data.patch),
-        foreground_share=config.data.tumour_share,
-        fill=config.augment.fill,
-    )
+    cutting = {
+        "size": tuple(config.data.patch),
+        "foreground_share": config.data.tumour_share,
+        "fill": config.augment.fill,
+    }
+    training = load(config.data.train, cutting=cutting if config.data.patch else None)
     validation = load(config.data.validation, stored_masks=True)
     scored = [validation]
     if config.data.test:  # refuses now what would be refused after training

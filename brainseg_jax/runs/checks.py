@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ml_collections import ConfigDict
 
-from brainseg_jax import losses, metrics, models, parallel, registry, tasks
+from brainseg_jax import losses, metrics, models, registry, tasks
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.sources import Source
@@ -84,7 +84,6 @@ def _check_choices(config: ConfigDict) -> None:
         "data.normalisation.name": (normalisation.name, normalise.NORMALISATIONS),
         "augment.fill": (config.augment.fill, tuple(augment.FILLS)),
         "optimizer.name": (config.optimizer.name, optimisers.OPTIMIZERS),
-        "parallel.mode": (config.parallel.mode, parallel.MODES),
         "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),

@@ -5,6 +5,7 @@ import pathlib
 from absl import logging
 from ml_collections import ConfigDict
 
+from brainseg_jax import parallel
 from brainseg_jax.data.info import Info
 from brainseg_jax.runs import (
     checkpoints,
@@ -31,6 +32,7 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         OSError: if the folder cannot be written, or weights cannot be had.
     """
     checks.check_settings(config)
+    parallel.local_devices(config.parallel.mode, config.batch_size)
     run_folder.check_writable(folder, "--workdir")
     if checkpoints.exist(folder):
         return

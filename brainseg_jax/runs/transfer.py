@@ -44,13 +44,13 @@ def transfer(
     """`fresh` with the weights of config.init_from, and what is known of that run.
 
     `fresh` is of the model in `parts`, and `names` are those of the image's channels.
+    `check_origin` has passed: the same weights compute the same thing.
 
     Raises:
-        ValueError: where the weights would mean something else here.
+        ValueError: where weights or channels do not fit.
     """
     model, other = parts.model, restore.restore(config.init_from)
     about = other.record.about
-    _check(model, about, other.parts, config)
     ours, theirs = tuple(names), about.info.channels
     chosen = _sources(ours, theirs, config)
     shape = parts.shape
@@ -83,12 +83,12 @@ def check_origin(model: nn.Module, config: ConfigDict) -> None:
     """Refuses a run whose weights would mean something else in `model`.
 
     As far as that can be told without data.
+
+    Raises:
+        ValueError: naming what differs, the other run's value and ours.
     """
     about = restore.read_best(config.init_from).about
-    _check(model, about, restore.rebuild_parts(about), config)
-
-
-def _check(model: nn.Module, about: About, other: Parts, config: ConfigDict) -> None:
+    other = restore.rebuild_parts(about)
     _check_encoder(model, other.model, config.init_from)
     if changed := different(model, other.model, other.shape):
         name, (ours, theirs) = next(iter(changed.items()))

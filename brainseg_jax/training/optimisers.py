@@ -26,16 +26,11 @@ def make_schedule(
     steps_per_epoch: float,
     total_steps: int,
 ) -> Schedule:
-    """Rate at a step: a linear warm-up from 0, then constant, cosine or steps down.
+    """Rate at a step: a linear warm-up from 0, then that of `name`, one of SCHEDULES.
 
     "plateau" falls by `decay` alone here, every `step_epochs`: its drops depend on scores
     and lie in the state.
     """
-    if name not in SCHEDULES:
-        raise ValueError(
-            f"config.schedule.name is {name!r}; it can be {', '.join(SCHEDULES)}."
-        )
-
     falls = {"step": factor, "plateau": decay}
 
     def schedule(step: Array | int) -> Float[Array, ""]:
@@ -63,15 +58,11 @@ def make_optimizer(
     encoder_rate: float,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
 ) -> optax.GradientTransformation:
-    """Adam, AdamW or Keras's Adam, with the gradient's global norm clipped first.
+    """One of OPTIMIZERS, with the gradient's global norm clipped first.
 
     The encoder's rate is `encoder_rate` times the schedule's; the `frozen` modules (see
     freeze.py) are left alone.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(
-            f"config.optimizer.name is {name!r}; it can be {', '.join(OPTIMIZERS)}."
-        )
 
     def update(share: float) -> optax.GradientTransformation:
         parts = [OPTIMIZERS[name](b1=b1, b2=b2, eps=eps)]
