@@ -7,7 +7,7 @@
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every 2D model
 
-Any key of a config can be set on the command line: --config.batch_size=8.
+Any key that a config has can be set on the command line: --config.batch_size=8.
 """
 
 import importlib
@@ -199,9 +199,12 @@ def _parse(argv: list[str]) -> list[str]:
         sys.exit(f"{lines[-1]} (--help lists the flags)")
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         given = [argument for argument in argv if argument.startswith("--config")]
+        said = error.args[0] if isinstance(error, KeyError) else error
         sys.exit(
-            f"Not understood among {' '.join(given)}: {error}. "
-            "configs/base.py lists every key with its type and meaning."
+            f"Not understood among {' '.join(given)}: {str(said).replace(chr(10), ' ')}. "
+            "Keys that the config has can be set here: configs/base.py lists them with "
+            "type and meaning. Other options of a model, loss or normalisation are set in "
+            "a config file."
         )
 
 

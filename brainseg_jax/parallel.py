@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import os
+import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,15 +107,25 @@ class Devices:
         statistics = self.devices[0].memory_stats()
         if statistics and "bytes_limit" in statistics:
             return statistics["bytes_limit"] - statistics["bytes_in_use"]
-        try:  # a CPU "device" is the host, and fake ones share it
-            pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (ValueError, OSError):
-            return None
-        return pages // len(self.devices)
+        free = free_host_bytes()  # a CPU "device" is the host, and fake ones share it
+        return None if free is None else free // len(self.devices)
 
     def _shardings(self) -> tuple[NamedSharding, NamedSharding]:
         same, split = PartitionSpec(), PartitionSpec(AXIS)
         return NamedSharding(self._mesh, same), NamedSharding(self._mesh, split)
+
+
+def free_host_bytes() -> int | None:
+    """Memory that programs can have without others going short; None where not told."""
+    table = pathlib.Path("/proc/meminfo")
+    if table.is_file():
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.M)
+        if found:
+            return int(found[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
 
 
 def on_one_device(step: Callable, static: Sequence[str] = ()) -> Callable:

@@ -11,7 +11,6 @@ from configs import base
     "key, value, said",
     [
         ("evaluation.mode", "maximise", "max, min"),
-        ("evaluation.metric", "accuracy", "patient_dice"),
         ("evaluation.empty", "skip", "one, zero, nan"),
         ("evaluation.mirror", ("left",), "vertical, horizontal"),
         ("evaluation.every_epochs", 0, "1 or more"),
@@ -30,6 +29,11 @@ from configs import base
         ("augment.shear", 90.0, "below 90"),
         ("augment.noise", float("inf"), "below inf"),
         ("optimizer.clip", -1.0, "0 or more"),
+        ("optimizer.b1", 2.0, "0 or more and below 1"),
+        ("optimizer.eps", -1.0, "above 0"),
+        ("schedule.final", -2.0, "between 0 and 1"),
+        ("losses", {"dice": {"weight": -1.0}}, r"losses\.dice\.weight is -1\.0"),
+        ("losses", {"dice": {"weight": float("nan")}}, r"losses\.dice\.weight is nan"),
         ("seed", -1, "0 or more"),
         ("checkpoint.every_steps", -5, "0 or more"),
         ("optimizer.name", "sgdd", "adam, adamw"),
@@ -137,3 +141,36 @@ def test_an_unknown_loss_is_refused():
 
 def test_the_defaults_are_fine():
     checks.check_settings(base.get_config())
+
+
+def test_a_drop_may_not_raise_the_rate():
+    config = base.get_config()
+    config.schedule.name, config.schedule.rate = "plateau", 5e-5
+    config.schedule.minimum = 1e-4
+    with pytest.raises(
+        ValueError, match="minimum is 0.0001, above config.schedule.rate"
+    ):
+        checks.check_settings(config)
+
+
+def test_a_classifier_is_not_trained_on_parts_of_images():
+    config = base.get_config()
+    config.task.name, config.data.patch = "classification", (32, 32)
+    with pytest.raises(ValueError, match="classification is about whole images"):
+        checks.check_settings(config)
+
+
+@pytest.mark.parametrize(
+    "task, metric, classes",
+    [
+        ("segmentation", "patient_dice_edema", ["core", "edema"]),
+        ("classification", "slice_f1_tumour", ["no tumour", "tumour"]),
+    ],
+)
+def test_a_score_of_one_class_can_be_what_a_run_goes_by(task, metric, classes):
+    config = base.get_config()
+    config.task.name, config.evaluation.metric = task, metric
+    checks.check_metric(config, classes)
+    config.evaluation.metric = "accuracy"
+    with pytest.raises(ValueError, match=f"'accuracy'; it can be loss, .*{metric}"):
+        checks.check_metric(config, classes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, memory, pixels, sources
+from brainseg_jax.data import fitting, pixels, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
@@ -93,7 +93,7 @@ def test_memory_is_asked_for_before_a_pixel_is_decoded(config, tmp_path, monkeyp
     def fail(*arguments):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(memory, "free_host_bytes", lambda: 1000)
+    monkeypatch.setattr(parallel, "free_host_bytes", lambda: 1000)
     monkeypatch.setattr(pixels, "decode", fail)
     run = build.make_run(config, tmp_path)
     assert not run.resident and not run.training.arrays

@@ -107,14 +107,14 @@ def test_colours_keep_their_order(tmp_path, ending):
         tifffile.imwrite(path, picture, photometric="rgb")
     else:
         cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    np.testing.assert_array_equal(image_files.read_image(path, 3), picture)
+    np.testing.assert_array_equal(image_files.read_image(path, 3, "uint8"), picture)
 
 
 def test_a_jpeg_keeps_its_colours_nearly(tmp_path):
     path = tmp_path / "a.jpg"
     bgr = cv2.cvtColor(_picture(64, 64), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, 100])
-    corner = image_files.read_image(path, 3)[0, 0].astype(int)
+    corner = image_files.read_image(path, 3, "uint8")[0, 0].astype(int)
     assert corner[0] > 230 and corner[1:].max() < 20  # red, as drawn
 
 
@@ -128,7 +128,7 @@ def test_planar_and_compressed_tiffs_are_read(tmp_path):
     cv2.imwrite(str(tmp_path / "lzw.tif"), picture[..., ::-1])
     for name in ("planar.tif", "lzw.tif"):
         np.testing.assert_array_equal(
-            image_files.read_image(tmp_path / name, 3), picture
+            image_files.read_image(tmp_path / name, 3, "uint8"), picture
         )
 
 
@@ -136,7 +136,7 @@ def test_a_grey_picture_serves_a_model_of_one_channel(tmp_path):
     grey = np.arange(192, dtype=np.uint8).reshape(12, 16)
     tifffile.imwrite(tmp_path / "a.tif", grey)
     np.testing.assert_array_equal(
-        image_files.read_image(tmp_path / "a.tif", 1), grey[..., None]
+        image_files.read_image(tmp_path / "a.tif", 1, "uint8"), grey[..., None]
     )
 
 
@@ -172,15 +172,17 @@ def test_as_many_channels_as_the_model_needs_are_read(
 ):
     path, image = tmp_path / name, MANY[..., :channels]
     _write_channels(path, image, **options)
-    np.testing.assert_array_equal(image_files.read_image(path, channels), image)
+    np.testing.assert_array_equal(
+        image_files.read_image(path, channels, "uint8"), image
+    )
     with pytest.raises(image_files.UnreadableImage, match="alpha|channels"):
-        image_files.read_image(path, 1)
+        image_files.read_image(path, 1, "uint8")
 
 
 def test_channels_in_planes_are_read(tmp_path):
     planes = np.moveaxis(MANY[..., :4], -1, 0)
     _write_channels(tmp_path / "a.tif", planes, planarconfig="separate")
-    found = image_files.read_image(tmp_path / "a.tif", 4)
+    found = image_files.read_image(tmp_path / "a.tif", 4, "uint8")
     np.testing.assert_array_equal(found, MANY[..., :4])
 
 
@@ -191,15 +193,15 @@ def test_a_truncated_tiff_of_many_channels_is_refused(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(image_files.UnreadableImage, match="cannot be decoded"):
-        image_files.read_image(path, 4)
+        image_files.read_image(path, 4, "uint8")
 
 
 ALPHA = np.dstack([_picture(), np.full((12, 16), 255, np.uint8)])
 REFUSED = {
     "grey.png": (_picture()[..., 0], r"has 1 channel \(grey\).*needs 3 channels"),
-    "deep.tif": (_picture().astype(np.uint16) * 257, "uint16.*Export it as 8-bit"),
-    "deep.png": (_picture().astype(np.uint16) * 257, "uint16.*Export it as 8-bit"),
-    "real.tif": (_picture()[..., 0].astype(np.float32), "float32.*Export it as 8-bit"),
+    "deep.tif": (_picture().astype(np.uint16) * 257, "uint16.*needs uint8"),
+    "deep.png": (_picture().astype(np.uint16) * 257, "uint16.*needs uint8"),
+    "real.tif": (_picture()[..., 0].astype(np.float32), "float32.*needs uint8"),
     "alpha.png": (ALPHA, "alpha.*Save it without"),
     "pages.tif": (np.stack([_picture()] * 3), "holds 3 pages.*Save each page"),
 }
@@ -215,8 +217,19 @@ def test_what_the_model_was_not_trained_on_is_refused(tmp_path, name):
     else:
         cv2.imwrite(str(path), pixels)
     with pytest.raises(image_files.UnreadableImage, match=sentence) as error:
-        image_files.read_image(path, 3)
+        image_files.read_image(path, 3, "uint8")
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_what_a_model_of_16_bits_was_trained_on_is_read(tmp_path, ending):
+    path, deep = tmp_path / f"deep.{ending}", _picture()[..., 0].astype(np.uint16) * 257
+    cv2.imwrite(str(path), deep)
+    np.testing.assert_array_equal(
+        image_files.read_image(path, 1, "uint16"), deep[..., None]
+    )
+    with pytest.raises(image_files.UnreadableImage, match="uint16.*needs int16"):
+        image_files.read_image(path, 1, "int16")
 
 
 def test_a_colour_picture_is_refused_by_a_model_of_one_channel(tmp_path):
@@ -224,7 +237,7 @@ def test_a_colour_picture_is_refused_by_a_model_of_one_channel(tmp_path):
     with pytest.raises(
         image_files.UnreadableImage, match=r"a\.png has 3 channels \(RGB\)"
     ):
-        image_files.read_image(tmp_path / "a.png", 1)
+        image_files.read_image(tmp_path / "a.png", 1, "uint8")
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
@@ -237,7 +250,7 @@ def test_truncated_files_are_refused_by_name(tmp_path, ending, share):
     with pytest.raises(
         image_files.UnreadableImage, match=rf"cut\{ending} cannot be decoded"
     ):
-        image_files.read_image(path, 3)
+        image_files.read_image(path, 3, "uint8")
 
 
 def test_a_mask_is_written_with_its_values_and_nothing_else(tmp_path):
@@ -310,3 +323,16 @@ def test_display_keeps_colours_and_repeats_grey():
         many = np.zeros((2, 2, channels), np.uint8)
         many[..., 0] = 7
         np.testing.assert_array_equal(image_files.display(many), np.full((2, 2, 3), 7))
+
+
+def test_8_bits_stay_as_they_are_and_others_are_stretched():
+    image = np.arange(100, dtype=np.uint8).reshape(10, 10, 1)
+    np.testing.assert_array_equal(image_files.as_8_bits(image), image)
+    found = image_files.as_8_bits(image.astype(np.int16) * 300 - 5000)
+    # From the value of rank 0.99 to that of rank 98.5 of 0 to 99; here rank 50 of them.
+    assert found.dtype == np.uint8 and found.min() == 0 and found.max() == 255
+    assert found.reshape(-1)[50] == round(255 * (50 - 0.99) / (98.505 - 0.99))
+
+
+def test_a_constant_image_is_black():
+    assert not image_files.as_8_bits(np.full((3, 3, 1), 7.0)).any()

@@ -61,6 +61,7 @@ MISTAKES = [
     (["--config=configs/nope.py"], "there are, in configs/ and with .py: attention"),
     (["--mode=evaluate", "--config.batch_size=3"], "by the checkpoint's own"),
     (["--mode=fly"], "benchmark"),
+    ([UNET, "--workdir=gs://bucket/run"], "is an address"),
     (["--mode=evaluate", RESUNET, THRESHOLD], "leave out"),
     # Before the data are prepared: there are none, and nobody asks for them here.
     ([RESNET], "save it as"),
@@ -71,7 +72,6 @@ MORE_MISTAKES = [
     (["--config=configs/unet_lgg"], "resunet_lgg"),
     (["--config=configs/nope.py", "--config.batch_size=3"], "resunet_lgg"),
     ([UNET, "--config.init_from=nope"], "no checkpoint"),
-    ([UNET, "--workdir=gs://bucket/run"], "is an address"),
     (["--worckdir=a"], "worckdir"),
     (["--mode=evaluate"], "needs --workdir"),
     (["--mode=predict", "--workdir=nowhere"], "--inputs"),

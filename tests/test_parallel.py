@@ -153,17 +153,8 @@ def test_a_classifier_is_the_same_on_any_number_of_devices(mode, count):
 
 # A bias before BatchNorm has no gradient, and Adam makes a full step of its rounding:
 # weights may differ where losses do not.
-@pytest.mark.parametrize(
-    "mode, count",
-    [
-        ("pmap", 8),
-        ("mesh", 2),
-        *(
-            pytest.param(mode, count, marks=pytest.mark.slow)
-            for mode, count in (("pmap", 2), ("mesh", 1), ("mesh", 8))
-        ),
-    ],
-)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("count", [1, 2, 8])
 def test_adam_losses_agree_on_any_number_of_devices(mode, count):
     _, expected = trained("adam", "pmap", 1)
     _, found = trained("adam", mode, count)

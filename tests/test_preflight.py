@@ -1,5 +1,6 @@
 """What is checked before a run prepares data, and that checking leaves no files."""
 
+import dataclasses
 import tempfile
 
 import pytest
@@ -87,6 +88,36 @@ def test_freezing_random_weights_and_an_endless_warm_up_are_warned_of(
     assert f"{own} are frozen" in said
     assert "keeps the random weights" in said
     assert f"warmup_steps={run.total_steps} are not over" in said
+
+
+def test_the_size_that_is_scored_has_to_fit_the_net_too(config, tmp_path):
+    config.data.patch, config.data.size = (32, 32), (35, 35)
+    with pytest.raises(ValueError, match="multiples of 2; got 35 x 35"):
+        preflight.check_start(config, tmp_path, INFO)
+
+
+def test_of_several_stored_sizes_none_is_advised():
+    with pytest.raises(
+        ValueError, match="of several sizes .* set config.data.patch to"
+    ):
+        build._refuse_resizing({(16, 16), (16, 24)}, (16, 16))
+
+
+def test_a_test_patient_who_is_trained_on_is_found_before_training(
+    config, tmp_path, monkeypatch
+):
+    load = build.sources.open_split
+
+    def mixed(name, split, *arguments, **options):
+        source = load(name, split, *arguments, **options)
+        if split == config.data.test:
+            patients = [*load(name, "fold_0", *arguments, **options).patients]
+            return dataclasses.replace(source, patients=patients[: len(source)])
+        return source
+
+    monkeypatch.setattr(build.sources, "open_split", mixed)
+    with pytest.raises(ValueError, match="and test=fold_4 share 1 patients"):
+        build.make_run(config, tmp_path)
 
 
 def test_parts_are_refused_where_whole_examples_would_be_scored_at_another_scale(

@@ -1,6 +1,7 @@
 """Training end to end on a small phantom: resuming, stopping, refusing, reporting."""
 
 import csv
+import dataclasses
 import functools
 import hashlib
 import json
@@ -8,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import types
 
 import cv2
 import jax
@@ -97,7 +99,7 @@ def stopping(after, number=signal.SIGTERM, part="train_step"):
 @pytest.mark.parametrize(
     "part, after",
     [
-        pytest.param("train_step", 1, marks=pytest.mark.slow),
+        ("train_step", 1),
         ("train_step", 4),
         ("eval_step", 1),
     ],
@@ -222,6 +224,18 @@ def test_outputs_that_cannot_be_written_are_refused_first(finished, data_dir, tm
         predict.predict(
             str(finished[0]), [str(data_dir / "raw")], str(tmp_path / "file" / "out")
         )
+
+
+def test_a_model_of_volumes_does_not_predict_pictures(
+    finished, data_dir, tmp_path, monkeypatch
+):
+    about = restore.restore(finished[0]).record.about
+    info = dataclasses.replace(about.info, dimensions=3)
+    about = types.SimpleNamespace(config=about.config, info=info)
+    restored = types.SimpleNamespace(record=types.SimpleNamespace(about=about))
+    monkeypatch.setattr(restore, "restore", lambda workdir: restored)
+    with pytest.raises(ValueError, match="model of volumes with 3 axes"):
+        predict.predict(str(finished[0]), [str(data_dir / "raw")], str(tmp_path))
 
 
 def test_predicting_into_the_inputs_is_refused(

@@ -17,6 +17,7 @@ from brainseg_jax import files
 from brainseg_jax.data import pixels
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+LOW, HIGH = 1, 99.5  # percentiles that become black and white
 # What a TIFF with damaged bytes was seen to end in.
 DAMAGED = (
     *(ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError),
@@ -69,7 +70,9 @@ def group_volumes(paths: Iterable[str | Path]) -> dict[str, list[Path]]:
     return volumes
 
 
-def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {channels}"]:
+def read_image(
+    path: str | Path, channels: int, dtype: str
+) -> Shaped[np.ndarray, "h w {channels}"]:
     """Pixels as they are stored, channels in the order of the file: red first.
 
     Nothing is converted to fit: a repeated grey channel or a rescaled 16-bit range would
@@ -80,10 +83,10 @@ def read_image(path: str | Path, channels: int) -> UInt8[np.ndarray, "h w {chann
     """
     image = _decode(Path(path))
     found = image.shape[-1]
-    if image.dtype != np.uint8:
+    if image.dtype != dtype:
         raise UnreadableImage(
-            f"{path} has {image.dtype} values; the model needs 8 bits per channel."
-            " Export it as 8-bit, with the intensity window of the training images."
+            f"{path} has {image.dtype} values; the model needs {dtype}. Export it so, with"
+            " the intensity window of the training images."
         )
     if found == 4 and channels in (1, 3):
         raise UnreadableImage(
@@ -117,6 +120,16 @@ def write_png(
         raise ValueError(f"{path} would hold a PNG; give it a name that ends in .png.")
     _, encoded = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[..., ::-1])
     return files.write_atomically(path, encoded.tobytes())
+
+
+def as_8_bits(image: Shaped[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
+    """8-bit images as they are; of others each channel between two of its percentiles."""
+    if image.dtype == np.uint8:
+        return image
+    pixels = image.astype(np.float32)
+    low, high = np.percentile(pixels, (LOW, HIGH), axis=(0, 1))
+    spread = np.where(high > low, high - low, 1)
+    return np.rint(np.clip((pixels - low) / spread, 0, 1) * 255).astype(np.uint8)
 
 
 def display(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,9 +1,6 @@
 """Whether decoded splits fit on devices or in the host, told before any is decoded."""
 
 import math
-import os
-import pathlib
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,19 +57,6 @@ def choose_cache(
     if not reasons:
         return asked, ""
     return asked, f"config.data.cache={asked} is used: {'; '.join(reasons)}."
-
-
-def free_host_bytes() -> int | None:
-    """Memory that programs can have without others going short; None where not told."""
-    table = pathlib.Path("/proc/meminfo")
-    if table.is_file():
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.M)
-        if found:
-            return int(found[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
 
 
 def _fits(needed: int, free: int | None) -> bool:

@@ -169,7 +169,7 @@ def open_split(
         patches = Patches(shapes=source.shapes, places=places, **cutting)
         source = dataclasses.replace(source, patches=patches)
     patients = len(set(source.patients))
-    logging.info("%s %s: %d slices of %d patients", name, split, len(rows), patients)
+    logging.info("%s %s: %d examples of %d patients", name, split, len(rows), patients)
     return source
 
 

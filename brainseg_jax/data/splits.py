@@ -12,7 +12,7 @@ def rows_of(
     split: str,
     splits: Sequence[str],
     *,
-    only_tumour: bool = False,
+    only_tumour: bool,
 ) -> list[int]:
     """Of "fold_0+fold_1" or a leaky split, by patient and slice; `splits` are stored.
 

@@ -201,17 +201,17 @@ def summarise(
     return summary
 
 
-def score_names() -> tuple[str, ...]:
-    """The names of all scores but those of single classes."""
-    label = np.array([0, 1])
+def score_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """The names of all scores of a data set of these classes."""
+    label = np.arange(len(classes))
     summary = summarise(
-        Decided(np.eye(2), label, label),
-        ["patient"] * 2,
-        classes=["\n", "\n"],
+        Decided(np.eye(len(classes)), label, label),
+        ["patient"] * len(classes),
+        classes=classes,
         decide=lambda probability: label[:1],
         resamples=1,
     )
-    return tuple(name for name in summary if "\n" not in name)
+    return tuple(summary)
 
 
 def _vote_scores(grouped: Patients, decide: Decide, **interval) -> dict[str, float]:

@@ -129,13 +129,11 @@ def summarise(
     return overall
 
 
-def score_names() -> tuple[str, ...]:
-    """The names of all scores of a data set of one class."""
-    one = Counts(*(np.ones((1, 1), int) for _ in Counts._fields))
+def score_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """The names of all scores of a data set of these classes."""
+    one = Counts(*(np.ones((1, len(classes)), int) for _ in Counts._fields))
     empty = next(iter(overlap.EMPTY))
-    return tuple(
-        summarise(one, ["patient"], classes=["class"], empty=empty, resamples=1)
-    )
+    return tuple(summarise(one, ["patient"], classes=classes, empty=empty, resamples=1))
 
 
 def _spread(dice: Values, **interval) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from rich.progress import track
 
 from brainseg_jax import files
@@ -49,10 +49,16 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     found = image_files.find_images(inputs)
     restored = restore.restore(workdir)
     precision.set_precision(restored.record.about.config)
+    if (axes := restored.record.about.info.dimensions) != 2:
+        raise ValueError(
+            f"{workdir} holds a model of volumes with {axes} axes; --mode=predict reads "
+            "pictures of 2 so far. --mode=evaluate scores it on prepared volumes."
+        )
     volumes = image_files.group_volumes(found)
     names = _output_names(found)
+    info = restored.record.about.info
     for path in found:  # before the first mask is written
-        image_files.read_image(path, len(restored.record.about.info.channels))
+        image_files.read_image(path, len(info.channels), info.dtype)
     predictor = make_predictor(restored)
     rows = []
     with_progress = track(volumes.items(), "predicting", transient=True)
@@ -76,8 +82,10 @@ def _predict_volume(
     outputs: pathlib.Path,
 ) -> list[dict[str, Any]]:
     about = restored.record.about
-    options, channels = about.config["data"]["normalisation"], about.info.channels
-    pictures = [image_files.read_image(path, len(channels)) for path in paths]
+    options, info = about.config["data"]["normalisation"], about.info
+    pictures = [
+        image_files.read_image(path, len(info.channels), info.dtype) for path in paths
+    ]
     scaling = normalise.scaling(
         normalise.statistics(pictures, [volume] * len(paths)), **options
     )
@@ -126,13 +134,16 @@ def _tell_volume(volume: str, paths: Sequence[pathlib.Path]) -> None:
 def _write_mask(
     task: Task,
     probs: jax.Array,
-    picture: UInt8[np.ndarray, "h w c"],
+    picture: Shaped[np.ndarray, "h w c"],
     stem: pathlib.Path,
 ) -> dict[str, Any]:
     mask = np.asarray(task.predict(probs))[0, ..., 0]
     image_files.write_mask(stem.with_name(f"{stem.name}_mask.png"), mask)
     painted = image_files.overlay(
-        image_files.display(picture), mask > 0, COLOUR, opacity=0.4
+        image_files.display(image_files.as_8_bits(picture)),
+        mask > 0,
+        COLOUR,
+        opacity=0.4,
     )
     image_files.write_png(stem.with_name(f"{stem.name}_overlay.png"), painted)
     return {
@@ -145,7 +156,7 @@ def _write_mask(
 def _write_class(
     task: Task,
     probs: jax.Array,
-    picture: UInt8[np.ndarray, "h w c"],
+    picture: Shaped[np.ndarray, "h w c"],
     stem: pathlib.Path,
 ) -> dict[str, Any]:
     """Nothing but the row."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from brainseg_jax.data import sources
+from brainseg_jax.data import image_files, sources
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import decisions
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
-from brainseg_jax.reports.parts import class_figures, figures, planes
+from brainseg_jax.reports.parts import class_figures, figures
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -279,4 +279,4 @@ def _varied(decided: Decided, source: sources.Source, members: np.ndarray) -> li
 def _picture(image: np.ndarray) -> np.ndarray:
     """An example in 8 bits; of a volume the middle plane, for nothing is marked."""
     plane = (len(image) // 2,) if image.ndim == 4 else ()
-    return planes.as_8_bits(image[plane])
+    return image_files.as_8_bits(image[plane])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from brainseg_jax.data import sources
+from brainseg_jax.data import image_files, sources
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics import segmentation as scores
@@ -183,7 +183,7 @@ def _panels(
             figures.Slice(
                 label=f"{label} · {row['patient']} slice {source.slices[chosen]} · "
                 f"Dice of the patient {row['dice']:.2f}",
-                image=planes.as_8_bits(image[plane]),
+                image=image_files.as_8_bits(image[plane]),
                 truth=truth[plane],
                 prediction=prediction[plane],
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -80,8 +81,9 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     info = data_info.read_info(config.data.name, config.data.data_dir)
     checks.check_splits(config, info)
     parts = experiment.make_parts(config, info, devices.axis_name)
-    training, validation = _open_splits(config, parts.task)
-    checks.check_patients(config, training, validation)
+    opened = _open_splits(config, parts.task)
+    checks.check_patients(config, opened)
+    training, validation = opened["train"], opened["validation"]
     registry.find(reports, parts.task.name).check_examples(
         training, validation, parts.task, config.evaluation.metric
     )
@@ -112,9 +114,8 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     )
 
 
-def _open_splits(
-    config: ConfigDict, task: Task
-) -> tuple[sources.Source, sources.Source]:
+def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
+    """By their keys in config.data; the test split is opened for its errors alone."""
     load = functools.partial(
         sources.open_split,
         config.data.name,
@@ -129,27 +130,37 @@ def _open_splits(
         "foreground_share": config.data.tumour_share,
         "fill": config.augment.fill,
     }
-    training = load(config.data.train, cutting=cutting if config.data.patch else None)
-    validation = load(config.data.validation, stored_masks=True)
-    scored = [validation]
-    if config.data.test:  # refuses now what would be refused after training
-        scored.append(load(config.data.test))
+    opened = {
+        "train": load(
+            config.data.train, cutting=cutting if config.data.patch else None
+        ),
+        "validation": load(config.data.validation, stored_masks=True),
+    }
+    if config.data.test:
+        opened["test"] = load(config.data.test)
     if config.data.patch:
-        for source in scored:
-            _refuse_resizing(source, tuple(config.data.size))
-    return training, validation
+        scored = [
+            opened[name].shapes for name in ("validation", "test") if name in opened
+        ]
+        _refuse_resizing({*itertools.chain(*scored)}, tuple(config.data.size))
+    return opened
 
 
-def _refuse_resizing(scored: sources.Source, size: tuple[int, ...]) -> None:
+def _refuse_resizing(stored: set[tuple[int, ...]], size: tuple[int, ...]) -> None:
     """Parts are cut as stored: a net trained on them would be scored at another scale."""
-    other = sorted({shape for shape in scored.shapes if shape != size})
-    if other:
-        raise ValueError(
-            "config.data.patch trains at the stored scale, but "
-            f"config.data.size={size} would resize what is scored, stored as {other[0]}. "
-            f"Set config.data.size to {other[0]}, or config.data.patch to () to train on "
-            "whole examples."
+    if stored == {size}:
+        return
+    first, *more = sorted(stored)
+    remedy = f"Set config.data.size to {first}, or config.data.patch to ()"
+    if more:
+        remedy = (
+            "Examples of several sizes cannot be scored so; set config.data.patch to ()"
         )
+    raise ValueError(
+        f"config.data.patch trains at the stored scale, but config.data.size={size} would "
+        f"resize what is scored, stored as {', '.join(map(str, sorted(stored)[:3]))}. "
+        f"{remedy} to train on whole examples."
+    )
 
 
 def _make_order(config: ConfigDict, training: sources.Source) -> Order:
@@ -184,7 +195,7 @@ def _place(
         config.data.cache,
         training.decoded_bytes + validation.decoded_bytes,
         devices.free_bytes(),
-        memory.free_host_bytes(),
+        parallel.free_host_bytes(),
         resident=training.residable and validation.residable,
     )
     if reason:

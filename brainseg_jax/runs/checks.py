@@ -2,8 +2,9 @@
 
 import difflib
 import inspect
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ml_collections import ConfigDict
 
@@ -55,7 +56,7 @@ def check_settings(config: ConfigDict) -> None:
             "name folds for both, such as fold_0+fold_1. (test may be empty: no test.)"
         )
     _check_size(tuple(data.size), config.model.name)
-    _check_patch(tuple(data.patch), tuple(data.size))
+    _check_patch(tuple(data.patch), tuple(data.size), config.task.name)
     _check_augmentation(config.augment)
     augment.check_options(config.augment.to_dict(), len(data.size))
     _check_losses(config.losses)
@@ -74,7 +75,6 @@ def _check_choices(config: ConfigDict) -> None:
             f"config.task.name is {config.task.name!r}; it can be "
             f"{', '.join(registry.names(tasks))}."
         )
-    scores = registry.find(metrics, config.task.name).score_names()
     evaluation, normalisation = config.evaluation, config.data.normalisation
     one_of = {
         "data.cache": (config.data.cache, ("device", "host", "none")),
@@ -87,7 +87,6 @@ def _check_choices(config: ConfigDict) -> None:
         "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),
-        "evaluation.metric": (evaluation.metric, ("loss", *scores)),
     }
     for key, (value, known) in one_of.items():
         if value not in known:
@@ -115,6 +114,8 @@ def _check_numbers(config: ConfigDict) -> None:
         "evaluation.patience": config.evaluation.patience,
         "optimizer.clip": config.optimizer.clip,
         "optimizer.weight_decay": config.optimizer.weight_decay,
+        "schedule.min_delta": config.schedule.min_delta,
+        "schedule.minimum": config.schedule.minimum,
         "schedule.warmup_steps": config.schedule.warmup_steps,
     }
     for key, value in not_negative.items():
@@ -124,11 +125,22 @@ def _check_numbers(config: ConfigDict) -> None:
         "data.tumour_share": config.data.tumour_share,
         "evaluation.threshold": config.evaluation.threshold,
         "ema_decay": config.ema_decay,
+        "schedule.final": config.schedule.final,
+        "schedule.factor": config.schedule.factor,
         "augment.probability": config.augment.probability,
     }
     for key, value in shares.items():
         if not 0 <= value <= 1:
             raise ValueError(f"config.{key} is {value}; it has to lie between 0 and 1.")
+    for key, value in {"b1": config.optimizer.b1, "b2": config.optimizer.b2}.items():
+        if not 0 <= value < 1:
+            raise ValueError(
+                f"config.optimizer.{key} is {value}; it has to be 0 or more and below 1."
+            )
+    if not config.optimizer.eps > 0:
+        raise ValueError(
+            f"config.optimizer.eps is {config.optimizer.eps}; it has to be above 0."
+        )
     if not 0 < config.optimizer.encoder_rate < math.inf:
         raise ValueError(
             f"config.optimizer.encoder_rate is {config.optimizer.encoder_rate}; it has to "
@@ -140,6 +152,11 @@ def _check_schedule(schedule: ConfigDict) -> None:
     if not 0 < schedule.rate < math.inf:
         raise ValueError(
             f"config.schedule.rate is {schedule.rate}; it has to be above 0."
+        )
+    if schedule.name == "plateau" and schedule.minimum > schedule.rate:
+        raise ValueError(
+            f"config.schedule.minimum is {schedule.minimum}, above config.schedule.rate, "
+            f"{schedule.rate}: a drop would raise the rate. Lower it."
         )
     if not 0 < schedule.decay <= 1:
         raise ValueError(
@@ -158,6 +175,10 @@ def _check_losses(terms: ConfigDict) -> None:
         function = registry.find(losses, name).loss
         if "weight" not in term:
             raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
+        if not 0 <= term.weight < math.inf:
+            raise ValueError(
+                f"config.losses.{name}.weight is {term.weight}; it has to be 0 or more."
+            )
         _check_options(f"losses.{name}", function, {*term} - {"weight"})
 
 
@@ -221,11 +242,29 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
         raise ValueError(f"config.data.size is {size}; each has to be 1 or more.")
 
 
-def _check_patch(patch: tuple[int, ...], size: tuple[int, ...]) -> None:
+def _check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> None:
+    if patch and task == "classification":
+        raise ValueError(
+            f"config.data.patch is {patch}, but config.task.name=classification is about "
+            "whole images: a part of one need not show what its label says. Set it to ()."
+        )
     if patch and (len(patch) != len(size) or min(patch) < 1):
         raise ValueError(
             f"config.data.patch is {patch}; it has {len(size)} numbers of 1 or more, like "
             "config.data.size, or none."
+        )
+
+
+def check_metric(config: ConfigDict, classes: Sequence[str]) -> None:
+    """Refuses a score of config.evaluation.metric that these classes do not have.
+
+    Raises:
+        ValueError: with all that there are.
+    """
+    known = ("loss", *registry.find(metrics, config.task.name).score_names(classes))
+    if (metric := config.evaluation.metric) not in known:
+        raise ValueError(
+            f"config.evaluation.metric is {metric!r}; it can be {', '.join(known)}."
         )
 
 
@@ -256,13 +295,20 @@ def check_splits(config: ConfigDict, info: Info) -> None:
         )
 
 
-def check_patients(config: ConfigDict, training: Source, validation: Source) -> None:
-    """Refuses data whose splits share patients though their names do not say so."""
-    if config.data.train in training.info.leaky:
+def check_patients(config: ConfigDict, sources: Mapping[str, Source]) -> None:
+    """Refuses data whose splits share patients though their names do not say so.
+
+    `sources` are by their keys in config.data: train, validation, and test where one is.
+
+    Raises:
+        ValueError: naming both splits and the patients.
+    """
+    if config.data.train in sources["train"].info.leaky:
         return
-    if shared := sorted(set(training.patients) & set(validation.patients)):
-        raise ValueError(
-            f"config.data.train={config.data.train} and validation="
-            f"{config.data.validation} share {len(shared)} patients "
-            f"({', '.join(shared[:3])}); prepare {config.data.name} again."
-        )
+    for (one, first), (other, second) in itertools.combinations(sources.items(), 2):
+        if shared := sorted(set(first.patients) & set(second.patients)):
+            raise ValueError(
+                f"config.data.{one}={config.data[one]} and {other}={config.data[other]} "
+                f"share {len(shared)} patients ({', '.join(shared[:3])}); prepare "
+                f"{config.data.name} again."
+            )

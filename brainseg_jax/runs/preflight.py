@@ -38,9 +38,12 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         return
     config = encoder_weights.resolve(config)
     parts = experiment.make_parts(config, info)
-    experiment.check_model(
-        parts.model, config.task.name, parts.shape, config.optimizer.encoder_rate
-    )
+    checks.check_metric(config, parts.task.classes)
+    whole = (1, *config.data.size, len(info.channels))
+    for shape in {parts.shape, whole}:  # as trained, and as scored
+        experiment.check_model(
+            parts.model, config.task.name, shape, config.optimizer.encoder_rate
+        )
     names = config.model.frozen, config.model.frozen_up_to
     frozen = freezing.frozen_modules(parts.model, parts.shape, *names)
     freezing.require_trainable(parts.model, parts.shape, frozen)

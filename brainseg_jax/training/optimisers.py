@@ -61,7 +61,7 @@ def make_optimizer(
     """One of OPTIMIZERS, with the gradient's global norm clipped first.
 
     The encoder's rate is `encoder_rate` times the schedule's; the `frozen` modules (see
-    freeze.py) are left alone.
+    freezing.py) are left alone.
     """
 
     def update(share: float) -> optax.GradientTransformation:
