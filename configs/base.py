@@ -122,7 +122,8 @@ def get_config() -> ConfigDict:
     evaluation.threshold = 0.5  # classification: of the last of two classes
     # What a metric gives for two empty masks: one | zero | nan
     evaluation.empty = "one"
-    # Average over mirror images at test time: of "horizontal", "vertical", both or none.
+    # Average over mirror images at test time: any of "horizontal", "vertical" and, for
+    # volumes, "depth"; () for none
     evaluation.mirror = ()
 
     config.parallel = ConfigDict({"mode": "pmap"})  # or mesh

@@ -85,6 +85,9 @@ class Index:
             volume: whose intensities are normalised together: often the patient.
             number: place of a slice in its volume.
             label: of the whole example; None: whether there is foreground.
+
+        Raises:
+            ValueError: if the image is of another type than those before it.
         """
         if self.dtype not in (None, image.dtype):
             raise ValueError(f"{key} is {image.dtype}, others are {self.dtype}.")

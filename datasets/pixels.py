@@ -37,6 +37,9 @@ def encode(array: Shaped[np.ndarray, "*space c"]) -> bytes | np.ndarray:
     """What a builder yields for an array, to be stored by the `feature` of its shape.
 
     PNG bytes rather than pixels, since TFDS encodes those through TensorFlow.
+
+    Raises:
+        ValueError: if OpenCV cannot make a PNG of it.
     """
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if not _is_png(native.shape, native.dtype):

@@ -472,7 +472,7 @@ def test_a_reader_leaves_a_checkpoint_that_is_being_written_alone(finished):
     unfinished.rmdir()
 
 
-def test_a_key_younger_than_a_run_is_as_it_was_before_it_came(config, tmp_path):
+def test_a_key_that_an_older_run_lacks_has_the_value_it_trained_with(config, tmp_path):
     old = config.to_dict()
     del old["schedule"]["decay"]
     about = make_about(config=records.with_later_keys(old))

@@ -56,7 +56,11 @@ def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
 
 
 def check_options(options: Options, dimensions: int) -> None:
-    """Refuses options that images of so many axes do not have."""
+    """Refuses options that images of so many axes do not have.
+
+    Raises:
+        ValueError: with the key, its value and what to set it to.
+    """
     lacking = AFFINE if dimensions == 3 else ("flip_depth",)
     for name in lacking:
         if options[name]:

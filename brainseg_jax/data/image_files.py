@@ -34,6 +34,10 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
     A file named `*_mask` is a data set's truth or an earlier prediction: it is left out,
     and the log says how many were.
+
+    Raises:
+        FileNotFoundError: if a path does not exist, or no image is found.
+        UnreadableImage: if a path is a file whose name has none of ENDINGS.
     """
     given = [Path(path) for path in paths]
     found = {file.absolute(): file for path in given for file in _pictures(path)}
@@ -103,7 +107,11 @@ def read_image(
 
 
 def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
-    """Writes a grey PNG with the mask's values as they are."""
+    """Writes a grey PNG with the mask's values as they are.
+
+    Raises:
+        ValueError: if the mask is not uint8 [h, w], or the name does not end in .png.
+    """
     if mask.dtype != np.uint8 or mask.ndim != 2:
         raise ValueError(
             f"{path}: a mask is uint8 with shape (height, width), not"
@@ -115,7 +123,11 @@ def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
 def write_png(
     path: str | Path, pixels: UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
 ) -> Path:
-    """Writes a grey or RGB PNG; the name must say so, or other programs misread it."""
+    """Writes a grey or RGB PNG; the name must say so, or other programs misread it.
+
+    Raises:
+        ValueError: if the name does not end in .png.
+    """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"{path} would hold a PNG; give it a name that ends in .png.")
     _, encoded = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[..., ::-1])
@@ -133,7 +145,11 @@ def as_8_bits(image: Shaped[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
 
 
 def display(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB picture: three channels as they are, of any other number the first, grey."""
+    """An RGB picture: three channels as they are, of any other number the first, grey.
+
+    Raises:
+        ValueError: if the image is not uint8 [h, w, c].
+    """
     if image.dtype != np.uint8 or image.ndim != 3:
         raise ValueError(
             "A picture is made of uint8 values with shape (height, width, channels), not"
@@ -150,7 +166,11 @@ def overlay(
     opacity: float = 1.0,
     outline: bool = False,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Paints the pixels of the mask; `outline`: only those at its border."""
+    """Paints the pixels of the mask; `outline`: only those at its border.
+
+    Raises:
+        ValueError: if image and mask differ in height or width.
+    """
     if image.shape[:2] != mask.shape:
         raise ValueError(
             f"A mask of shape {mask.shape} does not fit an image of {image.shape[:2]};"

@@ -39,7 +39,11 @@ class Index:
 
 
 def read_index(folder: str | pathlib.Path) -> Index:
-    """Of the data set in `folder`; one prepared by an older version has none."""
+    """Of the data set in `folder`; one prepared by an older version has none.
+
+    Raises:
+        FileNotFoundError: if there is no index; says how to get one.
+    """
     path = pathlib.Path(folder) / FILE
     if not path.is_file():
         raise FileNotFoundError(

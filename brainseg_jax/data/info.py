@@ -110,7 +110,11 @@ def described(
 
 
 def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBuilder:
-    """The newest version in `data_dir`; folders of other names are left alone."""
+    """The newest version in `data_dir`; folders of other names are left alone.
+
+    Raises:
+        FileNotFoundError: if no version is prepared there.
+    """
     folder = pathlib.Path(data_dir).expanduser() / name
     versions = [
         path.parent

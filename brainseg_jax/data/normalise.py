@@ -62,7 +62,11 @@ def statistics(images: Sequence[np.ndarray], volumes: Sequence[str]) -> Statisti
 def scaling(
     statistics: Statistics, *, name: str, **options
 ) -> Float32[np.ndarray, "n 4 c"]:
-    """Low, high, centre and spread of each image, by the normalisation called `name`."""
+    """Low, high, centre and spread of each image, by the normalisation called `name`.
+
+    Raises:
+        ValueError: if there is no such normalisation; lists those there are.
+    """
     if name not in NORMALISATIONS:
         raise ValueError(
             f"No normalisation {name!r}; there are: {', '.join(NORMALISATIONS)}."

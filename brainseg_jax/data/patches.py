@@ -22,11 +22,12 @@ class Patches:
     def corners(
         self, examples: Int[np.ndarray, " b"], *, seed: int, step: int
     ) -> Int[np.ndarray, "b d"]:
-        """The first corner of each patch of a batch, below 0 where an example is smaller.
+        """Where each patch of a batch begins on each axis, in pixels of its example.
 
-        Of all patches that are drawn one after the other `foreground_share` are to have a
-        place of foreground in their middle, or as near to it as the edge allows; others
-        lie anywhere within the example, and so do those of an example without foreground.
+        The share `foreground_share` of a run's patches has foreground in the middle, or as
+        near to it as the edge allows. The others lie anywhere within their example, and so
+        do all patches of an example without foreground. An example that is smaller than
+        its patch lies in the patch's middle: the patch then begins below 0.
         """
         first = step * len(examples)
         return np.stack(

@@ -127,13 +127,15 @@ def open_split(
 ) -> Source:
     """Opens a split ("fold_0+fold_1", or a leaky one) of a prepared data set.
 
-    No pixels are read: the data set's index says what there is, and statistics of whole
-    volumes, also of slices outside of the split. Images are resized to `size`. Masks keep
-    their stored size with `stored_masks`; else each class's share of every pixel of `size`
-    takes their place, as "share". Batches have neither without `with_masks`.
+    No pixels are read, only the data set's index, which has statistics of whole volumes.
+    Images are resized to `size`. Masks keep their stored size with `stored_masks`; else
+    batches have "share", each class's share of every pixel. Without `with_masks` they have
+    neither. With `cutting`, the size, foreground_share and fill of patches.Patches,
+    training batches are parts of examples as they are stored.
 
-    With `cutting`, the size, foreground_share and fill of patches.Patches, training batches
-    are parts of examples as they are stored.
+    Raises:
+        FileNotFoundError: if the data set is not prepared, or by an older version.
+        ValueError: if the split, a size or the normalisation cannot be; says why.
     """
     info = data_info.read_info(name, data_dir)
     builder = data_info.open_builder(name, data_dir)

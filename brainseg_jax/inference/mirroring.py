@@ -11,7 +11,11 @@ MIRRORS = {
 
 
 def mirror_axes(mirror: Sequence[str], dimensions: int) -> list[tuple[int, ...]]:
-    """Every way to flip along some of the named directions, but for none at all."""
+    """Every way to flip along some of the named directions, but for none at all.
+
+    Raises:
+        ValueError: for a direction that images of so many axes do not have.
+    """
     known = MIRRORS[dimensions]
     if unknown := set(mirror) - known.keys():
         raise ValueError(

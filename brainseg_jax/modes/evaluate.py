@@ -155,7 +155,13 @@ def report(
     title: str,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
-    """Scores a split, writes tables and pictures to `folder`, prints the summary."""
+    """Scores a split, writes tables and pictures to `folder`, prints the summary.
+
+    Raises:
+        ValueError: if a stored image is damaged, or a volume would have to be resized.
+        OSError: if `folder` cannot be written.
+        Interrupted: if `stop` asked to.
+    """
     task, record = restored.parts.task, restored.record
     options = record.about.settings.evaluation
     scored = _score(restored, source, stop)

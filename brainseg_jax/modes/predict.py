@@ -32,6 +32,14 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone. Intensities are normalised over a whole volume (patient or
     folder) where the model was trained so.
+
+    Raises:
+        ValueError: if `inputs` or `outputs` is empty, if `outputs` is a file or lies in the
+            inputs, if two inputs would be written under one name, or if the checkpoint is
+            damaged or too old.
+        UnreadableImage: if an image cannot be decoded or is not of the model's kind.
+        FileNotFoundError: if there are no images, or no checkpoint in `workdir`.
+        OSError: if `outputs` cannot be written.
     """
     if not inputs or not outputs:
         raise ValueError(

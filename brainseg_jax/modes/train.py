@@ -47,6 +47,16 @@ def train(
     What can be refused without data is refused before `prepare` makes them ready; `info`
     describes them, None: they lie prepared. Returns the test scores (of the validation
     split where there is no test); None where the run had finished before.
+
+    Raises:
+        ValueError: if a setting cannot work or does not fit the data, the checkpoint or the
+            weights to start from; names what to change.
+        FileNotFoundError: if the data set is not prepared, or config.init_from holds no
+            checkpoint.
+        OSError: if the folder cannot be written, or published weights cannot be had.
+        RuntimeError: if another process writes to the folder.
+        FloatingPointError: if a loss is not finite.
+        Interrupted: after a signal, once everything is saved.
     """
     folder = pathlib.Path(workdir)
     if info is None:

@@ -76,6 +76,11 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Opens the data and builds everything that a config names.
 
     Settings and model are checked before: see checks.py and preflight.py.
+
+    Raises:
+        FileNotFoundError: if the data set is not prepared, or by an older version.
+        ValueError: if a setting does not fit the data or the devices, or a stored image is
+            damaged.
     """
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
     info = data_info.read_info(config.data.name, config.data.data_dir)

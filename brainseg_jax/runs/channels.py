@@ -63,7 +63,10 @@ def tell_sources(ours: Sequence[str], theirs: Sequence[str], chosen: Sources) ->
 def readers(model: nn.Module, shape: tuple[int, ...]) -> dict[Path, int]:
     """The weights that read an image of `shape` [n, *space, c], each with its axis.
 
-    Those along which they grow by one with a channel more.
+    Along that axis a weight grows by one if the image has one channel more.
+
+    Raises:
+        ValueError: if a weight does not grow by one along just one axis.
     """
     *space, channels = shape
     now, more = (

@@ -18,7 +18,7 @@ from brainseg_jax.runs import channels
 from brainseg_jax.training import optimisers
 
 DTYPES = ("float32", "bfloat16")
-# The largest change either way of each part of augmentation, and whether it may be that.
+# The limit of each option of augmentation, and whether the option may be equal to it.
 LARGEST: dict[str, tuple[float, bool]] = {
     "flip_depth": (1, True),
     "flip_horizontal": (1, True),
@@ -269,10 +269,10 @@ def check_metric(config: ConfigDict, classes: Sequence[str]) -> None:
 
 
 def check_splits(config: ConfigDict, info: Info) -> None:
-    """Refuses splits of which patients would be on both sides.
+    """Refuses splits that share patients, but for leaky splits among themselves.
 
-    Leaky splits share patients, and say so in their names; beside them may stand leaky
-    splits alone, for nothing else could be said of its patients.
+    Leaky splits share patients on purpose, and their names say so. They hold slices of
+    nearly all patients, so a fold beside one would share patients with it.
 
     Raises:
         ValueError: naming the splits.

@@ -18,8 +18,15 @@ from brainseg_jax.weights import pretrained
 def resolve(config: ConfigDict, about: About | None = None) -> ConfigDict:
     """The config with the model options that its encoder's published weights ask for.
 
-    A run that goes on has them in what its record says `about` it, one that starts from
-    another run's weights in that run's; neither needs the file.
+    A run that goes on takes them from `about`, which its record holds. A run that starts
+    from another run takes them from that run's record. Neither needs the file of the
+    published weights.
+
+    Raises:
+        ValueError: if a setting does not go with the weights, if there are none of this
+            encoder, or if the file does not hold any of it.
+        FileNotFoundError: if config.init_from holds no checkpoint.
+        OSError: if the file of the weights cannot be read.
     """
     source, resolved = config.model.encoder_weights, copy.deepcopy(config)
     if source:
@@ -83,7 +90,11 @@ def _check_source(config: ConfigDict) -> None:
 
 
 def encoder_of(config: ConfigDict) -> str:
-    """The architecture of a model's encoder; a classifier's is its own."""
+    """The architecture of a model's encoder; a classifier's is its own.
+
+    Raises:
+        ValueError: if there are no published weights of it.
+    """
     name = _encoder_name(config)
     if name not in encoders.names():
         raise ValueError(

@@ -68,7 +68,11 @@ def make_model(
     dtype: str,
     axis_name: str | None = None,
 ) -> nn.Module:
-    """A model with `outputs` channels of logits, computing in `dtype`."""
+    """A model with `outputs` channels of logits, computing in `dtype`.
+
+    Raises:
+        ValueError: if there is no such model, or an option cannot be what it is.
+    """
     module = registry.find(models, name)
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
     model_options.check_types(name, module.Model, fields)
@@ -85,7 +89,10 @@ def check_model(
 ) -> None:
     """Refuses a model that does not fit its task or the `shape` [n, *space, c] of images.
 
-    And a rate of an encoder that it does not have.
+    Also refuses an `encoder_rate` other than 1 if the model has no encoder.
+
+    Raises:
+        ValueError: saying what does not fit.
     """
     with model_options.naming_the_key():
         logits, variables = jax.eval_shape(

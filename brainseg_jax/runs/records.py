@@ -81,7 +81,11 @@ def to_json(about: About, progress: Progress) -> dict[str, Any]:
 
 
 def from_json(saved: Mapping[str, Any]) -> Record:
-    """What was saved, also by earlier versions, whose record was one flat table."""
+    """What was saved, also by earlier versions, whose record was one flat table.
+
+    Raises:
+        ValueError: if the version that wrote it knew no config.task.
+    """
     current = "about" in saved
     about = dict(saved["about"] if current else saved)
     if "task" not in about["config"]:

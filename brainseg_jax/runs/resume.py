@@ -61,6 +61,9 @@ def check_same_data(data: Mapping[str, Any], about: About) -> None:
     """Refuses to go on with other patients, folds or slices under the same name.
 
     Of versions the first number counts: with it, and only with it, examples change.
+
+    Raises:
+        ValueError: naming what differs.
     """
     new, saved = ({**of, "version": _major(of)} for of in (data, about.data))
     changed = [key for key in new if new[key] != saved.get(key)]
@@ -79,6 +82,9 @@ def check_earlier_patients(run: Run, origin: About) -> None:
     """Refuses weights of another run that have seen patients who are to be scored.
 
     Warns of those by whom the other run chose its epoch: their scores are too good, too.
+
+    Raises:
+        ValueError: naming some of those patients.
     """
     options, folds = run.config.data, run.training.info.folds
     wanted = f"{options.validation}+{options.test}".split("+")

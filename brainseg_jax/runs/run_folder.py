@@ -27,7 +27,11 @@ PACKAGES = (
 
 
 def check_writable(folder: pathlib.Path, flag: str) -> None:
-    """Refuses a folder, given by `flag`, in which no file could be made; makes none."""
+    """Refuses a folder, given by `flag`, in which no file could be made; makes none.
+
+    Raises:
+        OSError: naming the folder and why it cannot be written.
+    """
     parents = (folder, *folder.absolute().parents)
     nearest = next(path for path in parents if os.path.lexists(path))
     try:
@@ -41,7 +45,11 @@ def check_writable(folder: pathlib.Path, flag: str) -> None:
 
 @contextlib.contextmanager
 def locked(workdir: pathlib.Path) -> Iterator[None]:
-    """Holds the folder for this process; the system lets go when the process ends."""
+    """Holds the folder for this process; the system lets go when the process ends.
+
+    Raises:
+        RuntimeError: if another process holds the folder; says which.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / ".lock", "a+") as file:
         try:

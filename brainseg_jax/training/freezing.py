@@ -43,7 +43,11 @@ def frozen_modules(
 def require_trainable(
     model: nn.Module, shape: tuple[int, ...], frozen: frozenset[Path]
 ) -> None:
-    """Refuses to train a model of which everything is frozen."""
+    """Refuses to train a model of which everything is frozen.
+
+    Raises:
+        ValueError: naming the keys that freeze it.
+    """
     if not frozen:
         return
     variables = jax.eval_shape(

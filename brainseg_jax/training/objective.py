@@ -20,6 +20,9 @@ def make_loss(
 
     Of several heads (deep supervision), finest first, each counts half of the one before,
     all together one; the terms are the finest head's.
+
+    Raises:
+        ValueError: if no loss is given, or one of an unknown name.
     """
     terms = []
     for name, settings in weighted.items():

@@ -229,7 +229,11 @@ class Head(nn.Module):
 
 
 def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
-    """Doubles an image by "linear" or "nearest" interpolation."""
+    """Doubles an image by "linear" or "nearest" interpolation.
+
+    Raises:
+        BadOption: if `how` is another word.
+    """
     if how == "linear":
         return resampling.upsample_linear(image)
     if how == "nearest":
@@ -242,7 +246,11 @@ def upsample(image: Float[Array, "n *space c"], how: str) -> Array:
 
 
 def each(option: str, values: Sequence, count: int) -> Sequence:
-    """One value per level or layer: as given, or the only one for all."""
+    """One value per level or layer: as given, or the only one for all.
+
+    Raises:
+        BadOption: if there are neither one value nor `count`.
+    """
     if len(values) == 1:
         return list(values) * count
     if len(values) != count:

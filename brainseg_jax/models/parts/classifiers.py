@@ -29,7 +29,11 @@ class Classifier(nn.Module):
     axis_name: str | None = None
 
     def make_encoder(self, **options: Any) -> nn.Module:
-        """The encoder with these fields and the subclass's own."""
+        """The encoder with these fields and the subclass's own.
+
+        Raises:
+            NotImplementedError: if the subclass has no such method of its own.
+        """
         raise NotImplementedError
 
     def features(self, deepest: Float[Array, "n h w c"]) -> Array:

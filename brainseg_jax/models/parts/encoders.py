@@ -27,6 +27,11 @@ def take_taps(
     """The taps of a model's encoder, finest first, from inside of its `__call__`.
 
     The encoder is called "encoder" in the model's parameters whichever it is.
+
+    Raises:
+        BadOption: if there is no such encoder, if `stages` is not 2 to 5, or if an option
+            is set that the encoder does not have.
+        ValueError: if the image cannot be halved as often as the encoder does.
     """
     if model.encoder:
         halvings = stages - 1 + find(model.encoder).HALVINGS
@@ -51,6 +56,9 @@ def check_widths(model: Any, taps: list[Array], title: str) -> None:
     """Refuses widths that are neither one per decoder nor, one more, one per tap.
 
     The deepest tap is as wide as its encoder has it.
+
+    Raises:
+        BadOption: naming the widths and how many there have to be.
     """
     if len(model.widths) not in (len(taps) - 1, len(taps)):
         raise options.BadOption(
@@ -64,6 +72,9 @@ def make_encoder(model: Any, style: layers.Style, stages: int) -> nn.Module:
     """The `Encoder` of the file that a model's field `encoder` names.
 
     Of the style it takes what holds for all of a net: training, type and devices.
+
+    Raises:
+        BadOption: if there is no such encoder, or it has no variants and one is set.
     """
     encoder = find(model.encoder)
     if model.variant and not hasattr(encoder, "variant"):

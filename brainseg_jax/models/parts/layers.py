@@ -128,7 +128,12 @@ class Style:
     def dropout(
         self, image: Array, rate: float, keys: Key[Array, " n"] | None, name: str
     ) -> Array:
-        """Nothing outside of training; the name has to be the layer's own in its net."""
+        """Nothing outside of training; the name has to be the layer's own in its net.
+
+        Raises:
+            BadOption: if the rate is below 0, or 1 or more.
+            ValueError: if there are no keys in training.
+        """
         if not 0 <= rate < 1:
             raise options.BadOption(
                 "", f"a dropout of {rate} (of {name}) has to be 0 or more and below 1."
@@ -148,7 +153,12 @@ def style_of(model: nn.Module, train: bool) -> Style:
 
 
 def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> None:
-    """Refuses a size that would not come back after `halvings` poolings."""
+    """Refuses a size that would not come back after `halvings` poolings.
+
+    Raises:
+        BadOption: if `halvings` is negative, as of a model without widths.
+        ValueError: with the number that each axis has to be a multiple of.
+    """
     if halvings < 0:
         raise options.BadOption("widths", f"is empty, which leaves {model} no levels.")
     space, multiple = image.shape[1:-1], 2**halvings
@@ -162,7 +172,11 @@ def check_size(image: Float[Array, "n *space c"], halvings: int, model: str) -> 
 def check_pooled(
     image: Float[Array, "n *space c"], stride: int, pool: str | int, model: str
 ) -> None:
-    """Refuses a size of which a classifier's stride and its head's window leave nothing."""
+    """Refuses a size of which a classifier's stride and its head's window leave nothing.
+
+    Raises:
+        ValueError: with the smallest size that each axis can have.
+    """
     space, least = image.shape[1:-1], stride * (pool if isinstance(pool, int) else 1)
     if any(size < least for size in space):
         raise ValueError(
