@@ -8,6 +8,7 @@ built from synthetic raw files, which `write_<name's first word>` of phantom.py 
 import contextlib
 import fcntl
 import importlib
+import json
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import logging
+from google.protobuf import json_format
 
 from datasets import index
 from datasets.raw import BadFile, MissingRawData
@@ -25,6 +27,7 @@ from datasets.synthetic import phantom
 __all__ = ["BadFile", "MissingRawData", "NoSpace", "describe", "prepare"]
 
 HERE = pathlib.Path(__file__).parent
+DESCRIBED = ("dataset_info.json", "features.json", "metadata.json")
 SPARE = 64 * 2**20  # bytes left free beyond the data set itself
 
 
@@ -46,10 +49,11 @@ def prepare(
         raw_dir: the publisher's files; not needed for a phantom or once prepared.
 
     Raises:
-        ValueError: if there is no such data set.
+        ValueError: if there is no such data set, or a prepared one is damaged.
         MissingRawData, BadFile: if the raw files are not there, or unusable.
         NoSpace: if the disk is too full.
         FileNotFoundError: if a prepared data set has lost files.
+        OSError: if data_dir cannot hold data sets.
     """
     module, variant = find_builder(name)
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
@@ -57,7 +61,7 @@ def prepare(
     folder = data_dir / data_set / variant / str(module.Builder.VERSION)
     if folder.exists():
         return report_existing(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent, data_dir)
     with lock(folder.parent / ".lock"):
         if folder.exists():
             return report_existing(folder)
@@ -76,6 +80,18 @@ def prepare(
         builder.download_and_prepare()
     print(summary(folder))
     return folder
+
+
+def make_folder(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
+    """Makes a folder somewhere in `data_dir`; an OSError names the key that says where."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"config.data.data_dir={data_dir} cannot hold data sets: {error.strerror}, "
+            f"{error.filename}. Give a folder that can be written, or a new one, with "
+            "--config.data.data_dir=..."
+        ) from error
 
 
 def find_builder(name: str) -> tuple[Any, str]:
@@ -151,23 +167,32 @@ def lock(path: pathlib.Path) -> Iterator[None]:
 
 
 def report_existing(folder: pathlib.Path) -> pathlib.Path:
-    """Prints what is there; FileNotFoundError if some of its files are gone."""
+    """Prints what is there.
+
+    Raises:
+        FileNotFoundError: if some of its files are gone.
+        ValueError: if what describes it is damaged.
+    """
     missing = missing_files(folder)
     if missing:
         raise FileNotFoundError(
             f"{folder} is not a whole data set: it lacks {', '.join(missing)}. "
             "Delete the folder and prepare again."
         )
-    print(f"Already prepared; to build it anew, delete {folder}\n{summary(folder)}")
+    try:
+        found = summary(folder)
+    except KeyError as error:
+        raise damaged(folder / "metadata.json", f"it lacks {error}") from error
+    print(f"Already prepared; to build it anew, delete {folder}\n{found}")
     return folder
 
 
 def missing_files(folder: pathlib.Path) -> list[str]:
     """Files that a finished build would have."""
-    described = ("dataset_info.json", "features.json", "metadata.json", index.FILE)
-    if absent := [name for name in described if not (folder / name).is_file()]:
+    files = (*DESCRIBED, index.FILE)
+    if absent := [name for name in files if not (folder / name).is_file()]:
         return absent
-    splits = tfds.builder_from_directory(folder).info.splits.values()
+    splits = open_prepared(folder).info.splits.values()
     return [
         os.path.basename(file)
         for split in splits
@@ -176,9 +201,31 @@ def missing_files(folder: pathlib.Path) -> list[str]:
     ]
 
 
+def open_prepared(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+    """TFDS's builder of a prepared data set; ValueError names what is damaged of it."""
+    for name in DESCRIBED:
+        try:
+            if not json.loads((folder / name).read_text()):
+                raise ValueError("it says nothing")
+        except ValueError as error:
+            raise damaged(folder / name, str(error)) from error
+    try:
+        return tfds.builder_from_directory(folder)
+    except (ValueError, json_format.ParseError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise damaged(folder / DESCRIBED[0], reason) from error
+
+
+def damaged(path: pathlib.Path, reason: str) -> ValueError:
+    """What is said of a damaged file of a prepared data set."""
+    return ValueError(
+        f"{path} is damaged: {reason}. Delete the folder {path.parent} and prepare again."
+    )
+
+
 def summary(folder: pathlib.Path) -> str:
     """What a prepared data set holds, for a person to read."""
-    info = tfds.builder_from_directory(folder).info
+    info = open_prepared(folder).info
     metadata = info.metadata
     patients = Counter(f"fold_{fold}" for fold in metadata["folds"].values())
     lines = [

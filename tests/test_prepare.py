@@ -3,6 +3,7 @@
 import collections
 import functools
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,27 @@ def test_a_data_set_with_a_file_gone_is_not_taken_for_one(original, tmp_path, ki
     gone.unlink()
     with pytest.raises(FileNotFoundError, match=f"lacks {gone.name}.*Delete"):
         prepare.prepare("lgg_mri/phantom", tmp_path, original)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"fol', b"{}", b'{"new": 1}', b"\xff"])
+@pytest.mark.parametrize("name", ["dataset_info.json", "metadata.json"])
+def test_a_damaged_description_is_named(data_dir, tmp_path, name, content):
+    shutil.copytree(data_dir / "lgg_mri", tmp_path / "lgg_mri")
+    (path,) = tmp_path.glob(f"lgg_mri/phantom/*/{name}")
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=f"{path} is damaged: .*Delete.* {path.parent} "
+    ):
+        prepare.prepare("lgg_mri/phantom", tmp_path)
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_folder_is_named_with_its_key(original, tmp_path, below):
+    (tmp_path / "data").write_text("a file")
+    data_dir = tmp_path / "data" / below
+    with pytest.raises(OSError, match=f"config.data.data_dir={data_dir} cannot hold"):
+        prepare.prepare("lgg_mri/phantom", data_dir, original)
+    assert (tmp_path / "data").read_text() == "a file"
 
 
 def test_a_phantom_needs_no_raw_data(tmp_path, monkeypatch):
