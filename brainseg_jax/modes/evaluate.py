@@ -120,9 +120,15 @@ def is_reported(workdir: str | pathlib.Path) -> bool:
     about = record.about
     name, split = about.config["data"]["name"], default_split(about)
     path = report_folder(workdir, about, name, split) / "summary.json"
-    return path.exists() and (
-        json.loads(path.read_text())["checkpoint_step"] == record.step
-    )
+    return _reported_step(path) == record.step
+
+
+def _reported_step(path: pathlib.Path) -> int | None:
+    """Of the checkpoint that a summary is of; None where there is none, or damaged."""
+    try:
+        return json.loads(path.read_text())["checkpoint_step"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _refuse_trained(source: sources.Source, about: About, split: str) -> None:
