@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
+from brainseg_jax.data import damage
 from brainseg_jax.data.normalise import Statistics
 from brainseg_jax.data.tallies import Tally
 
@@ -43,6 +44,7 @@ def read_index(folder: str | pathlib.Path) -> Index:
 
     Raises:
         FileNotFoundError: if there is no index; says how to get one.
+        ValueError: if it is damaged.
     """
     path = pathlib.Path(folder) / FILE
     if not path.is_file():
@@ -52,8 +54,14 @@ def read_index(folder: str | pathlib.Path) -> Index:
             "--config=...`: the new version lies beside this one, with the same examples "
             "and folds."
         )
-    with np.load(path) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    with damage.named(path):
+        # Opened here: NumPy leaves a damaged one open.
+        with path.open("rb") as file, np.load(file) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return _index_of(arrays)
+
+
+def _index_of(arrays: dict[str, np.ndarray]) -> Index:
     names = arrays["volume_name"].tolist()
     place_of = {name: place for place, name in enumerate(names)}
     volumes = arrays["volume"].tolist()

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from brainseg_jax.data import damage
+
 TUMOUR_OR_NONE = ("no tumour", "tumour")  # labels of a set without any of its own
 VERSION = re.compile(r"\d+\.\d+\.\d+")
+DESCRIBED = ("dataset_info.json", "features.json", "metadata.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +51,18 @@ class Info:
 
 
 def read_info(name: str, data_dir: str | pathlib.Path) -> Info:
-    """Of the newest version that is prepared; FileNotFoundError where there is none."""
+    """Of the newest version that is prepared.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if what describes it is damaged.
+    """
     builder = open_builder(name, data_dir)
+    with damage.named(pathlib.Path(builder.data_dir) / "metadata.json"):
+        return _info_of(name, builder)
+
+
+def _info_of(name: str, builder: tfds.core.DatasetBuilder) -> Info:
     metadata: Any = builder.info.metadata
     features: Any = builder.info.features
     labels = features["label"].names if "label" in features else TUMOUR_OR_NONE
@@ -114,6 +127,7 @@ def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBu
 
     Raises:
         FileNotFoundError: if no version is prepared there.
+        ValueError: if what describes it is damaged.
     """
     folder = pathlib.Path(data_dir).expanduser() / name
     versions = [
@@ -129,4 +143,7 @@ def open_builder(name: str, data_dir: str | pathlib.Path) -> tfds.core.DatasetBu
             "--mode=evaluate)."
         )
     newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
-    return tfds.builder_from_directory(newest)
+    for file in DESCRIBED:
+        damage.require_json(newest / file)
+    with damage.named(newest):
+        return tfds.builder_from_directory(newest)

@@ -20,7 +20,7 @@ def decode(
     Raises:
         ValueError: if its bytes are damaged.
     """
-    damaged = "A stored image is damaged; delete the data set and rebuild it."
+    damaged = "a stored image cannot be decoded"
     if not isinstance(feature, tfds.features.Image):
         try:
             return feature.decode_example_np(stored)

@@ -7,7 +7,9 @@ config, data set, folds, history, scores).
 """
 
 import copy
+import json
 import pathlib
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,9 @@ from brainseg_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
 SCORE = "score"
+SCORE_FILE = "metrics/metrics"  # orbax's name for it
+# Beginnings of what TensorStore says of arrays that it cannot read.
+UNREADABLE = ("DATA_LOSS", "OUT_OF_RANGE", "NOT_FOUND", "FAILED_PRECONDITION")
 
 Tree = Any
 Record = dict[str, Any]
@@ -34,7 +39,11 @@ class Checkpoints:
     """The checkpoints of one run; a context manager, so that a save in flight finishes."""
 
     def __init__(self, workdir: str | pathlib.Path, *, read_only: bool = False):
-        """`read_only` leaves everything as it is, also what a trainer is writing."""
+        """`read_only` leaves everything as it is, also what a trainer is writing.
+
+        Raises:
+            ValueError: if a checkpoint's score is damaged.
+        """
         best = policies.BestN(
             get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
         )
@@ -51,6 +60,7 @@ class Checkpoints:
             create=not read_only,
         )
         self._folder = (pathlib.Path(workdir) / FOLDER).absolute()
+        _check_scores(self._folder)
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=options,
@@ -96,7 +106,10 @@ class Checkpoints:
     def record(self, number: int | None) -> Record:
         """What a checkpoint says beside its weights; ValueError if it is damaged."""
         item = ocp.args.Composite(record=ocp.args.JsonRestore())
-        return self._read(number, item)["record"]
+        found = self._read(number, item)["record"]
+        if not isinstance(found, dict) or "step" not in found:
+            raise _damaged(self._folder / str(number), KeyError("step"))
+        return found
 
     def restore_state(self, number: int, abstract: TrainState) -> TrainState:
         """A checkpoint's state, with the shapes and shardings of `abstract`."""
@@ -115,11 +128,44 @@ class Checkpoints:
     def _read(self, number: int | None, items: ocp.args.Composite) -> Any:
         try:
             return self._manager.restore(number, args=items)
-        except KeyError as error:
-            raise ValueError(
-                f"The checkpoint {self._folder / str(number)} is damaged: it lacks "
-                f"{error}. Delete that folder, and the run goes on from another one."
-            ) from error
+        except Exception as error:  # orbax raises just this over unreadable arrays
+            if not _is_damage(error):
+                raise
+            raise _damaged(self._folder / str(number), error) from error
+
+
+def _check_scores(folder: pathlib.Path) -> None:
+    """Refuses a damaged score, of which orbax would not say where it lies."""
+    for path in folder.glob(f"*/{SCORE_FILE}"):
+        checkpoint = path.parents[1]
+        if not checkpoint.name.isdigit():  # it is just being written
+            continue
+        try:
+            float(_score(json.loads(path.read_text())))
+        except FileNotFoundError:  # replaced meanwhile by a run that still trains
+            continue
+        except (ValueError, LookupError, TypeError) as error:
+            raise _damaged(checkpoint, error) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether it is of bytes on the disk, and not of a state of another shape."""
+    if type(error) is ValueError:
+        return str(error).startswith(UNREADABLE)
+    kinds = (ValueError, LookupError, TypeError, AttributeError, FileNotFoundError)
+    return isinstance(error, kinds) or type(error) is Exception
+
+
+def _damaged(folder: pathlib.Path, error: Exception) -> ValueError:
+    """What is said of a checkpoint that cannot be read, and what is left to do."""
+    lacks = "it lacks " if isinstance(error, KeyError) else ""
+    reason = textwrap.shorten(str(error.__cause__ or error), 160).rstrip(".")
+    others = folder.parent.glob("[0-9]*")
+    if any(path.name.isdigit() and path != folder for path in others):
+        remedy = "Delete that folder, and the run goes on from another one."
+    else:
+        remedy = "There is no other: the run has to start anew in another --workdir."
+    return ValueError(f"The checkpoint {folder} is damaged: {lacks}{reason}. {remedy}")
 
 
 def abstract(state: TrainState) -> TrainState:
