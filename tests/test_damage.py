@@ -187,6 +187,7 @@ for workdir, state in [(run, state_of(8)), *((copy, some_state()) for copy in co
 """
 
 
+@pytest.mark.slow
 def test_emptied_weights_are_named_and_those_of_another_shape_are_not(run, tmp_path):
     copies = [*emptied(run, tmp_path)]
     command = [sys.executable, "-c", READ_ALL, str(run), *map(str, copies)]

@@ -117,14 +117,9 @@ def assert_taps_are_those_of_keras(keras, net, encoder, scale=1.0):
     jax.tree.map(assert_near, list(taps.values()), expected)
 
 
+@pytest.mark.slow  # ResNet50 and B0's sister Lite0 are held to their packages below
 @pytest.mark.parametrize(
-    "name, scale",
-    [
-        ("vgg16", 1),
-        # Held to torchvision's, and by its sister Lite0, below.
-        pytest.param("resnet50", 1, marks=pytest.mark.slow),
-        pytest.param("efficientnet_b0", 255, marks=pytest.mark.slow),
-    ],
+    "name, scale", [("vgg16", 1), ("resnet50", 1), ("efficientnet_b0", 255)]
 )
 def test_every_tap_is_that_of_keras(keras, name, scale):
     net = keras_net(keras, name)

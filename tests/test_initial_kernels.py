@@ -45,9 +45,12 @@ HIDDEN = {
     "resnet50": "glorot_uniform",
 }
 FORMS = [
-    (name, form)
+    # Large nets in make test-all.
+    pytest.param(
+        name, form, marks=[pytest.mark.slow] * (published.parameters > 5_000_000)
+    )
     for name in registry.names(models)
-    for form in registry.find(models, name).PUBLISHED
+    for form, published in registry.find(models, name).PUBLISHED.items()
 ]
 
 

@@ -97,6 +97,7 @@ def test_bad_numbers_are_refused(tmp_path):
         phantom.write_lgg(tmp_path, patients=0)
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "datasets.synthetic.phantom", str(tmp_path)]
     subprocess.run([*command, "--patients=1", "--slices=3-3"], check=True)

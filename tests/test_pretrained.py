@@ -119,13 +119,10 @@ def test_imagenet_weights_give_the_features_of_keras(
     assert_near(features, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.parametrize(
-    "name, deepest",
-    [
-        ("vgg16", "block5_conv3"),
-        pytest.param("resnet50", "conv5_block3_out", marks=pytest.mark.slow),
-    ],
+    "name, deepest", [("vgg16", "block5_conv3"), ("resnet50", "conv5_block3_out")]
 )
 def test_a_file_with_its_classifier_on_top_gives_the_features_of_keras(
     keras, tmp_path, name, deepest

@@ -48,9 +48,6 @@ FORMS = {
 }
 
 
-TRAINED = ("unet3d",)  # the others in make test-all
-
-
 @pytest.fixture(params=FORMS)
 def form(request):
     return FORMS[request.param]
@@ -151,13 +148,7 @@ def balls(count, size=16):
     return jnp.asarray(image, jnp.float32), jnp.asarray(inside, jnp.int32)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(form, marks=[pytest.mark.slow] * (name not in TRAINED), id=name)
-        for name, form in FORMS.items()
-    ],
-)
+@pytest.mark.slow
 def test_training_finds_balls_in_noise(form):
     image, inside = balls(2)
     keys = jax.random.split(jax.random.key(4), len(image))
