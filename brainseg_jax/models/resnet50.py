@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         image = preprocessing.preprocess(image, self.preprocessing, PREPROCESSING)
 
         image = style.conv(64, 7, strides=2, padding=3, name="conv1_conv")(image)
-        image = nn.relu(style.normalise(image, "conv1_bn"))
+        image = nn.relu(style.normalise(image, "conv1_bn", of="conv1_conv"))
         taps = {"conv1_relu": image}
         block = layers.staged(Bottleneck, self.remat)
         for stage, (repeats, features) in enumerate(STAGES[: self.stages - 1], start=2):
@@ -133,13 +133,14 @@ class Bottleneck(nn.Module):
         wide, short = 4 * self.features, image
         if self.projection:
             short = conv(wide, 1, strides=self.strides, name="0_conv")(image)
-            short = normalise(short, "0_bn")
+            short = normalise(short, "0_bn", of="0_conv")
         first, second = (1, self.strides) if self.late else (self.strides, 1)
         image = conv(self.features, 1, strides=first, name="1_conv")(image)
-        image = nn.relu(normalise(image, "1_bn"))
+        image = nn.relu(normalise(image, "1_bn", of="1_conv"))
         image = conv(self.features, 3, strides=second, padding=1, name="2_conv")(image)
-        image = nn.relu(normalise(image, "2_bn"))
-        image = normalise(conv(wide, 1, name="3_conv")(image), "3_bn")
+        image = nn.relu(normalise(image, "2_bn", of="2_conv"))
+        image = conv(wide, 1, name="3_conv")(image)
+        image = normalise(image, "3_bn", of="3_conv")
         return nn.relu(short + image)
 
 

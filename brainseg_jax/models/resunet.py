@@ -109,7 +109,8 @@ class ResBlock(nn.Module):
             branches = convolutions.conv1x1_of_upsampled(image, skip, kernel, bias)
         main, short = jnp.split(branches, 2, axis=-1)
 
-        main = nn.relu(self.style.normalise(main, "main_1x1_norm"))
+        main = nn.relu(self.style.normalise(main, "main_1x1_norm", of="main_1x1"))
         main = self.style.conv(self.features, name="main_3x3")(main)
-        main = self.style.normalise(main, "main_3x3_norm")
-        return nn.relu(main + self.style.normalise(short, "short_1x1_norm"))
+        main = self.style.normalise(main, "main_3x3_norm", of="main_3x3")
+        short = self.style.normalise(short, "short_1x1_norm", of="short_1x1")
+        return nn.relu(main + short)

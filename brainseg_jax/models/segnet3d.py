@@ -97,7 +97,7 @@ class Convolutions(nn.Module):
     def __call__(self, image: Float[Array, "n *space c"]) -> Float[Array, "n *space f"]:
         for number, features in enumerate(self.widths, start=1):
             image = self.style.conv(features, name=f"conv_{number}")(image)
-            image = self.style.normalise(image, f"norm_{number}")
+            image = self.style.normalise(image, f"norm_{number}", of=f"conv_{number}")
             image = self.style.activate(image, f"activation_{number}")
         return image
 

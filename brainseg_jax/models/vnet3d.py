@@ -102,7 +102,7 @@ class Stage(nn.Module):
             image = self.style.conv(self.features, self.size, name=f"conv_{number}")(
                 image
             )
-            image = self.style.normalise(image, f"norm_{number}")
+            image = self.style.normalise(image, f"norm_{number}", of=f"conv_{number}")
             if number == self.repeats:
                 image = image + residual
             image = self.style.activate(image, f"activation_{number}")
@@ -118,5 +118,5 @@ class Down(nn.Module):
     @nn.compact
     def __call__(self, image: Float[Array, "n *space c"]) -> Float[Array, "n *half f"]:
         image = self.style.conv(self.features, 2, strides=2, name="conv")(image)
-        image = self.style.normalise(image, "norm")
+        image = self.style.normalise(image, "norm", of="conv")
         return self.style.activate(image, "activation")

@@ -25,8 +25,9 @@ class ConvBlock(nn.Module):
     @nn.compact
     def __call__(self, image: Float[Array, "n *space c"], keys: Keys = None) -> Array:
         for number in range(1, self.repeats + 1):
-            image = self.style.conv(self.features, name=f"conv_{number}")(image)
-            image = self.style.normalise(image, f"norm_{number}")
+            conv = f"conv_{number}"
+            image = self.style.conv(self.features, name=conv)(image)
+            image = self.style.normalise(image, f"norm_{number}", of=conv)
             image = self.style.activate(image, f"activation_{number}")
             if number < self.repeats:
                 place = "/".join((*self.path, str(number)))
@@ -92,16 +93,16 @@ class Up(nn.Module):
     @nn.compact
     def __call__(self, image: Float[Array, "n *space c"]) -> Array:
         if self.how in ("transposed", "transposed_3"):
-            size = 3 if self.how == "transposed_3" else 2
+            size, conv = 3 if self.how == "transposed_3" else 2, "transposed"
             image = convolutions.ConvTranspose(
-                self.features, size, dtype=self.style.dtype, name="transposed"
+                self.features, size, dtype=self.style.dtype, name=conv
             )(image)
             if not self.activated:
                 return image
         else:
-            image = upsample(image, self.how)
-            image = self.style.conv(self.features, name="conv")(image)
-        image = self.style.normalise(image, "norm")
+            image, conv = upsample(image, self.how), "conv"
+            image = self.style.conv(self.features, name=conv)(image)
+        image = self.style.normalise(image, "norm", of=conv)
         return self.style.activate(image, "activation")
 
 
@@ -153,8 +154,8 @@ class AttentionGate(nn.Module):
         theta = self.style.conv(self.features, 1, bias=True, name="theta")(skip)
         phi = self.style.conv(self.features, 1, bias=True, name="phi")(signal)
         if self.norms == "branches":
-            theta = self.style.normalise(theta, "theta_norm")
-            phi = self.style.normalise(phi, "phi_norm")
+            theta = self.style.normalise(theta, "theta_norm", of="theta")
+            phi = self.style.normalise(phi, "phi_norm", of="phi")
         both = theta + phi
         if self.norms == "sum":
             both = self.style.normalise(both, "norm")

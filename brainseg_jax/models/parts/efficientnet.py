@@ -72,7 +72,8 @@ def take_taps(
     """
     block, taps = layers.staged(InvertedResidual, remat), dict[str, Array]()
     image = style.conv(32, strides=2, name="stem_conv")(image)
-    image = style.activate(style.normalise(image, "stem_bn"), "stem_activation")
+    image = style.normalise(image, "stem_bn", of="stem_conv")
+    image = style.activate(image, "stem_activation")
     for number, (name, stage, strides) in enumerate(BLOCKS):
         expanded, image = block(
             stage,
@@ -88,7 +89,8 @@ def take_taps(
             taps[f"{name}_expand_activation"] = expanded
         if len(taps) == stages:
             return taps
-    image = style.normalise(style.conv(1280, 1, name="top_conv")(image), "top_bn")
+    image = style.conv(1280, 1, name="top_conv")(image)
+    image = style.normalise(image, "top_bn", of="top_conv")
     return {**taps, "top_activation": style.activate(image, "top_activation")}
 
 
@@ -114,7 +116,7 @@ class InvertedResidual(nn.Module):
         style, short, channels = self.style, image, image.shape[-1]
         if self.expansion > 1:
             conv = style.conv(channels * self.expansion, 1, name="expand_conv")
-            image = style.normalise(conv(image), "expand_bn")
+            image = style.normalise(conv(image), "expand_bn", of="expand_conv")
             image = style.activate(image, "expand_activation")
         expanded = image
         if self.only_expand:
@@ -128,12 +130,13 @@ class InvertedResidual(nn.Module):
             dtype=style.dtype,
             name="dwconv",
         )(image)
-        image = style.activate(style.normalise(image, "bn"), "activation")
+        image = style.normalise(image, "bn", of="dwconv")
+        image = style.activate(image, "activation")
         if self.squeeze:
             features = max(1, int(channels * self.squeeze))
             image = blocks.SqueezeExcite(features, style, name="se")(image)
         image = style.conv(self.stage.features, 1, name="project_conv")(image)
-        image = style.normalise(image, "project_bn")
+        image = style.normalise(image, "project_bn", of="project_conv")
 
         if self.strides == 1 and channels == self.stage.features:
             whole = jnp.ones((len(image), 1, 1, 1), image.dtype)

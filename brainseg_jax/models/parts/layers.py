@@ -98,10 +98,15 @@ class Style:
             name=name,
         )
 
-    def normalise(self, image: Array, name: str) -> Array:
-        """The image normalised as `norm` says; called `name` where it has parameters."""
+    def normalise(self, image: Array, name: str, *, of: str | None = None) -> Array:
+        """The image normalised as `norm` says; called `name` where it has parameters.
+
+        `of` names the convolution beside it whose output the image is, used nowhere else:
+        for inference the two become one (see BatchNorm).
+        """
         if self.norm == "batch":
-            norm = nn.BatchNorm(
+            norm = BatchNorm(
+                of=of,
                 momentum=self.momentum,
                 epsilon=self.epsilon,
                 dtype=self.dtype,
@@ -143,6 +148,17 @@ class Style:
         if keys is None:
             raise ValueError("Dropout in training needs keys=, one per example.")
         return dropout(image, rate, keys, name)
+
+
+class BatchNorm(nn.BatchNorm):
+    """Flax's, which says what it normalises, as inference/folding.py has to know.
+
+    `of` is the name of the module beside it that holds the kernel: a convolution whose
+    output goes here and nowhere else. None where another layer lies between, or several
+    outputs are added.
+    """
+
+    of: str | None = None
 
 
 def style_of(model: nn.Module, train: bool) -> Style:
