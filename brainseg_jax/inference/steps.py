@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Num
 
 from brainseg_jax.data import inputs, normalise
-from brainseg_jax.inference import mirroring
+from brainseg_jax.inference import folding, mirroring
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training.objective import Loss
 
@@ -72,11 +72,11 @@ def run_model(
     task: Task,
     mirror: Sequence[str],
 ) -> Outputs:
-    """On normalised images, at their own size."""
-    logits: Any = model.apply(variables, image)
+    """On normalised images, at their own size, by variables that were folded or not."""
+    logits: Any = folding.apply(model, variables, image)
     probs = task.probabilities(logits)
     flips = mirroring.mirror_axes(mirror, image.ndim - 2)
     for axes in flips:
-        mirrored: Any = model.apply(variables, jnp.flip(image, axes))
+        mirrored: Any = folding.apply(model, variables, jnp.flip(image, axes))
         probs = probs + task.unflip(task.probabilities(mirrored), axes)
     return Outputs(logits, probs / (1 + len(flips)))
