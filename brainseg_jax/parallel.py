@@ -93,6 +93,11 @@ class Devices:
         same, split = self._shardings()
         return jax.jit(step, in_shardings=(same, same, split), out_shardings=split)
 
+    def on_all(self, function: Callable) -> Callable:
+        """Compiles a function of what lies on every device; its results do, too."""
+        same, _ = self._shardings()
+        return jax.jit(function, out_shardings=same)
+
     def gather(self, values: Tree) -> Tree:
         """What `eval_step` gave, on the host, examples along the first axis."""
         fetched = jax.device_get(values)

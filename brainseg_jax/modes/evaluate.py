@@ -14,7 +14,7 @@ from rich.table import Table
 from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
-from brainseg_jax.inference import scoring
+from brainseg_jax.inference import folding, scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
 from brainseg_jax.runs import precision, restore
@@ -209,7 +209,8 @@ def _score(
     """Loss and measures of every example of a split, with a bar."""
     config, parts = restored.record.about.settings, restored.parts
     devices = parallel.local_devices(config.parallel.mode)
-    variables = devices.replicate(restored.variables)
+    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
+    variables = devices.replicate(fold(restored.variables))
     step = devices.eval_step(
         scoring.make_eval_step(
             parts.model, parts.task, parts.loss, config.evaluation.mirror

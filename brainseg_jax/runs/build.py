@@ -15,7 +15,7 @@ from brainseg_jax import parallel, registry, reports
 from brainseg_jax.data import augment, memory, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
-from brainseg_jax.inference import scoring
+from brainseg_jax.inference import folding, scoring
 from brainseg_jax.runs import checks, experiment
 from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.tasks.parts.task import Task
@@ -43,6 +43,7 @@ class Run:
     validation_resident: dict[str, Any]
     train_step: Callable
     refresh_step: Callable
+    fold: Callable  # of the evaluated variables, for eval_step
     eval_step: Callable
     rng: jax.Array
 
@@ -245,5 +246,6 @@ def _map_steps(
     return {
         "train_step": devices.train_step(train_step),
         "refresh_step": devices.train_step(refresh_step),
+        "fold": devices.on_all(folding.make_fold(parts.model, parts.shape)),
         "eval_step": devices.eval_step(eval_step),
     }

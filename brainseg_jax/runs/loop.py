@@ -206,7 +206,7 @@ def _score_validation(run: Run, state: TrainState, stop: StopRequest) -> Row | N
     options = run.config.evaluation
     scored = scoring.score(
         run.eval_step,
-        state.evaluated,
+        run.fold(state.evaluated),
         run.validation_resident,
         sources.evaluation_batches(
             run.validation,

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Num
 
 from brainseg_jax import parallel
 from brainseg_jax.data import fitting
+from brainseg_jax.inference import folding
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.runs.restore import Restored
 
@@ -24,6 +25,8 @@ def make_predictor(restored: Restored) -> Predictor:
     """
     config, parts = restored.record.about.settings, restored.parts
     size = tuple(config.data.size)
+    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
+    variables = fold(restored.variables)
     step = parallel.on_one_device(
         functools.partial(
             inference_steps.probabilities,
@@ -37,6 +40,6 @@ def make_predictor(restored: Restored) -> Predictor:
     def predict(image: np.ndarray, scaling: np.ndarray) -> jax.Array:
         fitted = fitting.resize_image(image, size)[None]
         grid = image.shape[:-1]
-        return step(restored.variables, fitted, scaling[None], grid=grid)
+        return step(variables, fitted, scaling[None], grid=grid)
 
     return predict
