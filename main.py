@@ -5,7 +5,7 @@
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
-    python main.py --mode=benchmark         the speed of every 2D model
+    python main.py --mode=benchmark         the speed of every model
 
 Any key that a config has can be set on the command line: --config.batch_size=8.
 """
@@ -50,9 +50,24 @@ flags.DEFINE_bool(
     "allow_contaminated", False, "evaluate: score patients that were trained on."
 )
 flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them.")
-flags.DEFINE_string("outputs", "", "predict: folder for masks and overlays.")
+flags.DEFINE_string(
+    "outputs",
+    "",
+    "predict: folder for masks and overlays; benchmark: JSON file for its figures.",
+)
+flags.DEFINE_list(
+    "models", [], "benchmark without --config: which, as unet,unet3d; by default all."
+)
 flags.DEFINE_integer(
-    "batch", 0, "benchmark without --config: images at a time; 0: 2 on a CPU, else 16."
+    "batch",
+    0,
+    "benchmark without --config: images or volumes at a time; 0: 2 images or 1 volume on "
+    "a CPU, 16 or 2 elsewhere.",
+)
+flags.DEFINE_string(
+    "against",
+    "",
+    "benchmark without --config: JSON file of an earlier one, to compare with.",
 )
 flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
 
@@ -84,7 +99,8 @@ def main(argv: list[str]) -> None:
 def _refuse_addresses() -> None:
     """Paths are of this machine: "gs://..." would quietly become a folder named gs:."""
     paths = [
-        (f"--{name}", FLAGS[name].value) for name in ("workdir", "data_dir", "outputs")
+        (f"--{name}", FLAGS[name].value)
+        for name in ("workdir", "data_dir", "outputs", "against")
     ]
     paths += [("--inputs", path) for path in FLAGS.inputs]
     if config := FLAGS.config:

@@ -83,6 +83,9 @@ def files_of(path):
                 break
 
 
+TORCH = {"torch_nets.py", "torch_parts.py", "torch_steps.py"}  # which time PyTorch
+
+
 @pytest.mark.parametrize(
     "folder, forbidden",
     [
@@ -95,7 +98,7 @@ def test_a_folder_keeps_away_from(folder, forbidden):
     found = {
         (path.name, name.split(".")[0])
         for path in (ROOT / folder).rglob("*.py")
-        if path.name != "torch_nets.py"  # the one that times PyTorch
+        if path.name not in TORCH
         for name in imported(path)
     }
     assert not {pair for pair in found if pair[1] in forbidden}
@@ -113,8 +116,7 @@ MAPPED = {"pmap", "shard_map", "NamedSharding", "PartitionSpec", "Mesh", "make_m
 COMPILED_ELSEWHERE = {
     "training/state.py",  # initial values, before there is a step
     "benchmarks/cost.py",  # lowered to be counted, never run
-    "benchmarks/nets.py",  # bare nets on one device, beside PyTorch's
-    "benchmarks/epoch.py",  # the same for one step
+    "benchmarks/jax_steps.py",  # bare nets on one device, beside PyTorch's
     "runs/transfer.py",  # lowered to be compared, never run
 }
 

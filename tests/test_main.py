@@ -1,6 +1,7 @@
 """main.py as a person runs it: as a process."""
 
 import fnmatch
+import json
 import os
 import pathlib
 import signal
@@ -251,8 +252,13 @@ def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
     )
     assert status == 0, printed
     assert len(list(outputs.glob("*_mask.png"))) == 5
+    speed = tmp_path / "speed.json"
     status, printed = run(
-        "--mode=benchmark", f"--config={TINY}", f"--config.data.data_dir={data_dir}"
+        "--mode=benchmark",
+        f"--config={TINY}",
+        f"--config.data.data_dir={data_dir}",
+        f"--outputs={speed}",
     )
     assert status == 0, printed
+    assert "real_over_constant" in json.loads(speed.read_text())["figures"]
     assert "real over constant" in printed

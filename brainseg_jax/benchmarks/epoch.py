@@ -1,8 +1,5 @@
 """Speeds as ratios in one run: real data beside one constant batch, and PyTorch's step."""
 
-import functools
-import importlib
-import importlib.util
 import itertools
 import pathlib
 import resource
@@ -10,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -19,6 +17,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from brainseg_jax.benchmarks import jax_steps, machine, peers, results, timing
 from brainseg_jax.data import sources
 from brainseg_jax.runs import build, encoder_weights, precision
 from brainseg_jax.training.state import TrainState, create_state
@@ -27,8 +26,11 @@ ROUNDS = 3
 SECONDS = 10.0  # about as long as a round takes, an epoch at the most
 
 
-def benchmark(config: ConfigDict) -> dict[str, float]:
-    """Prints steps on real data beside steps on one batch; PyTorch's where installed."""
+def benchmark(config: ConfigDict, outputs: str = "") -> dict[str, float]:
+    """Prints steps on real data beside steps on one batch; PyTorch's where installed.
+
+    The figures also go to the JSON file `outputs`, if one is named.
+    """
     precision.set_precision(config)
     config = encoder_weights.resolve(config)
     with tempfile.TemporaryDirectory() as folder:
@@ -36,10 +38,22 @@ def benchmark(config: ConfigDict) -> dict[str, float]:
     figures = _compare_data(run, run.fresh_state())
     figures["peak_memory_gib"] = peak_memory() / 2**30
     _print_data(run, figures)
-    if importlib.util.find_spec("torch") and config.model.name == "resunet":
-        figures |= _compare_torch(run)
+    torch_steps = peers.find() if config.model.name == "resunet" else None
+    if torch_steps:
+        figures |= _compare_torch(run, torch_steps)
     else:
         logging.info("No PyTorch, or no net of its kind, to compare the step with.")
+    if outputs:
+        about = machine.describe(torch_steps.threads() if torch_steps else None)
+        settings = run.config.to_dict()
+        results.write(
+            outputs,
+            results.OF_EXPERIMENT,
+            machine=about,
+            config=settings,
+            figures=figures,
+        )
+        print(f"The figures are in {outputs}.")
     return figures
 
 
@@ -110,75 +124,47 @@ def _print_data(run: build.Run, figures: dict[str, float]) -> None:
     Console().print(table)
 
 
-def _compare_torch(run: build.Run) -> dict[str, float]:
+def _compare_torch(run: build.Run, torch_steps: ModuleType) -> dict[str, float]:
     """The bare training step of the same net: forward, backward and Adam, both ways."""
-    peer = importlib.import_module("brainseg_jax.benchmarks.torch_nets")
     shape = (
         run.config.batch_size,
         *run.config.data.size,
         len(run.training.info.channels),
     )
-
-    def torch_step(channels_last: bool) -> Callable[[], None]:
-        net = peer.ResUNet(shape[-1], run.parts.model.widths)
-        return peer.training_step(net, shape, channels_last)
-
     steps = {
         "JAX": _bare_step(run, shape),
-        "PyTorch": torch_step(channels_last=False),
-        "PyTorch channels_last": torch_step(channels_last=True),
+        **torch_steps.training_steps(run.config.model.name, run.parts.model, shape),
     }
-    for step in steps.values():
-        step()
-    best: dict[str, float] = {name: float("inf") for name in steps}
-    for _, (name, step) in itertools.product(range(2 * ROUNDS), steps.items()):
-        start = time.perf_counter()
-        step()
-        best[name] = min(best[name], time.perf_counter() - start)
-    table = Table(title=f"Training step of {run.config.model.name}, batch {shape}")
+    spreads = timing.measure(steps, SECONDS)
+    best = spreads["JAX"].median
+    table = Table(
+        title=f"Training step of {run.config.model.name}, batch {shape}",
+        caption="Medians over rounds in turns, ± half the distance of the quartiles.",
+    )
     for column in ("framework", "ms", "images/s", "JAX is faster by"):
         table.add_column(column, justify="left" if column == "framework" else "right")
-    for name, seconds in best.items():
+    for name, one in spreads.items():
         table.add_row(
             name,
-            f"{1e3 * seconds:.0f}",
-            f"{shape[0] / seconds:.1f}",
-            f"{seconds / best['JAX']:.2f}x",
+            f"{1e3 * one.median:.0f} ±{100 * one.share:.1f} %",
+            f"{shape[0] / one.median:.1f}",
+            f"{one.median / best:.2f}x",
         )
     Console().print(table)
-    return {f"step_ms_{name}": 1e3 * seconds for name, seconds in best.items()}
+    return {f"step_ms_{name}": 1e3 * one.median for name, one in spreads.items()}
 
 
 def _bare_step(run: build.Run, shape: tuple[int, ...]) -> Callable[[], None]:
     """One step on random images already on the device: no augmentation, no gathering."""
     model = run.parts.model.clone(axis_name=None)
-    loss = run.parts.loss
-    state = create_state(model, run.optimizer, run.rng, (1, *shape[1:]))
     image = jax.random.normal(run.rng, shape)
-    mask = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], 1))
-    batch = {"image": image, "share": mask.astype(np.float32)}
+    share = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], 1)).astype(np.float32)
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def step(state: TrainState) -> TrainState:
-        def objective(params):
-            logits, updated = model.apply(
-                {**state.variables, "params": params},
-                batch["image"],
-                train=True,
-                mutable=["batch_stats"],
-            )
-            return loss(logits, batch)[0].mean(), updated["batch_stats"]
+    def loss(logits: jax.Array, share: jax.Array) -> jax.Array:
+        return run.parts.loss(logits, {"image": image, "share": share})[0].mean()
 
-        grads, stats = jax.grad(objective, has_aux=True)(state.params)
-        updates, opt_state = run.optimizer.update(grads, state.opt_state, state.params)
-        params = jax.tree.map(
-            lambda param, update: param + update, state.params, updates
-        )
-        return state.replace(params=params, batch_stats=stats, opt_state=opt_state)
-
-    states = [step(state)]
-
-    def once() -> None:
-        states.append(jax.block_until_ready(step(states.pop())))
-
-    return once
+    state = create_state(model, run.optimizer, run.rng, (1, *shape[1:]))
+    step, _ = jax_steps.training_step(
+        model, state.variables, image, share, run.optimizer, loss
+    )
+    return step

@@ -1,147 +1,183 @@
-"""Some nets in PyTorch, to compare speeds with; imported only if torch is installed."""
+"""Nets in PyTorch that are those of models/ layer by layer, to compare speeds with."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-
-def norm(features: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(features, eps=1e-3, momentum=0.01)
-
-
-def pair(inputs: int, features: int) -> nn.Sequential:
-    """Twice 3x3 convolution, BatchNorm, ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (inputs, features):
-        conv = nn.Conv2d(channels, features, 3, padding=1)
-        layers += [conv, norm(features), nn.ReLU(True)]
-    return nn.Sequential(*layers)
+from brainseg_jax.benchmarks.torch_parts import (
+    POOL,
+    Encoder,
+    Gate,
+    Head,
+    Node,
+    Style,
+    each,
+    style_of,
+)
 
 
-class Decoder(nn.Module):
-    """Transposed convolutions, skips and pairs of convolutions, from the deepest up."""
+def build(name: str, model: Any, shape: Sequence[int]) -> nn.Module | None:
+    """The peer of a net in Flax for images of `shape` [n, *space, c], if there is one.
 
-    def __init__(self, deepest: int, skips: Sequence[int], widths: Sequence[int]):
-        super().__init__()
-        self.up, self.blocks = nn.ModuleList(), nn.ModuleList()
-        for skip, features in zip(reversed(skips), reversed(widths), strict=True):
-            self.up.append(nn.ConvTranspose2d(deepest, features, 2, 2))
-            self.blocks.append(pair(features + skip, features))
-            deepest = features
-        self.output = nn.Conv2d(deepest, 1, 1)
-
-    def forward(self, image: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
-        for up, block in zip(self.up, self.blocks, strict=True):
-            image = block(torch.cat([up(image), skips.pop()], 1))
-        return self.output(image)
+    `name` is its model's; its options are the fields of `model`.
+    """
+    on_encoder = getattr(model, "encoder", "")
+    if name == "encoder_unet":
+        known = on_encoder == "resnet50" and not model.gates
+    else:
+        known = name in NETS and not on_encoder
+    return NETS[name](model, shape) if known else None
 
 
 class UNet(nn.Module):
-    """System 000's vanilla U-Net, as in models/unet.py."""
+    """models/unet.py and models/unet3d.py, in all their forms."""
 
-    def __init__(self, channels: int = 3, widths=(64, 128, 256, 512, 1024)):
+    def __init__(self, model: Any, shape: Sequence[int]):
         super().__init__()
-        inputs = (channels, *widths[:-1])
-        self.down = nn.ModuleList(map(pair, inputs, widths))
-        self.decoder = Decoder(widths[-1], widths[:-1], widths[:-1])
+        style, widths = style_of(model, shape), model.widths
+        joined = model.joined_dropout
+        rates = each(model.dropout, len(widths))
+        self.encoder = Encoder(
+            style,
+            shape[-1],
+            widths,
+            dropout=rates,
+            pooled_momentum=model.pooled_momentum,
+            pooled_dropout=joined,
+        )
+        self.decoder = nn.ModuleList(
+            Node(style, model.upsampling, deep, features, features, rate, joined)
+            for deep, features, rate in zip(
+                widths[:0:-1], widths[-2::-1], rates[-2::-1], strict=True
+            )
+        )
+        self.output = style.output(widths[0], model.outputs)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        skips = []
-        for level, block in enumerate(self.down):
-            image = block(functional.max_pool2d(image, 2) if level else image)
-            skips.append(image)
-        return self.decoder(skips.pop(), skips)
+        *skips, image = self.encoder(image)
+        for node in self.decoder:
+            image = node(image, skips.pop())
+        return self.output(image)
 
 
-class Bottleneck(nn.Module):
-    """1x1 (that halves), 3x3 and 1x1, beside a 1x1 where the shape changes."""
+class AttentionUNet(nn.Module):
+    """models/attention_unet.py without an encoder of another net."""
 
-    def __init__(self, inputs: int, features: int, stride: int):
+    def __init__(self, model: Any, shape: Sequence[int]):
         super().__init__()
-        wide = 4 * features
-        self.main = nn.Sequential(
-            nn.Conv2d(inputs, features, 1, stride),
-            norm(features),
-            nn.ReLU(True),
-            nn.Conv2d(features, features, 3, padding=1),
-            norm(features),
-            nn.ReLU(True),
-            nn.Conv2d(features, wide, 1),
-            norm(wide),
+        style, widths = style_of(model, shape), model.widths
+        self.encoder = Encoder(style, shape[-1], widths)
+        self.bigger = style.bigger(model.upsampling)
+        pairs = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.gates = nn.ModuleList(
+            Gate(style, features, deep, max(1, features // 2), norm=False)
+            for deep, features in pairs
         )
-        self.short: nn.Module = nn.Identity()
-        if inputs != wide:
-            self.short = nn.Sequential(nn.Conv2d(inputs, wide, 1, stride), norm(wide))
+        self.decoder = nn.ModuleList(
+            style.convs(deep + features, features) for deep, features in pairs
+        )
+        self.output = style.output(widths[0], model.outputs)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return functional.relu(self.main(image) + self.short(image))
+        *skips, image = self.encoder(image)
+        for gate, block in zip(self.gates, self.decoder, strict=True):
+            image = self.bigger(image)
+            image = block(torch.cat([image, gate(skips.pop(), image)], 1))
+        return self.output(image)
 
 
-class ResNet50UNet(nn.Module):
-    """A ResNet50-UNet like system 000's, as in models/encoder_unet.py."""
+class UNetPlusPlus(nn.Module):
+    """models/unet_plus_plus.py without an encoder of another net."""
 
-    def __init__(self, channels: int = 3):
+    def __init__(self, model: Any, shape: Sequence[int]):
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, 64, 7, 2, 3), norm(64), nn.ReLU(True)
-        )
-        stages, inputs = [], 64
-        for repeats, features, stride in ((3, 64, 1), (4, 128, 2), (6, 256, 2)):
-            blocks = []
-            for number in range(repeats):
-                blocks.append(
-                    Bottleneck(inputs, features, stride if number == 0 else 1)
+        style, self.skips = style_of(model, shape), model.skips
+        widths = self.widths = model.widths
+        self.encoder = Encoder(style, shape[-1], widths)
+        self.nodes = nn.ModuleDict()
+        for place in range(1, len(widths)):
+            for row in self._rows(place):
+                skips = place * widths[row] if self.skips else 0
+                self.nodes[f"{row}_{place}"] = Node(
+                    style, model.upsampling, widths[row + 1], skips, widths[row]
                 )
-                inputs = 4 * features
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
-        self.decoder = Decoder(1024, (channels, 64, 256, 512), (64, 128, 256, 512))
+        self.output = style.output(widths[0], model.outputs)
+
+    def _rows(self, place: int) -> range:
+        ending = len(self.widths) - place
+        return range(0 if self.skips else ending - 1, ending)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        skips = [image, self.stem(image)]
-        image = functional.max_pool2d(skips[-1], 3, 2, 1)
-        for stage in self.stages:
-            image = stage(image)
-            skips.append(image)
-        return self.decoder(skips.pop(), skips)
+        rows = [[tap] for tap in self.encoder(image)]
+        for place in range(1, len(rows)):
+            for row in self._rows(place):
+                skips = rows[row] if self.skips else ()
+                node = self.nodes[f"{row}_{place}"]
+                rows[row].append(node(rows[row + 1][-1], *skips))
+        return self.output(rows[0][-1])
 
 
-class Block(nn.Module):
+class FCN3D(nn.Module):
+    """models/fcn3d.py."""
+
+    def __init__(self, model: Any, shape: Sequence[int]):
+        super().__init__()
+        style, widths = style_of(model, shape), model.widths
+        self.encoder = Encoder(style, shape[-1], widths, repeats=(1,))
+        self.decoder = nn.ModuleList(
+            style.convs(deep + features, features, 1)
+            for deep, features in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.output = style.output(widths[0], model.outputs)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        *skips, image = self.encoder(image)
+        for block in self.decoder:
+            image = functional.interpolate(image, scale_factor=2)
+            image = block(torch.cat([image, skips.pop()], 1))
+        return self.output(image)
+
+
+class ResBlock(nn.Module):
     """1x1, BatchNorm, ReLU, 3x3, BatchNorm, beside a 1x1 and BatchNorm."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, style: Style, inputs: int, outputs: int):
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1),
-            norm(outputs),
+            style.conv(inputs, outputs, 1),
+            style.norm(outputs),
             nn.ReLU(True),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
-            norm(outputs),
+            style.conv(outputs, outputs),
+            style.norm(outputs),
         )
-        self.short = nn.Sequential(nn.Conv2d(inputs, outputs, 1), norm(outputs))
+        self.short = nn.Sequential(style.conv(inputs, outputs, 1), style.norm(outputs))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return functional.relu(self.main(image) + self.short(image))
 
 
 class ResUNet(nn.Module):
-    """The net of models/resunet.py, with one output."""
+    """models/resunet.py."""
 
-    def __init__(
-        self, channels: int = 3, widths: Sequence[int] = (16, 32, 64, 128, 256)
-    ):
+    def __init__(self, model: Any, shape: Sequence[int]):
         super().__init__()
-        first: list[nn.Module] = []
-        for inputs in (channels, widths[0]):
-            conv = nn.Conv2d(inputs, widths[0], 3, padding=1)
-            first += [conv, nn.ReLU(True), norm(widths[0])]
+        style, widths, first = Style(), model.widths, list[nn.Module]()
+        for inputs in (shape[-1], widths[0]):
+            first += [
+                style.conv(inputs, widths[0]),
+                nn.ReLU(True),
+                style.norm(widths[0]),
+            ]
         self.first = nn.Sequential(*first)
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.down = nn.ModuleList(Block(narrow, wide) for narrow, wide in pairs)
-        self.up = nn.ModuleList(Block(narrow + wide, narrow) for narrow, wide in pairs)
-        self.output = nn.Conv2d(widths[0], 1, 1)
+        self.down = nn.ModuleList(ResBlock(style, *pair) for pair in pairs)
+        self.up = nn.ModuleList(
+            ResBlock(style, narrow + wide, narrow) for narrow, wide in reversed(pairs)
+        )
+        self.output = style.output(widths[0], model.outputs)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         image = self.first(image)
@@ -149,83 +185,130 @@ class ResUNet(nn.Module):
         for block in self.down:
             skips.append(image)
             image = block(functional.max_pool2d(image, 2))
-        for block, skip in zip(reversed(self.up), reversed(skips), strict=True):
+        for block in self.up:
             image = functional.interpolate(image, scale_factor=2)
-            image = block(torch.cat([image, skip], 1))
+            image = block(torch.cat([image, skips.pop()], 1))
         return self.output(image)
 
 
-NETS: dict[tuple[str, str], Callable[[], nn.Module]] = {
-    ("unet", "system 000, reconstructed"): UNet,
-    ("resunet", "systems 002, 003"): ResUNet,
-    ("encoder_unet", "system 000, ResNet50-UNet, reconstructed"): ResNet50UNet,
-}
+class Bottleneck(nn.Module):
+    """1x1 (that halves), 3x3 and 1x1, beside a 1x1 where the shape changes."""
 
-
-def steps_of(
-    name: str, form: str, shape: Sequence[int], *, channels_last: bool
-) -> dict[str, Callable[[], None]]:
-    """Forward and training step of a published form; nothing if NETS lacks it."""
-    if (name, form) not in NETS:
-        return {}
-    return {
-        "forward": forward_pass(NETS[name, form](), shape, channels_last),
-        "training": training_step(NETS[name, form](), shape, channels_last),
-    }
-
-
-def forward_pass(
-    model: nn.Module, shape: Sequence[int], channels_last: bool
-) -> Callable[[], None]:
-    """A forward pass as in evaluation, on random images of `shape` [n, h, w, c]."""
-    model, image = _placed(model.eval(), shape, channels_last)
-
-    def once() -> None:
-        with torch.inference_mode():
-            model(image)
-        _wait()
-
-    return once
-
-
-def training_step(
-    model: nn.Module, shape: Sequence[int], channels_last: bool
-) -> Callable[[], None]:
-    """A step on random images of `shape` [n, h, w, c]: cross-entropy, Dice, AdamW."""
-    model, image = _placed(model, shape, channels_last)
-    n, _, height, width = image.shape
-    target = (torch.rand(n, 1, height, width, device=image.device) < 0.1).float()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-
-    def loss(logits: torch.Tensor) -> torch.Tensor:
-        probs = torch.sigmoid(logits)
-        overlap, total = (
-            (probs * target).sum((1, 2, 3)),
-            (probs + target).sum((1, 2, 3)),
+    def __init__(self, style: Style, inputs: int, features: int, stride: int):
+        super().__init__()
+        wide = 4 * features
+        self.main = nn.Sequential(
+            style.conv(inputs, features, 1, stride),
+            style.norm(features),
+            nn.ReLU(True),
+            style.conv(features, features),
+            style.norm(features),
+            nn.ReLU(True),
+            style.conv(features, wide, 1),
+            style.norm(wide),
         )
-        dice = 1 - (2 * overlap + 1) / (total + 1)
-        return dice.mean() + functional.binary_cross_entropy_with_logits(logits, target)
+        self.short: nn.Module = nn.Identity()
+        if inputs != wide:
+            self.short = nn.Sequential(
+                style.conv(inputs, wide, 1, stride), style.norm(wide)
+            )
 
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(image)).backward()
-        optimizer.step()
-        _wait()
-
-    return step
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.main(image) + self.short(image))
 
 
-def _placed(
-    model: nn.Module, shape: Sequence[int], channels_last: bool
-) -> tuple[nn.Module, torch.Tensor]:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    n, height, width, channels = shape
-    image = torch.randn(n, channels, height, width, device=device)
-    model = model.to(device, memory_format=layout)
-    return model, image.contiguous(memory_format=layout)
+class ResNet50Encoder(nn.Module):
+    """The encoder of models/resnet50.py as Keras has it; gives its taps."""
+
+    def __init__(self, channels: int, stages: int = 5):
+        super().__init__()
+        style, inputs = Style(epsilon=1.001e-5), 64
+        self.stem = nn.Sequential(
+            style.conv(channels, 64, 7, 2), style.norm(64), nn.ReLU(True)
+        )
+        self.stages = nn.ModuleList()
+        plan = ((3, 64), (4, 128), (6, 256), (3, 512))[: stages - 1]
+        for repeats, features in plan:
+            blocks = []
+            for number in range(repeats):
+                stride = 2 if number == 0 and features > 64 else 1
+                blocks.append(Bottleneck(style, inputs, features, stride))
+                inputs = 4 * features
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        taps = [self.stem(image)]
+        image = functional.max_pool2d(taps[0], 3, 2, 1)
+        for stage in self.stages:
+            image = stage(image)
+            taps.append(image)
+        return taps
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+class ResNet50UNet(nn.Module):
+    """models/encoder_unet.py on ResNet50, without gates."""
+
+    def __init__(self, model: Any, shape: Sequence[int]):
+        super().__init__()
+        style, widths = style_of(model, shape), model.widths
+        self.encoder = ResNet50Encoder(shape[-1], model.stages)
+        *skips, deep = (shape[-1], 64, 256, 512, 1024, 2048)[: model.stages + 1]
+        self.decoder = nn.ModuleList()
+        for skip, features in zip(reversed(skips), reversed(widths), strict=True):
+            self.decoder.append(Node(style, model.upsampling, deep, skip, features))
+            deep = features
+        self.output = style.output(deep, model.outputs)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        skips = [image, *self.encoder(image)]
+        image = skips.pop()
+        for node in self.decoder:
+            image = node(image, skips.pop())
+        return self.output(image)
+
+
+class ResNet50(nn.Module):
+    """models/resnet50.py with Keras's encoder."""
+
+    def __init__(self, model: Any, shape: Sequence[int]):
+        super().__init__()
+        self.encoder = ResNet50Encoder(shape[-1])
+        self.head = Head(model, 2048, shape[1] // 32)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.encoder(image)[-1])
+
+
+def vgg16(model: Any, shape: Sequence[int]) -> nn.Module:
+    """models/vgg16.py: five stages of convolutions, each with its pooling."""
+    style, inputs, parts = Style(batch_norm=False), shape[-1], list[nn.Module]()
+    for repeats, features in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        parts += [style.convs(inputs, features, repeats), POOL[2](2)]
+        inputs = features
+    return nn.Sequential(*parts, Head(model, inputs, shape[1] // 32))
+
+
+def cnn(model: Any, shape: Sequence[int]) -> nn.Module:
+    """models/cnn.py: convolution, ReLU, pooling and dropout, three times."""
+    style, inputs, parts = Style(batch_norm=False), shape[-1], list[nn.Module]()
+    for features in model.widths:
+        parts += [style.convs(inputs, features, 1), POOL[2](2)]
+        parts.append(nn.Dropout(model.convolution_dropout))
+        inputs = features
+    return nn.Sequential(
+        *parts, Head(model, inputs, shape[1] // 2 ** len(model.widths))
+    )
+
+
+NETS: dict[str, Callable[[Any, Sequence[int]], nn.Module]] = {
+    "attention_unet": AttentionUNet,
+    "cnn": cnn,
+    "encoder_unet": ResNet50UNet,
+    "fcn3d": FCN3D,
+    "resnet50": ResNet50,
+    "resunet": ResUNet,
+    "unet": UNet,
+    "unet3d": UNet,
+    "unet_plus_plus": UNetPlusPlus,
+    "vgg16": vgg16,
+}

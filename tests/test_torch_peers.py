@@ -1,0 +1,69 @@
+"""The nets in PyTorch are those that they are timed beside; where PyTorch is installed."""
+
+import importlib
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from brainseg_jax.benchmarks import forms, timing
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="pip install torch"
+)
+# Models of which every form has a peer, and others by form.
+WHOLE = ("cnn", "fcn3d", "resnet50", "resunet", "unet", "unet3d", "vgg16")
+SOME = {
+    "attention_unet": ["system 004"],
+    "encoder_unet": ["system 000, ResNet50-UNet, reconstructed"],
+    "unet_plus_plus": ["system 004", "with its skips (ours)"],
+}
+
+
+def build(form):
+    nets = importlib.import_module("brainseg_jax.benchmarks.torch_nets")
+    return nets.build(form.model, form.net, form.shape)
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *SOME])
+def test_a_peer_has_our_parameters_and_the_shape_of_our_output(name):
+    torch = importlib.import_module("torch")
+    compared = []
+    for form in forms.chosen([name], batch=1):
+        if (net := build(form)) is None:
+            continue
+        compared.append(form.form)
+        sizes = [param.numel() for param in net.parameters() if param.requires_grad]
+        assert sum(sizes) == forms.parameters(form), form.form
+        n, *space, channels = form.shape
+        with torch.inference_mode():
+            theirs = net.eval()(torch.zeros(n, channels, *space))
+        ours = forms.output_shape(form)
+        assert (n, *theirs.shape[2:], theirs.shape[1]) == ours, form.form
+    expected = [form.form for form in forms.chosen([name], batch=1)]
+    assert compared == SOME.get(name, expected)
+
+
+def test_a_loss_is_the_same_on_both_sides():
+    torch = importlib.import_module("torch")
+    ours = importlib.import_module("brainseg_jax.benchmarks.jax_steps").loss
+    theirs = importlib.import_module("brainseg_jax.benchmarks.torch_steps").loss
+    for shape in ((2, 4, 4, 3), (2, 4, 4, 4, 2), (2, 1)):
+        logits = jax.random.normal(jax.random.key(0), shape)
+        target = jax.random.bernoulli(jax.random.key(1), 0.5, shape).astype(jnp.float32)
+        first = (0, len(shape) - 1, *range(1, len(shape) - 1))
+        given = (torch.tensor(one.tolist()).permute(first) for one in (logits, target))
+        assert float(theirs(*given)) == pytest.approx(float(ours(logits, target)), 1e-5)
+
+
+def test_both_layouts_can_be_repeated():
+    steps = importlib.import_module("brainseg_jax.benchmarks.torch_steps")
+    (form,) = forms.chosen(["cnn"], batch=1)
+    small = form.net.clone(widths=(4,), hidden=(4,))
+    tasks = steps.steps_of("cnn", small, (1, 16, 16, 3))
+    assert list(tasks) == [
+        "PyTorch forward", "PyTorch training",
+        "channels last forward", "channels last training",
+    ]  # fmt: skip
+    assert timing.take_turns(tasks, 0.0).keys() == tasks.keys()
