@@ -7,21 +7,21 @@ import numpy as np
 
 
 class Patient(NamedTuple):
-    """What folds are balanced by: the place of the scan, and the tumour in voxels."""
+    """What folds are balanced by: the place of the scan or the class, and tumour voxels."""
 
-    institution: str
+    stratum: str
     tumour_volume: int
 
 
 def assign_folds(
     patients: Mapping[str, Patient], folds: int = 5, seed: int = 0
 ) -> dict[str, int]:
-    """Gives each patient a fold, balanced over institutions and tumour volumes.
+    """Gives each patient a fold, balanced over strata and tumour volumes.
 
-    Within an institution, patients are ordered by tumour volume and dealt out in blocks
+    Within a stratum, patients are ordered by tumour volume and dealt out in blocks
     of one per fold, each block in a random order; an incomplete block goes to the
-    smallest folds. Institutions with fewer patients than folds are pooled into one
-    stratum. With fewer patients than folds there are as many folds as patients.
+    smallest folds. Strata with fewer patients than folds are pooled into one. With
+    fewer patients than folds there are as many folds as patients.
 
     Raises:
         ValueError: if there are no patients.
@@ -31,7 +31,7 @@ def assign_folds(
     folds = min(folds, len(patients))
     strata: dict[str, list[str]] = {}
     for name, patient in patients.items():
-        strata.setdefault(patient.institution, []).append(name)
+        strata.setdefault(patient.stratum, []).append(name)
     small = [key for key, names in strata.items() if len(names) < folds]
     if pooled := [name for key in small for name in strata.pop(key)]:
         strata["pooled"] = pooled

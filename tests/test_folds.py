@@ -42,8 +42,8 @@ def test_the_order_patients_are_listed_in_does_not_matter(cohort, random):
 def test_each_large_institution_is_spread_evenly(cohort):
     folds = min(5, len(cohort))
     table = assign_folds(cohort)
-    for institution in {patient.institution for patient in cohort.values()}:
-        of_it = [name for name in cohort if cohort[name].institution == institution]
+    for institution in {patient.stratum for patient in cohort.values()}:
+        of_it = [name for name in cohort if cohort[name].stratum == institution]
         if len(of_it) >= folds:
             sizes = Counter(table[name] for name in of_it)
             assert max(sizes.values()) - min(sizes[k] for k in range(folds)) <= 1
