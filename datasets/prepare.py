@@ -2,7 +2,8 @@
 
 A data set is a package here: <name>/<name>_dataset_builder.py with a TFDS `Builder` that
 takes raw_dir and skip_bad_files and has bytes_needed(). Its `phantom` configuration is
-built from synthetic raw files, which `write_<name's first word>` of phantom.py makes.
+built from synthetic raw files, which `write_<name's first word>` of phantom.py makes. Where
+it has DOWNLOADS, what everybody may download, the others need no raw_dir either.
 """
 
 import contextlib
@@ -20,19 +21,15 @@ import tensorflow_datasets as tfds
 from absl import logging
 from google.protobuf import json_format
 
-from datasets import index
+from datasets import download, index
 from datasets.raw import BadFile, MissingRawData
+from datasets.space import NoSpace, full_disks_named, require_space
 from datasets.synthetic import phantom
 
 __all__ = ["BadFile", "MissingRawData", "NoSpace", "describe", "prepare"]
 
 HERE = pathlib.Path(__file__).parent
 DESCRIBED = ("dataset_info.json", "features.json", "metadata.json")
-SPARE = 64 * 2**20  # bytes left free beyond the data set itself
-
-
-class NoSpace(OSError):
-    """The disk is too full to build; says how much is needed and how much there is."""
 
 
 def prepare(
@@ -46,12 +43,14 @@ def prepare(
 
     Args:
         name: data set and configuration, such as lgg_mri/kaggle.
-        raw_dir: the publisher's files; not needed for a phantom or once prepared.
+        raw_dir: the publisher's files; not needed for a phantom, for what can be
+            downloaded, or once prepared.
 
     Raises:
         ValueError: if there is no such data set, or a prepared one is damaged.
         MissingRawData, BadFile: if the raw files are not there, or unusable.
         NoSpace: if the disk is too full.
+        DownloadFailed: if raw files are to be downloaded and cannot be.
         FileNotFoundError: if a prepared data set has lost files.
         OSError: if data_dir cannot hold data sets.
     """
@@ -66,8 +65,7 @@ def prepare(
         if folder.exists():
             return report_existing(folder)
         remove_leftovers(folder.parent)
-        if variant == "phantom" and not raw_dir:
-            raw_dir = write_phantom(data_set, data_dir)
+        raw_dir = raw_dir or get_raw_files(module.Builder, data_set, variant, data_dir)
         builder = module.Builder(
             config=variant,
             data_dir=data_dir,
@@ -77,7 +75,8 @@ def prepare(
         )
         require_space(data_dir, builder.bytes_needed())
         tfds.disable_progress_bar()  # the builder shows its own
-        builder.download_and_prepare()
+        with full_disks_named(data_dir):
+            builder.download_and_prepare()
     print(summary(folder))
     return folder
 
@@ -123,6 +122,21 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
+def get_raw_files(
+    builder: Any, data_set: str, variant: str, data_dir: pathlib.Path
+) -> str | pathlib.Path:
+    """The folder of raw files, made or downloaded first; "" if neither can be."""
+    if variant == "phantom":
+        return write_phantom(data_set, data_dir)
+    if not hasattr(builder, "DOWNLOADS"):
+        return ""
+    folder = data_dir / "raw" / f"{data_set}_{variant}"
+    make_folder(folder, data_dir)
+    download.download(builder.DOWNLOADS, folder)
+    print(f"The publisher's files are in {folder}; once prepared, it may be deleted.")
+    return folder
+
+
 def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:
     """Synthetic raw files under data_dir/raw, whole or not at all."""
     folder = data_dir / "raw" / f"{data_set}_phantom"
@@ -131,20 +145,12 @@ def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:
     partial = folder.with_name(f"incomplete.{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    require_space(data_dir, 2 * phantom.bytes_written())  # raw files and data set
-    getattr(phantom, f"write_{data_set.split('_')[0]}")(partial)
+    word = data_set.split("_")[0]
+    require_space(data_dir, 2 * phantom.BYTES[word])  # raw files and data set
+    with full_disks_named(data_dir):
+        getattr(phantom, f"write_{word}")(partial)
     partial.rename(folder)
     return folder
-
-
-def require_space(folder: pathlib.Path, needed: int) -> None:
-    """Raises NoSpace before anything is written, unless `needed` bytes are free."""
-    available = shutil.disk_usage(folder).free
-    if available < needed + SPARE:
-        raise NoSpace(
-            f"{folder} has {available:,} bytes free; preparing needs "
-            f"{needed + SPARE:,}. Free some, or choose another --config.data.data_dir."
-        )
 
 
 def remove_leftovers(folder: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 SIZE = 256
 LOWEST, HIGHEST = -42.0, 78.0  # mm in template space: cerebellum to vertex
+LEVEL = -8.0  # mm in template space: the middle of coronal and sagittal slices
 Volume = Float32[np.ndarray, "slices rows columns"]
 
 
@@ -57,14 +58,27 @@ def template() -> Template:
 
 
 def place_head(
-    rng: np.random.Generator, heights: Float32[np.ndarray, "slices"], thickness: float
+    rng: np.random.Generator,
+    heights: Float32[np.ndarray, "slices"],
+    thickness: float,
+    plane: str = "axial",
 ) -> Float32[np.ndarray, "3 slices rows columns"]:
-    """Where in the template each pixel lies (mm): pose, size, and a smooth warp."""
+    """Where in the template each pixel lies (mm): pose, size, and a smooth warp.
+
+    Args:
+        heights: of the slices (mm), along the axis that the plane cuts: z, and y for
+            coronal or x for sagittal ones.
+    """
     slices = len(heights)
     pixel = rng.uniform(0.78, 0.98)
     across = (np.arange(SIZE, dtype=np.float32) - SIZE / 2) * pixel
     shift = rng.uniform(-8, 8, 2)
-    z, y, x = np.meshgrid(heights, -across, across, indexing="ij")
+    if plane == "axial":
+        z, y, x = np.meshgrid(heights, -across, across, indexing="ij")
+    elif plane == "coronal":
+        y, z, x = np.meshgrid(heights, LEVEL - across, across, indexing="ij")
+    else:
+        x, z, y = np.meshgrid(heights, LEVEL - across, -across, indexing="ij")
     grid = np.stack([x + shift[0], y + shift[1], z])
     turns = np.deg2rad(rng.normal(0, [4, 3, 4]))
     scales = rng.normal(1.0, 0.04, 3)

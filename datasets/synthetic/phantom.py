@@ -1,6 +1,7 @@
-"""Synthetic patients, written as raw files in the publisher's own layout.
+"""Synthetic patients, written as raw files in each publisher's own layout.
 
 python -m datasets.synthetic.phantom OUT --patients=20 --slices=24
+python -m datasets.synthetic.phantom OUT --set=figshare --patients=30 --slices=2
 """
 
 import argparse
@@ -12,11 +13,12 @@ import tifffile
 from jaxtyping import Bool, UInt8
 from rich import progress
 
-from datasets.synthetic import head, scanner
+from datasets.synthetic import enhanced, head, matlab, scanner
 from datasets.synthetic.lesion import draw_centre, grow_lesion, push_aside
 
 MARK = "PHANTOM"  # in every synthetic patient's name; never in a real one's
 PATIENTS, SLICES = 20, 24
+FIGSHARE_PATIENTS, FIGSHARE_SLICES = 30, 2  # of each of the three planes
 # Shares as in the real set, in an order that varies even among the first few.
 INSTITUTIONS = ("DU", "HT", "CS", "DU", "HT", "FG", "DU", "HT", "DU", "EZ")
 
@@ -91,21 +93,84 @@ def write_patient(folder: pathlib.Path, subject: Subject) -> None:
         tifffile.imwrite(folder / f"{stem}_mask.tif", pixels, photometric="minisblack")
 
 
-def bytes_written(patients: int = PATIENTS, slices: int = SLICES) -> int:
-    """About the size on disk of what write_lgg writes: uncompressed images and masks."""
-    return patients * slices * (head.SIZE**2 * 4 + 1024)
+def write_figshare(
+    folder: str | pathlib.Path,
+    *,
+    patients: int = FIGSHARE_PATIENTS,
+    slices: int = FIGSHARE_SLICES,
+    seed: int = 0,
+    size: int = 512,
+) -> pathlib.Path:
+    """Writes folder/figshare as the figshare brain tumour set is unpacked, and returns it.
+
+    Classes take turns over the patients. Every tenth patient, from the third on, has slices
+    of half the size, as a few published ones have. A patient's numbers are three runs, one
+    for each plane.
+
+    Args:
+        slices: of each patient in each plane.
+        size: rows and columns.
+
+    Raises:
+        ValueError: if patients or slices are too few.
+    """
+    if patients < 1 or slices < 1:
+        raise ValueError(f"Cannot make {patients} patients of {slices} slices.")
+    tree = pathlib.Path(folder) / "figshare"
+    tree.mkdir(parents=True, exist_ok=True)
+    folds = np.zeros((len(enhanced.AXES), patients, slices), int)
+    for place in progress.track(range(patients), "Making synthetic patients"):
+        rng = np.random.default_rng([seed, place + 1])
+        label = place % len(enhanced.KINDS) + 1
+        tumour = enhanced.draw_tumour(rng, enhanced.KINDS[label - 1])
+        folds[:, place] = place // len(enhanced.KINDS) % 5 + 1
+        own_size = size // 2 if place % 10 == 2 else size
+        for run, plane in enumerate(enhanced.AXES):
+            first = (run * patients + place) * slices + 1
+            series = enhanced.make_series(rng, tumour, plane, slices, own_size)
+            for number, one in enumerate(series, start=first):
+                matlab.write_slice(
+                    tree / f"{number}.mat",
+                    one.image,
+                    one.mask,
+                    label=label,
+                    patient=f"{MARK}{place + 1:04d}",
+                    border=one.border,
+                )
+    matlab.write_folds(tree / "cvind.mat", folds.reshape(-1).tolist())
+    return tree
+
+
+# About the size on disk of what each writes by default; images as if uncompressed.
+BYTES = {
+    "lgg": PATIENTS * SLICES * (head.SIZE**2 * 4 + 1024),
+    "figshare": FIGSHARE_PATIENTS * FIGSHARE_SLICES * 3 * (512**2 * 3 + 4096),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--patients", type=int, default=PATIENTS)
-    parser.add_argument("--slices", default=str(SLICES), help="24, or 20-28")
+    parser.add_argument("--set", choices=("lgg", "figshare"), default="lgg")
+    parser.add_argument("--patients", type=int)
+    parser.add_argument("--slices", help="24, or 20-28 (lgg); of each plane (figshare)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    least, _, most = options.slices.partition("-")
-    slices = (int(least), int(most or least))
-    write_lgg(options.out, patients=options.patients, slices=slices, seed=options.seed)
+    if options.set == "figshare":
+        write_figshare(
+            options.out,
+            patients=options.patients or FIGSHARE_PATIENTS,
+            slices=int(options.slices or FIGSHARE_SLICES),
+            seed=options.seed,
+        )
+        return
+    least, _, most = (options.slices or str(SLICES)).partition("-")
+    write_lgg(
+        options.out,
+        patients=options.patients or PATIENTS,
+        slices=(int(least), int(most or least)),
+        seed=options.seed,
+    )
 
 
 if __name__ == "__main__":
