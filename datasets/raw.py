@@ -66,8 +66,13 @@ def open_raw(path: pathlib.Path) -> Folder | Zip:
     if path.is_dir():
         return Folder(path)
     if not zipfile.is_zipfile(path):
-        raise BadFile(
-            f"{path} is neither a folder nor a readable zip; if it is a download, it "
-            "may have been cut short: fetch it again."
-        )
+        raise not_a_zip(path)
     return Zip(path)
+
+
+def not_a_zip(path: pathlib.Path) -> BadFile:
+    """What is said of raw_dir where it is neither a folder nor a zip."""
+    return BadFile(
+        f"{path} is neither a folder nor a readable zip; if it is a download, it "
+        "may have been cut short: fetch it again."
+    )

@@ -1,0 +1,1 @@
+"""Meningioma, glioma and pituitary tumour: enhanced T1 slices (figshare, Cheng)."""
