@@ -2,7 +2,10 @@
 
 import importlib.util
 import pathlib
+import subprocess
+import sys
 import warnings
+import zipfile
 
 import cv2
 import h5py
@@ -12,6 +15,7 @@ import tensorflow_datasets as tfds
 
 from brainseg_jax.data import sources
 from datasets import folds, leaky
+from datasets.synthetic import matlab
 from tests import small_slices
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
@@ -177,6 +181,32 @@ def test_prepared_slices_of_two_sizes_are_read_by_the_project(prepared, built):
         assert source.labels[place] == stored["label"]
 
 
+def test_official_folds_are_read_by_their_names(prepared, built):
+    source = opened(prepared, "official_0+official_3")
+    official = built.info.metadata["official"]
+    assert sorted(source.keys) == sorted(
+        official["official_0"] + official["official_3"]
+    )
+    assert {int(patient[-4:]) % 5 for patient in source.patients} == {0, 3}
+    assert source.info.note("official_0") == "PHANTOM: synthetic data"
+    assert "official" not in source.info.to_record()
+
+
+@pytest.mark.parametrize(
+    "split", ["official_9", "official_0+fold_1", "fold_1+official_0"]
+)
+def test_official_folds_that_are_not_there_are_refused(prepared, split):
+    with pytest.raises(
+        ValueError, match="has no split .*fold_0, .*official_0, .*leaky_30"
+    ):
+        opened(prepared, split)
+
+
+def test_leaky_slices_are_marked_as_such(prepared):
+    source = opened(prepared, "leaky_20_test")
+    assert "LEAKY" in source.info.note("leaky_20_test") and len(source) == 4
+
+
 def test_a_series_is_normalised_by_itself(built):
     with np.load(pathlib.Path(built.data_dir) / "index.npz") as index:
         of_first = index["volume"][index["patient"] == "PHANTOM0000"].tolist()
@@ -235,3 +265,57 @@ def test_real_slices_are_read_and_kept_bit_for_bit(unpack, tmp_path):
 def test_all_real_slices_that_are_here(unpack, tmp_path):
     stored = check_real(unpack(tmp_path), tmp_path / "data")
     assert len(stored) == 116 and {example["label"] for example in stored} == {0, 1, 2}
+
+
+REPEATED = """
+import resource, sys
+from brainseg_jax.data import sources
+from datasets import prepare
+
+raw_dir, data_dir = sys.argv[1:]
+name = "figshare_brain_tumor/phantom"
+prepare.prepare(name, data_dir, raw_dir)
+folds = "+".join(f"fold_{fold}" for fold in range(5))
+source = sources.open_split(
+    name, folds, data_dir, size=(256, 256), normalisation={"name": "volume_unit"},
+    only_tumour=False, stored_masks=True,
+)
+assert sum(source.example(i)["mask"].any() for i in range(len(source))) == len(source)
+print(len(source), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_as_many_slices_as_are_published_fit_into_little_memory(tmp_path):
+    """3,064 of 512x512 from a zip of zips, prepared and read again: under 1.5 GiB."""
+    write_as_many(tmp_path)
+    command = [sys.executable, "-c", REPEATED, str(tmp_path / "all.zip"), str(tmp_path)]
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    slices, mebibytes = map(int, done.stdout.splitlines()[-1].split())
+    assert slices == 3064 and mebibytes < 1536
+
+
+def write_as_many(folder):
+    """Four zips of slices that differ in their patient and a few pixels, in one zip."""
+    image, mask, border = small_slices.content(0, (512, 512), 3)
+    with zipfile.ZipFile(folder / "all.zip", "w") as whole:
+        for part in range(4):
+            with zipfile.ZipFile(folder / "part.zip", "w") as archive:
+                for number in range(766 * part + 1, 766 * part + 767):
+                    patient = number // 13
+                    matlab.write_slice(
+                        folder / "one.mat",
+                        np.roll(image, 7 * number),
+                        mask,
+                        label=patient % 3 + 1,
+                        patient=f"PHANTOM{patient}",
+                        border=border,
+                    )
+                    archive.write(folder / "one.mat", f"{number}.mat")
+            whole.write(folder / "part.zip", f"part_{part}.zip")
+        patients = [number // 13 for number in range(1, 3065)]
+        matlab.write_folds(folder / "cvind.mat", [one % 5 + 1 for one in patients])
+        whole.write(folder / "cvind.mat", "cvind.mat")
+    for name in ("one.mat", "part.zip", "cvind.mat"):
+        (folder / name).unlink()

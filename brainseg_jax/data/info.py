@@ -31,6 +31,8 @@ class Info:
     leaky: dict[str, list[str]]  # slice-level split -> keys of its examples
     dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
     dtype: str = "uint8"  # of its stored images
+    # The publisher's own split of whole patients -> keys of its examples
+    official: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def note(self, *splits: str) -> str:
         """What every table and picture of these splits has to say."""
@@ -40,9 +42,9 @@ class Info:
         return "; ".join(notes)
 
     def to_record(self) -> dict[str, Any]:
-        """All but the keys of leaky splits, as plain JSON."""
+        """All but the keys of leaky and official splits, as plain JSON."""
         kept = dataclasses.asdict(self)
-        del kept["leaky"]
+        del kept["leaky"], kept["official"]
         return kept | {
             "painting": [list(pair) for pair in self.painting],
             "labels": list(self.labels),
@@ -76,6 +78,7 @@ def _info_of(name: str, builder: tfds.core.DatasetBuilder) -> Info:
         folds=dict(metadata["folds"]),
         synthetic=bool(metadata["synthetic"]),
         leaky=dict(metadata["leaky"]),
+        official=metadata.get("official"),
         dimensions=len(features["image"].shape) - 1,
         dtype=np.dtype(features["image"].np_dtype).name,
     )
@@ -102,6 +105,7 @@ def described(
     folds: Mapping[str, int] | None = None,
     synthetic: bool = False,
     leaky: Mapping[str, Sequence[str]] | None = None,
+    official: Mapping[str, Sequence[str]] | None = None,
     **form: Any,
 ) -> Info:
     """From its parts as JSON or a builder has them; what is not known yet stays empty."""
@@ -118,6 +122,7 @@ def described(
         folds=dict(folds or {}),
         synthetic=synthetic,
         leaky={split: list(keys) for split, keys in (leaky or {}).items()},
+        official={split: list(keys) for split, keys in (official or {}).items()},
         **form,
     )
 

@@ -14,15 +14,21 @@ def rows_of(
     *,
     only_tumour: bool,
 ) -> list[int]:
-    """Of "fold_0+fold_1" or a leaky split, by patient and slice; `splits` are stored.
+    """Of "fold_0+fold_1", official folds or a leaky split, by patient and slice.
+
+    `splits` are those that are stored; the others are lists of keys.
 
     Raises ValueError for an unknown split, one named twice and one without examples.
     """
     _check(split, splits, info)
+    parts = split.split("+")
     if split in info.leaky:
         chosen, column = set(info.leaky[split]), index.keys
+    elif parts[0] in info.official:
+        chosen = {key for part in parts for key in info.official[part]}
+        column = index.keys
     else:
-        chosen, column = set(split.split("+")), index.splits
+        chosen, column = set(parts), index.splits
     rows = [
         row
         for row in range(len(index))
@@ -37,10 +43,11 @@ def _check(split: str, splits: Sequence[str], info: Info) -> None:
     if split in info.leaky:
         return
     parts = split.split("+")
-    if missing := [part for part in parts if part not in splits]:
+    known = info.official if parts[0] in info.official else splits
+    if missing := [part for part in parts if part not in known]:
         raise ValueError(
             f"{info.name} has no split {missing[0]!r} (asked for: {split!r}); there are: "
-            f"{', '.join([*splits, *info.leaky])}."
+            f"{', '.join([*splits, *info.official, *info.leaky])}."
         )
     if len(set(parts)) < len(parts):
         raise ValueError(
