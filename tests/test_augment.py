@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from brainseg_jax.data import augment
+from brainseg_jax.data import augment, normalise
 from configs import base
 
 OFF = {**dict.fromkeys(base.get_config().augment, 0.0), "fill": "edge"}
@@ -247,3 +247,29 @@ def test_what_volumes_cannot_do_yet_says_so():
         augment.augment(keys(2), make_volumes(2), options)
     with pytest.raises(ValueError, match="augment.flip_depth is 0.5.*2 axes"):
         augment.check_options({**OFF, "flip_depth": 0.5}, 2)
+
+
+def test_gamma_has_no_power_of_less_than_nothing():
+    """As compiled for training: the least value came out below the image's minimum."""
+    options = {**OFF, "probability": 1.0, "rotation": 20.0, "scale": 0.15}
+    options |= {"shift": 0.06, "shear": 5.0, "flip_horizontal": 0.5, "gamma": 0.15}
+    values = np.random.default_rng(0).integers(0, 300, (16, 32, 32, 1)).clip(40)
+    scaling = np.float32([4, 2278, 405.92352, 522.3333])[:, None]
+    scaling = np.broadcast_to(scaling, (16, 4, 1))
+
+    def change(keys, image, scaling):
+        return augment.augment(
+            keys, {"image": normalise.apply(image, scaling)}, options
+        )
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        compiled = jax.jit(change)
+        for seed in (4, 5, 9):
+            own = jax.vmap(jax.random.fold_in, (None, 0))(
+                jax.random.key(seed), jnp.arange(16)
+            )
+            moved = compiled(own, values.astype(np.uint16), scaling)["image"]
+            assert np.isfinite(moved).all()
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)

@@ -140,7 +140,9 @@ def change_intensity(
         low, high = image.min(), image.max()
         span = jnp.maximum(high - low, 1e-6)
         exponent = (1 + options["gamma"]) ** _symmetric(gamma, 1.0)
-        changed = low + span * ((changed - low) / span) ** exponent
+        # Compiled, the least may come out below 0 by a rounding, and its power as NaN.
+        share = jnp.maximum((changed - low) / span, 0)
+        changed = low + span * share**exponent
     if options["contrast"]:
         mean = changed.mean(space, keepdims=True)
         factor = 1 + _symmetric(contrast, options["contrast"], one)
