@@ -1,7 +1,7 @@
 """Where the publisher's files lie, and what is known of them: figshare article 1512427.
 
-Addresses, sizes and MD5s are those that figshare's listing of the article gives (version 8
-of December 2024; the zips and cvind.mat are unchanged since version 5).
+Addresses, sizes and MD5s are those of figshare's listing of the article, version 8, as
+others quote it: README.md says what agrees.
 """
 
 from datasets import download
