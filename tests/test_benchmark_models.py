@@ -81,6 +81,7 @@ def two_tiny_nets(monkeypatch):
     """In place of all nets; without PyTorch, and timed by a clock that stands still."""
     monkeypatch.setattr(forms, "chosen", lambda names, batch: TINY)
     monkeypatch.setattr(peers, "find", lambda: None)
+    monkeypatch.setattr(nets.kernels, "LAYERS", ((8, 5, 4),))
     spread = Spread(0.5, 0.4, 0.6, 5)
     monkeypatch.setattr(
         nets.timing, "measure", lambda tasks, budget: dict.fromkeys(tasks, spread)
@@ -93,6 +94,7 @@ def test_tables_and_file_have_what_was_measured(two_tiny_nets, tmp_path, capsys)
     printed = capsys.readouterr().out
     # Batches of one and of two in half a second; the quartiles are 0.1 about it, a fifth.
     assert "2.00 ±20.0 %" in printed and "4.00 ±20.0 %" in printed
+    assert "8x8, 5 to 4" in printed and "winograd_4 error" in printed
     assert "MiB" in printed and "PyTorch is not installed" in printed
     assert "better layout" not in printed.replace("better of its layouts", "")
     assert f"The figures are in {path}" in printed

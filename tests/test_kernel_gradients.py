@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from brainseg_jax.benchmarks import kernels
 from brainseg_jax.models import resunet, unet
 from brainseg_jax.models.parts import convolutions, kernel_gradients
 
@@ -204,3 +205,14 @@ def test_five_steps_lose_as_with_direct_gradients(model, monkeypatch):
     monkeypatch.setattr(kernel_gradients, "fastest", lambda *_: kernel_gradients.DIRECT)
     np.testing.assert_allclose(by_rule, losses(), rtol=1e-4)
     assert by_rule[-1] < by_rule[0]
+
+
+def test_the_benchmark_shows_the_forms_their_errors_and_the_choice(monkeypatch):
+    monkeypatch.setattr(kernels, "BUDGET", 0.0)
+    monkeypatch.setattr(kernels, "LAYERS", ((16, 5, 4),))
+    (row,) = kernels.measure()
+    assert row["layer"] == "16x16, 5 to 4" and row["chosen"] == "winograd_4"
+    forms = ("direct", *kernel_gradients.FORMS)
+    assert set(row) == {"layer", "chosen", *forms, *(f"{form} error" for form in forms)}
+    # Another gradient would be off by about its own size, 10 ** 7 times as much.
+    assert all(0 < float(row[f"{form} error"]) < 30 for form in forms)

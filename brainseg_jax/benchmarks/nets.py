@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import jax
 from absl import logging
 
 from brainseg_jax.benchmarks import (
     against,
     forms,
     jax_steps,
+    kernels,
     machine,
     peers,
     results,
@@ -54,6 +56,8 @@ def benchmark_models(
         results.write(outputs, results.OF_NETS, machine=about, nets=rows)
     tables.show("Images/s", tables.speeds(rows), CAPTION)
     tables.show("JAX beside PyTorch", tables.ratios(rows), RATIOS)
+    if jax.default_backend() == "cpu":  # a GPU has no choice of forms
+        tables.show("Forms of a gradient", kernels.measure(), kernels.CAPTION)
     print(*machine.lines(about), sep="\n")
     if before:
         against.show({"machine": about, "nets": rows}, before)
