@@ -1,5 +1,7 @@
 """The gradient of a 3x3 kernel on a CPU: how long every form takes, and which is chosen."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -51,7 +53,7 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
     on_device = jax.device_put((image, change))
     spreads = timing.measure(
         {
-            name: lambda form=form: jax.block_until_ready(form(*on_device))
+            name: functools.partial(_wait_for, form, *on_device)
             for name, form in compiled.items()
         },
         BUDGET,
@@ -69,6 +71,10 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
     )
     layer = f"{size}x{size}, {channels} to {features}"
     return {"layer": layer, **cells, "chosen": chosen}
+
+
+def _wait_for(form: Callable[..., jax.Array], *arrays: jax.Array) -> None:
+    jax.block_until_ready(form(*arrays))
 
 
 def _exact(image: np.ndarray, change: np.ndarray) -> np.ndarray:
