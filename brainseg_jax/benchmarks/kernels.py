@@ -46,10 +46,7 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
         kernel_gradients.DIRECT: convolutions.direct_kernel_gradient,
         **kernel_gradients.FORMS,
     }
-    compiled = {
-        name: parallel.on_one_device(form).lower(image, change).compile()
-        for name, form in forms.items()
-    }
+    compiled = {name: _compile(form, image, change) for name, form in forms.items()}
     on_device = jax.device_put((image, change))
     spreads = timing.measure(
         {
@@ -71,6 +68,11 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
     )
     layer = f"{size}x{size}, {channels} to {features}"
     return {"layer": layer, **cells, "chosen": chosen}
+
+
+def _compile(form: Callable[..., jax.Array], *arrays: np.ndarray) -> Any:
+    compiling: Any = parallel.on_one_device(form)
+    return compiling.lower(*arrays).compile()
 
 
 def _wait_for(form: Callable[..., jax.Array], *arrays: jax.Array) -> None:
