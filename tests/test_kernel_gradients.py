@@ -8,7 +8,7 @@ import pytest
 
 from brainseg_jax.benchmarks import kernels
 from brainseg_jax.models import resunet, unet
-from brainseg_jax.models.parts import convolutions, kernel_gradients
+from brainseg_jax.models.parts import conv3, kernel_gradients
 
 
 def exact(image, change):
@@ -97,7 +97,7 @@ def test_a_part_is_of_the_size_of_a_cache(n, height, width, expected):
 def test_winograd_rounds_little_more_than_the_direct_form():
     image, change = pair((2, 64, 64, 32), 32)
     expected = exact(image, change)
-    of_xla = jax.jit(convolutions.direct_kernel_gradient)(image, change)
+    of_xla = jax.jit(conv3.direct_kernel_gradient)(image, change)
     least = error(of_xla, expected)
     for form in kernel_gradients.FORMS.values():
         assert error(jax.jit(form)(image, change), expected) < 4 * least
@@ -119,24 +119,28 @@ def test_the_rule_goes_by_positions_for_channels(shape, features, dtype, form):
 
 
 def gradients(image, kernel):
-    loss = lambda image, kernel: jnp.sin(convolutions.conv3(image, kernel)).sum()  # noqa: E731
+    loss = lambda image, kernel: jnp.sin(conv3.conv3(image, kernel)).sum()  # noqa: E731
     return jax.grad(loss, (0, 1))(image, kernel)
 
 
+@pytest.mark.parametrize("channels, features", [(3, 4), (4, 3)])
 @pytest.mark.parametrize("space", [(8, 12), (4, 8, 6)])
-def test_a_convolution_has_xlas_values_and_gradients(space, monkeypatch):
+def test_a_convolution_has_xlas_values_and_gradients(
+    space, channels, features, monkeypatch
+):
     rng = np.random.default_rng(0)
-    image = jnp.array(rng.normal(size=(2, *space, 3)), jnp.float32)
-    kernel = jnp.array(rng.normal(size=(*(3,) * len(space), 3, 4)), jnp.float32)
+    image = jnp.array(rng.normal(size=(2, *space, channels)), jnp.float32)
+    shape = (*(3,) * len(space), channels, features)
+    kernel = jnp.array(rng.normal(size=shape), jnp.float32)
     expected = jax.lax.conv_general_dilated(
         image,
         kernel,
         (1,) * len(space),
         "SAME",
-        dimension_numbers=convolutions._dimensions(len(space)),
+        dimension_numbers=conv3.dimensions(len(space)),
     )
     np.testing.assert_allclose(
-        convolutions.conv3(image, kernel), expected, rtol=1e-5, atol=1e-5
+        conv3.conv3(image, kernel), expected, rtol=1e-5, atol=1e-5
     )
     computed = jax.jit(gradients)(image, kernel)
     monkeypatch.setattr(kernel_gradients, "fastest", lambda *_: kernel_gradients.DIRECT)

@@ -9,7 +9,7 @@ import numpy as np
 
 from brainseg_jax import parallel
 from brainseg_jax.benchmarks import timing
-from brainseg_jax.models.parts import convolutions, kernel_gradients
+from brainseg_jax.models.parts import conv3, kernel_gradients
 
 # Pixels along an axis, channels, features: layers of U-Nets of 32 and 64 channels.
 LAYERS = (
@@ -43,7 +43,7 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
         for count in (channels, features)
     )
     forms = {
-        kernel_gradients.DIRECT: convolutions.direct_kernel_gradient,
+        kernel_gradients.DIRECT: conv3.direct_kernel_gradient,
         **kernel_gradients.FORMS,
     }
     compiled = {name: _compile(form, image, change) for name, form in forms.items()}

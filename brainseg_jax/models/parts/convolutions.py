@@ -10,7 +10,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models.parts import kernel_gradients, resampling
+from brainseg_jax.models.parts import conv3, resampling
 
 INITIALISERS: dict[str, Initializer] = {
     "he_normal": nn.initializers.he_normal(),
@@ -50,14 +50,14 @@ class Conv(nn.Module):
             image = image[(slice(None), *(slice(None, None, self.strides),) * space)]
             image = jnp.einsum("...c,cf->...f", image, _matrix(kernel, image))
         elif (self.size, self.strides) == (3, 1) and self.padding in ("SAME", 1):
-            image = conv3(image, kernel.astype(self.dtype))
+            image = conv3.conv3(image, kernel.astype(self.dtype))
         else:
             image = jax.lax.conv_general_dilated(
                 image,
                 kernel.astype(self.dtype),
                 (self.strides,) * space,
                 _padding(self.padding, space),
-                dimension_numbers=_dimensions(space),
+                dimension_numbers=conv3.dimensions(space),
             )
         if not self.use_bias:
             return image
@@ -114,7 +114,7 @@ class ConvTranspose(nn.Module):
                 _by_parity(kernel),
                 (1,) * space,
                 ((1, 0),) * space,
-                dimension_numbers=_dimensions(space),
+                dimension_numbers=conv3.dimensions(space),
             )
         else:
             raise ValueError(f"No transposed convolution of size {self.size}: 2 or 3.")
@@ -172,80 +172,6 @@ def conv1x1_of_upsampled(
     return resampling.upsample_nearest(low) + skip + per_channel(bias, skip)
 
 
-def conv3(
-    image: Float[Array, "n *space c"], kernel: Float[Array, "*threes c f"]
-) -> Float[Array, "n *space f"]:
-    """A 3x3 or 3x3x3 convolution of stride 1, "SAME", in the form its platform is fast at.
-
-    A GPU or TPU runs XLA's own. On a CPU the gradient of the kernel is computed in a form
-    of kernel_gradients, and three axes are a sum of convolutions over two.
-    """
-    if image.ndim == 4:
-        form = kernel_gradients.fastest(image.shape, kernel.shape, image.dtype)
-        return _conv3_by(form, image, kernel)
-    return jax.lax.platform_dependent(
-        image, kernel, cpu=_conv3_of_depths, default=_conv3_direct
-    )
-
-
-def _conv3_direct(image: Array, kernel: Array) -> Array:
-    space = image.ndim - 2
-    return jax.lax.conv_general_dilated(
-        image, kernel, (1,) * space, "SAME", dimension_numbers=_dimensions(space)
-    )
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _conv3_by(form: str, image: Array, kernel: Array) -> Array:
-    """The convolution, with its kernel's gradient in this form on a CPU."""
-    return _conv3_direct(image, kernel)
-
-
-def _conv3_forward(form: str, image: Array, kernel: Array) -> tuple[Array, tuple]:
-    return _conv3_direct(image, kernel), (image, kernel)
-
-
-def _conv3_backward(form: str, kept: tuple, change: Array) -> tuple[Array, Array]:
-    image, kernel = kept
-    _, of_image = jax.vjp(lambda image: _conv3_direct(image, kernel), image)
-    if form == kernel_gradients.DIRECT:
-        return *of_image(change), direct_kernel_gradient(image, change)
-    of_kernel = jax.lax.platform_dependent(
-        image,
-        change,
-        cpu=kernel_gradients.FORMS[form],
-        default=direct_kernel_gradient,
-    )
-    return *of_image(change), of_kernel
-
-
-_conv3_by.defvjp(_conv3_forward, _conv3_backward)
-
-
-def direct_kernel_gradient(
-    image: Float[Array, "n h w c"], change: Float[Array, "n h w f"]
-) -> Float[Array, "3 3 c f"]:
-    """XLA's own gradient of a 3x3 kernel; `change` is that of the output."""
-    shape = (3, 3, image.shape[-1], change.shape[-1])
-    _, of_kernel = jax.vjp(
-        lambda kernel: _conv3_direct(image, kernel), jnp.zeros(shape, image.dtype)
-    )
-    return of_kernel(change)[0]
-
-
-def _conv3_of_depths(image: Array, kernel: Array) -> Array:
-    """A convolution of three axes as the sum of one over two axes for each depth."""
-    n, depth, *slices = image.shape
-    image = jnp.pad(image, ((0, 0), (1, 1), *((0, 0),) * 3))
-    parts = (
-        conv3(
-            image[:, start : start + depth].reshape(n * depth, *slices), kernel[start]
-        )
-        for start in range(3)
-    )
-    return functools.reduce(jnp.add, parts).reshape(n, depth, *slices[:-1], -1)
-
-
 def depthwise(
     image: Float[Array, "n h w c"], kernel: Float[Array, "k l 1 c"], strides: int
 ) -> Float[Array, "n less_h less_w c"]:
@@ -271,7 +197,7 @@ def depthwise_grouped(
         kernel,
         (strides, strides),
         "SAME",
-        dimension_numbers=_dimensions(2),
+        dimension_numbers=conv3.dimensions(2),
         feature_group_count=image.shape[-1],
     )
 
@@ -328,11 +254,6 @@ def _spread(image: Float[Array, "n *half f_each"]) -> Float[Array, "n *space f"]
 
 def _padding(padding: str | int, space: int) -> str | Sequence[tuple[int, int]]:
     return padding if isinstance(padding, str) else ((padding, padding),) * space
-
-
-def _dimensions(space: int) -> tuple[str, str, str]:
-    axes = "DHW"[-space:]
-    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
 def _matrix(kernel: Array, image: Array) -> Array:
