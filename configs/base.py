@@ -11,10 +11,14 @@ def get_config() -> ConfigDict:
     # Bit-identical runs on a GPU too, at some cost in speed
     config.deterministic = False
 
-    config.task = ConfigDict({"name": "segmentation"})  # or classification, of slices
+    task = config.task = ConfigDict()
+    task.name = "segmentation"  # or classification, of slices
     # True: one softmax over all classes. False: a sigmoid for each class, but a single one
     # where slices are of two classes
-    config.task.exclusive = False
+    task.exclusive = False
+    # "": every class of the data set's masks by itself. A name, like "tumour": all of them
+    # together are the one class of that name.
+    task.foreground = ""
 
     data = config.data = ConfigDict()
     # <data set>/<variant>, a folder of data_dir once prepared

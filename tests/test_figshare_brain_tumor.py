@@ -181,6 +181,20 @@ def test_prepared_slices_of_two_sizes_are_read_by_the_project(prepared, built):
         assert source.labels[place] == stored["label"]
 
 
+def test_a_pixel_of_any_kind_of_tumour_is_of_the_foreground(prepared):
+    every = "+".join(f"fold_{fold}" for fold in range(5))
+    kinds = opened(prepared, every)
+    joined = opened(prepared, every, foreground="tumour")
+    assert joined.info.classes == {"tumour": [1, 2, 3]}
+    for place in range(len(kinds)):
+        shares = kinds.example(place)["share"]
+        assert shares.shape == (24, 24, 3)
+        # As bytes: the sum of three is rounded three times.
+        whole = joined.example(place)["share"].astype(int)
+        assert abs(whole[..., 0] - shares.astype(int).sum(-1)).max() <= 1
+        assert shares.any()
+
+
 def test_official_folds_are_read_by_their_names(prepared, built):
     source = opened(prepared, "official_0+official_3")
     official = built.info.metadata["official"]

@@ -42,6 +42,34 @@ def test_a_record_gives_back_what_was_described():
     assert data_info.from_record(vars(given)) == given
 
 
+def described(**classes):
+    painting = [["WT", 2], ["ET", 4]] if "WT" in classes else []
+    return data_info.described(
+        "a/b", channels=["t1"], classes=classes, labels=["none"], painting=painting
+    )
+
+
+def test_all_labels_of_a_mask_make_one_class():
+    kinds = described(meningioma=1, glioma=2, pituitary=3)
+    assert kinds.joined("") is kinds
+    joined = kinds.joined("tumour")
+    assert joined.classes == {"tumour": [1, 2, 3]}
+    assert joined.painting == [("tumour", 1)]
+    assert joined.joined("tumour") == joined
+    assert data_info.from_record(joined.to_record()) == joined
+    assert described(tumour=255).joined("lesion").classes == {"lesion": 255}
+
+
+def test_regions_that_contain_each_other_are_joined_by_their_labels():
+    regions = described(WT=[1, 2, 4], ET=4)
+    assert regions.joined("WT").classes == {"WT": [1, 2, 4]}
+
+
+def test_a_foreground_is_not_named_like_one_class_of_several():
+    with pytest.raises(ValueError, match="only one of the classes meningioma, glioma"):
+        described(meningioma=1, glioma=2).joined("glioma")
+
+
 def test_the_newest_version_counts_and_other_folders_do_not(data_dir, tmp_path):
     (own,) = (data_dir / NAME).glob("*/dataset_info.json")
     for name in ("0.9.0", "1.0.0-backup", "0.10.0"):

@@ -125,6 +125,18 @@ def test_regions_are_sets_of_labels_and_painted_back_one_over_the_other():
     np.testing.assert_array_equal(task.predict(target), mask)
 
 
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_several_labels_of_one_class_are_learnt_alike_and_painted_with_one(exclusive):
+    task = segment({"tumour": [1, 2]}, painting=[("tumour", 1)], exclusive=exclusive)
+    mask = jnp.array([0, 1, 2, 0], jnp.uint8).reshape(1, 2, 2, 1)
+    target = task.target({"mask": mask})
+    assert task.outputs == 1 + exclusive
+    np.testing.assert_array_equal(target[..., -1].reshape(4), [0, 1, 1, 0])
+    np.testing.assert_array_equal(task.predict(target).reshape(4), [0, 1, 1, 0])
+    counts = task.measure(target, {"mask": mask})
+    np.testing.assert_array_equal(counts.true_positives, [[2]])
+
+
 def test_regions_without_a_way_back_are_refused():
     with pytest.raises(ValueError, match='metadata a "painting"'):
         segment(REGIONS)

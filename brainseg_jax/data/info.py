@@ -41,6 +41,32 @@ class Info:
             notes.append("LEAKY: slices of the same patients on both sides")
         return "; ".join(notes)
 
+    def joined(self, foreground: str) -> "Info":
+        """The same with all labels of the mask as one class of that name; "" joins none.
+
+        Predicted masks then have the smallest of its labels.
+
+        Raises:
+            ValueError: if a class that is not all of the foreground has that name already.
+        """
+        if not foreground:
+            return self
+        labels = sorted(
+            {label for one in self.classes.values() for label in _list(one)}
+        )
+        own = self.classes.get(foreground)
+        if own is not None and sorted(_list(own)) != labels:
+            raise ValueError(
+                f"config.task.foreground is {foreground!r}, which is only one of the "
+                f"classes {', '.join(self.classes)} of {self.name}. Give all of them "
+                'together a name of its own, like "tumour".'
+            )
+        return dataclasses.replace(
+            self,
+            classes={foreground: labels if len(labels) > 1 else labels[0]},
+            painting=[(foreground, labels[0])],
+        )
+
     def to_record(self) -> dict[str, Any]:
         """All but the keys of leaky and official splits, as plain JSON."""
         kept = dataclasses.asdict(self)
@@ -62,6 +88,10 @@ def read_info(name: str, data_dir: str | pathlib.Path) -> Info:
     builder = open_builder(name, data_dir)
     with damage.named(pathlib.Path(builder.data_dir) / "metadata.json"):
         return _info_of(name, builder)
+
+
+def _list(labels: int | list[int]) -> list[int]:
+    return [labels] if isinstance(labels, int) else labels
 
 
 def _info_of(name: str, builder: tfds.core.DatasetBuilder) -> Info:

@@ -121,6 +121,7 @@ def open_split(
     size: tuple[int, ...],
     normalisation: dict[str, Any],
     only_tumour: bool,
+    foreground: str = "",
     stored_masks: bool = False,
     with_masks: bool = True,
     cutting: Mapping[str, Any] | None = None,
@@ -130,21 +131,22 @@ def open_split(
     No pixels are read, only the data set's index, which has statistics of whole volumes.
     Images are resized to `size`. Masks keep their stored size with `stored_masks`; else
     batches have "share", each class's share of every pixel. Without `with_masks` they have
-    neither. With `cutting`, the size, foreground_share and fill of patches.Patches,
-    training batches are parts of examples as they are stored.
+    neither. `foreground` makes one class of all, as Info.joined has it. With `cutting`, the
+    size, foreground_share and fill of patches.Patches, training batches are parts of
+    examples as they are stored.
 
     Raises:
         FileNotFoundError: if the data set is not prepared, or by an older version.
         ValueError: if the split, a size or the normalisation cannot be; says why.
     """
-    info = data_info.read_info(name, data_dir)
+    info = data_info.read_info(name, data_dir).joined(foreground)
     builder = data_info.open_builder(name, data_dir)
     index = data_index.read_index(builder.data_dir)
     rows = splits.rows_of(
         index, info, split, list(builder.info.splits), only_tumour=only_tumour
     )
     _check_axes(info, size=size, patch=cutting["size"] if cutting else ())
-    target = "mask" if stored_masks or cutting else "share"
+    target = ("mask" if stored_masks or cutting else "share") if with_masks else ""
     read = stored.open_records(builder)
 
     def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,11 +162,7 @@ def open_split(
         labels=index.labels[rows],
         scaling=normalise.scaling(index.statistics.take(rows), **normalisation),
         read_stored=read_stored,
-        fit=Fit(
-            () if cutting else size,
-            target if with_masks else "",
-            tuple(info.classes.values()),
-        ),
+        fit=Fit(() if cutting else size, target, tuple(info.classes.values())),
     )
     if cutting:
         places = [index.places[row] for row in rows]

@@ -66,6 +66,7 @@ def evaluate(
         data_dir or options.data_dir,
         size=tuple(options.size),
         normalisation=options.normalisation.to_dict(),
+        foreground=about.settings.task.foreground,
         stored_masks=True,
         with_masks=task.uses_masks,
         only_tumour=options.only_tumour,

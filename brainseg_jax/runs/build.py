@@ -128,6 +128,7 @@ def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
         data_dir=config.data.data_dir,
         size=tuple(config.data.size),
         normalisation=config.data.normalisation.to_dict(),
+        foreground=config.task.foreground,
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )

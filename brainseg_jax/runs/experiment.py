@@ -51,6 +51,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
 def task_of(config: ConfigDict, info: Info) -> Task:
     """The task of a config, on the classes of a data set that it is about."""
     module = registry.find(tasks, config.task.name)
+    info = info.joined(config.task.foreground)
     painting = {"painting": info.painting} if module.NAMED_BY == "classes" else {}
     return module.make_task(
         getattr(info, module.NAMED_BY),

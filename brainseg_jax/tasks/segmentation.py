@@ -30,8 +30,8 @@ def make_task(
     a position gets the label of its most probable class among those that are predicted.
 
     Raises:
-        ValueError: if classes that share labels are exclusive or have no painting, or if
-            the painting names an unknown class.
+        ValueError: if classes that share labels are exclusive, if classes of several labels
+            have no painting, or if the painting names an unknown class.
     """
     names, members_of = list(classes), [_labels_of(one) for one in classes.values()]
     _check(classes, members_of, exclusive, painting)
@@ -129,9 +129,10 @@ def _check(
             f"classes {', '.join(classes)}; prepare it again."
         )
     labels = [label for of_class in members_of for label in of_class]
-    if len(set(labels)) == len(labels) == len(members_of):
+    disjoint = len(set(labels)) == len(labels)
+    if disjoint and len(labels) == len(members_of):
         return
-    if exclusive:
+    if exclusive and not disjoint:
         raise ValueError(
             f"config.task.exclusive is True, but the classes {', '.join(classes)} are "
             "regions of several labels; set it to False."
