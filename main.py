@@ -165,11 +165,12 @@ class Request:
             options.data_dir,
             options.raw_dir,
             skip_bad_files=options.skip_bad_files,
+            settings=options.folder.to_dict(),
         )
 
     def describe_data(self) -> dict[str, Any]:
         """What the builder of the config's data set says, prepared or not."""
-        return _builders().describe(self.config.data.name)
+        return _describe(self.config.data)
 
     def base_config(self) -> ConfigDict:
         """Every key with its default."""
@@ -183,7 +184,7 @@ class Request:
             for variant in module.VARIANTS:
                 config = module.get_config(variant)
                 name = f"{path.stem}:{variant}" if variant else path.stem
-                found[name] = (config, _builders().describe(config.data.name))
+                found[name] = (config, _describe(config.data))
         return found
 
 
@@ -194,6 +195,12 @@ def _run(mode: str) -> None:
         request.prepare_data()
     else:
         importlib.import_module(f"brainseg_jax.modes.{mode}").run(request)
+
+
+def _describe(options: ConfigDict) -> dict[str, Any]:
+    return _builders().describe(
+        options.name, options.data_dir, options.raw_dir, options.folder.to_dict()
+    )
 
 
 def _builders() -> ModuleType:

@@ -36,6 +36,28 @@ def get_config() -> ConfigDict:
     # unit | image_standard | volume_percentile | volume_unit, with its options:
     # brainseg_jax/data/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
+    # What pictures of your own are like, data.name="folder/<a name of yours>"; needed to
+    # prepare only: docs/own_data.md
+    folder = data.folder = ConfigDict()
+    # pairs (image and mask) | classes (a folder for each) | nnunet (its dataset.json says
+    # the rest, but for the patient)
+    folder.layout = "pairs"
+    folder.images = "images"  # pairs: folder of raw_dir with the images; "" for raw_dir
+    folder.masks = (
+        "masks"  # and that of the masks; may be the same, if a suffix differs
+    )
+    folder.image_suffix = ""  # pairs: what images' names end in, before .png
+    folder.mask_suffix = ""  # and masks' names
+    folder.channels = ("grey",)  # what to call them: as many as the pictures have
+    # pairs: each class by its label in masks, 1 to 255, or by its colour, (255, 0, 0)
+    folder.classes = ConfigDict({"tumour": 255})
+    folder.labels = ()  # classes: which folders, in this order; (): all, by name
+    # Whose a picture is: one of these three. A regular expression with a group
+    # (?P<patient>...), searched in a picture's path without its ending
+    folder.patient = ""
+    folder.table = ""  # a CSV, among the raw files or elsewhere
+    folder.table_columns = ("file", "patient")
+    folder.one_patient_per_file = False  # all tables and reports then say so
     # One of device | host | none: where the training split lies, decoded
     data.cache = "device"
     # While preparing: skip unreadable raw files and list them

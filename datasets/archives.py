@@ -6,6 +6,7 @@ itself what it likes.
 
 import contextlib
 import io
+import os
 import pathlib
 import re
 import shutil
@@ -99,7 +100,7 @@ class Files:
         return sorted(self._of_zip("", archive))
 
     def _of_folder(self) -> Iterator[str]:
-        for file in sorted(self.path.rglob("*")):
+        for file in sorted(_files_below(self.path)):
             name = file.relative_to(self.path).as_posix()
             if _hidden(name) or not file.is_file():
                 continue
@@ -161,6 +162,19 @@ class Files:
                 f"{name} cannot be opened ({reason}): fetch it again if it was cut short, "
                 "and see that you may read it."
             ) from error
+
+
+def _files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """All files; a folder that may not be read is an error, where rglob passes over it."""
+
+    def refuse(error: OSError) -> None:
+        raise raw.BadFile(
+            f"{error.filename} cannot be opened ({error.strerror}): see that you may read "
+            "it, and all folders in it."
+        )
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (pathlib.Path(parent, name) for name in names)
 
 
 def _hidden(name: str) -> bool:

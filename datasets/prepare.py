@@ -3,33 +3,31 @@
 A data set is a package here: <name>/<name>_dataset_builder.py with a TFDS `Builder` that
 takes raw_dir and skip_bad_files and has bytes_needed(). Its `phantom` configuration is
 built from synthetic raw files, which `write_<name's first word>` of phantom.py makes. Where
-it has DOWNLOADS, what everybody may download, the others need no raw_dir either.
+it has DOWNLOADS, what everybody may download, the others need no raw_dir either. One whose
+data sets are named and described by their owners has OWN_NAMES, what they may be called; it
+takes `settings`, and says by `foretell` and `differences` what these mean.
 """
 
 import contextlib
 import fcntl
 import importlib
-import json
 import os
 import pathlib
 import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import logging
-from google.protobuf import json_format
 
-from datasets import download, index
+from datasets import download, prepared
 from datasets.raw import BadFile, MissingRawData
 from datasets.space import NoSpace, full_disks_named, require_space
-from datasets.synthetic import phantom
+from datasets.synthetic import phantom, pictures
 
 __all__ = ["BadFile", "MissingRawData", "NoSpace", "describe", "prepare"]
 
 HERE = pathlib.Path(__file__).parent
-DESCRIBED = ("dataset_info.json", "features.json", "metadata.json")
 
 
 def prepare(
@@ -38,6 +36,7 @@ def prepare(
     raw_dir: str | os.PathLike = "",
     *,
     skip_bad_files: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """The folder of the prepared data set, built first if need be.
 
@@ -45,9 +44,11 @@ def prepare(
         name: data set and configuration, such as lgg_mri/kaggle.
         raw_dir: the publisher's files; not needed for a phantom, for what can be
             downloaded, or once prepared.
+        settings: what a data set of one's own is like: a config's data.folder.
 
     Raises:
-        ValueError: if there is no such data set, or a prepared one is damaged.
+        ValueError: if there is no such data set, or a prepared one is damaged or was
+            prepared by other settings.
         MissingRawData, BadFile: if the raw files are not there, or unusable.
         NoSpace: if the disk is too full.
         DownloadFailed: if raw files are to be downloaded and cannot be.
@@ -58,11 +59,14 @@ def prepare(
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
     data_set = name.split("/")[0]
     folder = data_dir / data_set / variant / str(module.Builder.VERSION)
+    own = {"settings": settings} if hasattr(module.Builder, "OWN_NAMES") else {}
     if folder.exists():
+        prepared.require_same(module.Builder, folder, raw_dir, **own)
         return report_existing(folder)
     make_folder(folder.parent, data_dir)
     with lock(folder.parent / ".lock"):
         if folder.exists():
+            prepared.require_same(module.Builder, folder, raw_dir, **own)
             return report_existing(folder)
         remove_leftovers(folder.parent)
         raw_dir = raw_dir or get_raw_files(module.Builder, data_set, variant, data_dir)
@@ -72,12 +76,13 @@ def prepare(
             file_format="array_record",  # the default needs TensorFlow
             raw_dir=str(raw_dir),
             skip_bad_files=skip_bad_files,
+            **own,
         )
         require_space(data_dir, builder.bytes_needed())
         tfds.disable_progress_bar()  # the builder shows its own
         with full_disks_named(data_dir):
             builder.download_and_prepare()
-    print(summary(folder))
+    print(prepared.summary(folder))
     return folder
 
 
@@ -105,15 +110,35 @@ def find_builder(name: str) -> tuple[Any, str]:
         raise ValueError(f"No data set {data_set!r}; there are: {', '.join(known)}.")
     module = importlib.import_module(f"datasets.{data_set}.{data_set}_dataset_builder")
     variants = [config.name for config in module.Builder.BUILDER_CONFIGS]
-    if variant not in variants:
+    own = getattr(module.Builder, "OWN_NAMES", None)
+    if variant not in variants and not (own and own.fullmatch(variant)):
         listed = ", ".join(f"{data_set}/{one}" for one in variants)
-        raise ValueError(f"No data set {name!r}; there are: {listed}.")
+        more = f", and {data_set}/ with a name of yours, of a-z, 0-9, _ and -"
+        raise ValueError(
+            f"No data set {name!r}; there are: {listed}{own and more or ''}."
+        )
     return module, variant
 
 
-def describe(name: str) -> dict[str, Any]:
-    """What a builder says of its data set before it is prepared."""
-    builder = find_builder(name)[0].Builder
+def describe(
+    name: str,
+    data_dir: str | os.PathLike = "",
+    raw_dir: str | os.PathLike = "",
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a builder says of its data set before it is prepared.
+
+    Raises:
+        ValueError, MissingRawData, BadFile: if a data set of one's own cannot be what its
+            settings say.
+    """
+    module, variant = find_builder(name)
+    builder = module.Builder
+    if hasattr(builder, "OWN_NAMES"):
+        folder = pathlib.Path(data_dir).expanduser() / name / str(builder.VERSION)
+        if folder.exists():
+            return {"name": name, **prepared.describe(folder)}
+        return {"name": name, **builder.foretell(settings, str(raw_dir))}
     return {
         "name": name,
         "channels": builder.CHANNELS,
@@ -126,8 +151,8 @@ def get_raw_files(
     builder: Any, data_set: str, variant: str, data_dir: pathlib.Path
 ) -> str | pathlib.Path:
     """The folder of raw files, made or downloaded first; "" if neither can be."""
-    if variant == "phantom":
-        return write_phantom(data_set, data_dir)
+    if variant.startswith("phantom"):
+        return write_phantom(data_set, variant, data_dir)
     if not hasattr(builder, "DOWNLOADS"):
         return ""
     folder = data_dir / "raw" / f"{data_set}_{variant}"
@@ -137,18 +162,19 @@ def get_raw_files(
     return folder
 
 
-def write_phantom(data_set: str, data_dir: pathlib.Path) -> pathlib.Path:
+def write_phantom(data_set: str, variant: str, data_dir: pathlib.Path) -> pathlib.Path:
     """Synthetic raw files under data_dir/raw, whole or not at all."""
-    folder = data_dir / "raw" / f"{data_set}_phantom"
+    folder = data_dir / "raw" / f"{data_set}_{variant}"
     if folder.exists():
         return folder
     partial = folder.with_name(f"incomplete.{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    word = data_set.split("_")[0]
-    require_space(data_dir, 2 * phantom.BYTES[word])  # raw files and data set
+    layout = variant.removeprefix("phantom").lstrip("_")
+    writers, word = (pictures, layout) if layout else (phantom, data_set.split("_")[0])
+    require_space(data_dir, 2 * writers.BYTES[word])  # raw files and data set
     with full_disks_named(data_dir):
-        getattr(phantom, f"write_{word}")(partial)
+        getattr(writers, f"write_{word}")(partial)
     partial.rename(folder)
     return folder
 
@@ -179,78 +205,15 @@ def report_existing(folder: pathlib.Path) -> pathlib.Path:
         FileNotFoundError: if some of its files are gone.
         ValueError: if what describes it is damaged.
     """
-    missing = missing_files(folder)
+    missing = prepared.missing_files(folder)
     if missing:
         raise FileNotFoundError(
             f"{folder} is not a whole data set: it lacks {', '.join(missing)}. "
             "Delete the folder and prepare again."
         )
     try:
-        found = summary(folder)
+        found = prepared.summary(folder)
     except KeyError as error:
-        raise damaged(folder / "metadata.json", f"it lacks {error}") from error
+        raise prepared.damaged(folder / "metadata.json", f"it lacks {error}") from error
     print(f"Already prepared; to build it anew, delete {folder}\n{found}")
     return folder
-
-
-def missing_files(folder: pathlib.Path) -> list[str]:
-    """Files that a finished build would have."""
-    files = (*DESCRIBED, index.FILE)
-    if absent := [name for name in files if not (folder / name).is_file()]:
-        return absent
-    splits = open_prepared(folder).info.splits.values()
-    return [
-        os.path.basename(file)
-        for split in splits
-        for file in split.filepaths
-        if not os.path.isfile(file)
-    ]
-
-
-def open_prepared(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """TFDS's builder of a prepared data set; ValueError names what is damaged of it."""
-    for name in DESCRIBED:
-        try:
-            if not json.loads((folder / name).read_text()):
-                raise ValueError("it says nothing")
-        except ValueError as error:
-            raise damaged(folder / name, str(error)) from error
-    try:
-        return tfds.builder_from_directory(folder)
-    except (ValueError, json_format.ParseError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise damaged(folder / DESCRIBED[0], reason) from error
-
-
-def damaged(path: pathlib.Path, reason: str) -> ValueError:
-    """What is said of a damaged file of a prepared data set."""
-    return ValueError(
-        f"{path} is damaged: {reason}. Delete the folder {path.parent} and prepare again."
-    )
-
-
-def summary(folder: pathlib.Path) -> str:
-    """What a prepared data set holds, for a person to read."""
-    info = open_prepared(folder).info
-    metadata = info.metadata
-    patients = Counter(f"fold_{fold}" for fold in metadata["folds"].values())
-    lines = [
-        f"{info.full_name} in {folder}",
-        f"  {metadata['patients']} patients, {metadata['slices']} slices, "
-        f"{metadata['tumour_slices']} with tumour",
-        *(
-            f"  {name}: {patients[name]} patients, {split.num_examples} slices"
-            for name, split in info.splits.items()
-        ),
-    ]
-    if len(info.splits) < 5:
-        lines.append(
-            "  Fewer folds than usual, for want of patients: name those there are with "
-            "--config.data.train, .validation and .test."
-        )
-    if skipped := metadata["skipped"]:
-        lines.append(f"  {len(skipped)} bad files skipped, such as:")
-        lines += [f"    {bad['file']}: {bad['reason']}" for bad in skipped[:3]]
-    if metadata["synthetic"]:
-        lines.append("  PHANTOM: SYNTHETIC DATA. Scores on it say nothing of patients.")
-    return "\n".join(lines)

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from datasets import download, prepare
+from datasets import download, prepare, prepared
 from datasets.synthetic import matlab
 from tests import small_slices
 
@@ -209,7 +209,7 @@ def test_preparing_downloads_what_no_raw_dir_was_given_for(
         prepare.prepare(name, tmp_path / "data")
     server.manner = ""
     folder = prepare.prepare(name, tmp_path / "data")
-    assert prepare.open_prepared(folder).info.metadata["slices"] == 6
+    assert prepared.open_prepared(folder).info.metadata["slices"] == 6
     assert len([*(tmp_path / "data/raw/figshare_brain_tumor_figshare").iterdir()]) == 7
 
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets import prepare, raw
+from datasets import index, prepare, raw
 from datasets.figshare_brain_tumor import downloads
 from datasets.synthetic import matlab
 from tests import small_slices
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_up_is_a_sentence(tree, tmp_path, monkeypatch):
     def fill(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepare.index.Index, "write", fill)
+    monkeypatch.setattr(index.Index, "write", fill)
     with pytest.raises(
         prepare.NoSpace, match=f"The disk of {tmp_path}/data became full"
     ):

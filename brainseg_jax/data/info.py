@@ -31,6 +31,7 @@ class Info:
     leaky: dict[str, list[str]]  # slice-level split -> keys of its examples
     dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
     dtype: str = "uint8"  # of its stored images
+    one_patient_per_file: bool = False  # said by its owner, and shown by nothing
     # The publisher's own split of whole patients -> keys of its examples
     official: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
@@ -39,6 +40,8 @@ class Info:
         notes = ["PHANTOM: synthetic data"] if self.synthetic else []
         if any(split in self.leaky for split in splits):
             notes.append("LEAKY: slices of the same patients on both sides")
+        if self.one_patient_per_file:
+            notes.append("ONE PATIENT PER FILE: said by the owner, not checked")
         return "; ".join(notes)
 
     def joined(self, foreground: str) -> "Info":
@@ -111,6 +114,7 @@ def _info_of(name: str, builder: tfds.core.DatasetBuilder) -> Info:
         official=metadata.get("official"),
         dimensions=len(features["image"].shape) - 1,
         dtype=np.dtype(features["image"].np_dtype).name,
+        one_patient_per_file=bool(metadata.get("one_patient_per_file", False)),
     )
 
 

@@ -15,6 +15,7 @@ CHANGEABLE = (
     "logging.",
     "data.cache",
     "data.data_dir",
+    "data.folder.",  # as raw_dir: data that are prepared say themselves what they are
     "data.raw_dir",
     "evaluation.patience",
 )

@@ -1,0 +1,207 @@
+"""TFDS builder of your own pictures: whole patients in five folds, lossless."""
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from rich import progress
+
+from datasets import archives, leaky, pixels, raw
+from datasets.folder import class_folders, examine, layouts, patients, tables
+from datasets.folder import settings as folder_settings
+from datasets.folder.parts import Example, Found, Meaning
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Pictures; `raw_dir` is laid out as `settings`, a config's data.folder, says."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Five folds of whole patients."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = layouts.HOW_TO_GIVE
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name="phantom_pairs", description="SYNTHETIC heads."),
+        tfds.core.BuilderConfig(name="phantom_classes", description="SYNTHETIC heads."),
+    ]
+    OWN_NAMES = re.compile(r"(?!phantom)[a-z0-9][a-z0-9_-]*")  # of everybody's own sets
+
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        raw_dir: str = "",
+        skip_bad_files: bool = False,
+        **options: Any,
+    ):
+        self.raw_dir = raw_dir
+        self.skip_bad_files = skip_bad_files
+        self.settings = folder_settings.read(settings)
+        super().__init__(**options)
+
+    @classmethod
+    def get_builder_config(
+        cls, name: str, version: Any = None
+    ) -> tfds.core.BuilderConfig | None:
+        """Any name of one's own is a configuration; TFDS would warn of those it lacks."""
+        known = super().get_builder_config(name, version)
+        if known or not cls.OWN_NAMES.fullmatch(name):
+            return known
+        return tfds.core.BuilderConfig(name=name, description="Your own pictures.")
+
+    @classmethod
+    def foretell(cls, settings: Mapping[str, Any], raw_dir: str = "") -> dict[str, Any]:
+        """Channels and classes before anything is prepared, as far as they are known."""
+        told = layouts.foretell(folder_settings.read(settings), raw_dir)
+        return {
+            "channels": told.channels,
+            "classes": told.classes,
+            "labels": told.labels,
+            "painting": told.painting,
+        }
+
+    @staticmethod
+    def differences(
+        settings: Mapping[str, Any], raw_dir: str, metadata: Mapping[str, Any]
+    ) -> list[str]:
+        """What was otherwise when a data set was prepared, one text for each key."""
+        checked = folder_settings.read(settings)
+        found = folder_settings.differences(checked, metadata["settings"])
+        if raw_dir and layouts.source(raw_dir) != metadata["source"]:
+            source = metadata["source"]
+            found.append(f"config.data.raw_dir={source} there, {raw_dir} now")
+        return found
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        channels = len(self.meaning.channels)
+        features = {
+            "image": pixels.feature((None, None, channels), self.first.dtype),
+            "mask": pixels.feature((None, None, 1), np.uint8),
+            "label": tfds.features.ClassLabel(names=list(self.meaning.labels)),
+            "patient": tfds.features.Text(),
+            "slice": tfds.features.Scalar(np.int32),
+            "key": tfds.features.Text(),
+        }
+        if not self.meaning.classes:
+            del features["mask"]
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            metadata=tfds.core.MetadataDict(),
+            # Stored by patient: one is read in one go; training shuffles.
+            disable_shuffling=True,
+        )
+
+    @functools.cached_property
+    def files(self) -> archives.Files:
+        return layouts.open_files(self.raw_dir)
+
+    @functools.cached_property
+    def meaning(self) -> Meaning:
+        return layouts.meaning(self.settings, self.files)
+
+    @functools.cached_property
+    def found(self) -> Found:
+        """All examples by name alone, and the files that fit none."""
+        return layouts.find(self.settings, self.files)
+
+    @functools.cached_property
+    def first(self) -> np.ndarray:
+        """The first image that can be read; an empty one if none can."""
+        reader = examine.Reader(self.files, self.meaning)
+        for one in self.found.examples:
+            try:
+                return reader.image(one)
+            except ValueError:
+                continue  # it is named with all others once they are examined
+        return np.zeros((0, 0, len(self.meaning.channels)), np.uint8)
+
+    def bytes_needed(self) -> int:
+        """An estimate of the prepared size: all pictures as large as the first, decoded."""
+        return len(self.found.examples) * (self.first.nbytes + self.first[..., 0].size)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        """Reads everything once before a byte is written: all faults, then the folds."""
+        whose, nobodys = patients.find_patients(
+            self.found.examples, self.settings, self.files
+        )
+        examples = [one for one in self.found.examples if one.key in whose]
+        reader = examine.Reader(self.files, self.meaning)
+        tallied, known, unreadable = examine.read_all(reader, examples, whose)
+        skipped = [*self.found.bad, *nobodys, *unreadable]
+        if not known or (skipped and not self.skip_bad_files):
+            raise raw.bad_files(skipped)
+        examples = sorted(
+            (one for one in examples if one.key in known),
+            key=lambda one: (known[one.key].patient, known[one.key].number),
+        )
+        if self.settings.layout == "classes":
+            class_folders.check_patients(examples, whose, self.meaning.labels)
+        table = tables.fold_table(known, self.meaning)
+        self.info.metadata.update(self._metadata(examples, known, table, skipped))
+        splits = {
+            f"fold_{fold}": [one for one in examples if table[whose[one.key]] == fold]
+            for fold in sorted(set(table.values()))
+        }
+        # Still the folder of an unfinished data set: the index appears with the records.
+        tallied.write(
+            self.data_dir,
+            {name: [one.key for one in members] for name, members in splits.items()},
+        )
+        return {
+            name: self._generate_examples(members, known, name)
+            for name, members in splits.items()
+        }
+
+    def _generate_examples(
+        self,
+        examples: Sequence[Example],
+        known: Mapping[str, examine.Known],
+        split: str,
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        reader = examine.Reader(self.files, self.meaning)
+        for place, one in enumerate(progress.track(examples, f"Writing {split}")):
+            image = reader.image(one)
+            example = {
+                "image": pixels.encode(image),
+                "label": known[one.key].label,
+                "patient": known[one.key].patient,
+                "slice": known[one.key].number,
+                "key": one.key,
+            }
+            if self.meaning.classes:
+                mask = reader.mask(one, image.shape[:2])
+                example["mask"] = pixels.encode(mask[..., None])
+            yield place, example
+
+    def _metadata(
+        self,
+        examples: Sequence[Example],
+        known: Mapping[str, examine.Known],
+        table: Mapping[str, int],
+        skipped: list[dict[str, str]],
+    ) -> dict[str, Any]:
+        labels = Counter(one.label for one in known.values())
+        return {
+            "classes": self.meaning.classes,
+            "colours": self.meaning.colours,
+            "painting": self.meaning.painting,
+            "channels": list(self.meaning.channels),
+            "task": "segmentation" if self.meaning.classes else "classification",
+            "synthetic": tables.is_synthetic(examples),
+            "one_patient_per_file": self.settings.one_patient_per_file,
+            "settings": folder_settings.to_record(self.settings),
+            "source": layouts.source(self.raw_dir),
+            "licence": "yours",
+            "patients": len(table),
+            "slices": len(known),
+            "tumour_slices": sum(one.area > 0 for one in known.values()),
+            "slices_by_class": {
+                name: labels[place] for place, name in enumerate(self.meaning.labels)
+            },
+            "folds": dict(table),
+            "fold_rule": tables.FOLD_RULE,
+            "leaky": leaky.leaky_splits([one.key for one in examples], tables.SEED),
+            "skipped": skipped,
+        }

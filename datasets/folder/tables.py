@@ -1,0 +1,49 @@
+"""Tables of the metadata: who is in which fold; whether pictures are synthetic."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from datasets import folds, raw
+from datasets.folder.examine import Known
+from datasets.folder.parts import Example, Meaning
+from datasets.synthetic import phantom
+
+FOLDS, SEED = 5, 0
+FOLD_RULE = (
+    f"Whole patients into at most {FOLDS} folds by assign_folds with seed {SEED}: within "
+    "a class, patients ordered by mask pixels, then by name, are dealt out one to each "
+    "fold in random order; classes of fewer patients than folds are pooled."
+)
+
+
+def fold_table(known: Mapping[str, Known], meaning: Meaning) -> dict[str, int]:
+    """Each patient's fold, from the classes and the mask pixels of all pictures."""
+    areas: Counter[str] = Counter()
+    labels: dict[str, set[str]] = {}
+    for one in known.values():
+        areas[one.patient] += one.area
+        labels.setdefault(one.patient, set()).add(meaning.labels[one.label])
+    # Of whole patients: of masks, those with and without anything in any picture.
+    return folds.assign_folds(
+        {
+            name: folds.Patient(
+                str(areas[name] > 0) if meaning.classes else "+".join(sorted(own)),
+                areas[name],
+            )
+            for name, own in labels.items()
+        },
+        FOLDS,
+        SEED,
+    )
+
+
+def is_synthetic(examples: Sequence[Example]) -> bool:
+    """Whether all are; BadFile where real and synthetic pictures are mixed."""
+    marked = [one for one in examples if phantom.MARK in one.key]
+    if marked and len(marked) < len(examples):
+        raise raw.BadFile(
+            f"{marked[0].images[0]} is synthetic, as its name says, and "
+            f"{len(examples) - len(marked)} pictures are not: keep them apart, in two data "
+            "sets (--config.data.skip_bad_files=True does not help here)."
+        )
+    return bool(marked)
