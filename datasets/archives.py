@@ -173,7 +173,8 @@ def _files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             "it, and all folders in it."
         )
 
-    for parent, _, names in os.walk(folder, onerror=refuse):
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not _hidden(name)]
         yield from (pathlib.Path(parent, name) for name in names)
 
 

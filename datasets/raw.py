@@ -16,7 +16,9 @@ class BadFile(ValueError):
     """Raw files that cannot be used; names them, what is wrong and what to do."""
 
 
-def bad_files(skipped: Sequence[dict[str, str]]) -> BadFile:
+def bad_files(
+    skipped: Sequence[dict[str, str]], remedy: str = "Download or unpack the data again"
+) -> BadFile:
     """One error for all faults, so that they can be mended in one go."""
     lines = [f"  {bad['file']}: {bad['reason']}" for bad in skipped[:KEPT_IN_MESSAGE]]
     if more := len(skipped) - len(lines):
@@ -24,8 +26,7 @@ def bad_files(skipped: Sequence[dict[str, str]]) -> BadFile:
     count = "1 raw file" if len(skipped) == 1 else f"{len(skipped)} raw files"
     return BadFile(
         f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
-        "Download or unpack the data again, or leave these slices out with "
-        "--config.data.skip_bad_files=True."
+        f"{remedy}, or leave these slices out with --config.data.skip_bad_files=True."
     )
 
 

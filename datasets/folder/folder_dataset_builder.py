@@ -131,7 +131,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         tallied, known, unreadable = examine.read_all(reader, examples, whose)
         skipped = [*self.found.bad, *nobodys, *unreadable]
         if not known or (skipped and not self.skip_bad_files):
-            raise raw.bad_files(skipped)
+            raise raw.bad_files(skipped, "Mend the data")
         examples = sorted(
             (one for one in examples if one.key in known),
             key=lambda one: (known[one.key].patient, known[one.key].number),
