@@ -1,47 +1,62 @@
 """A plain CNN on your own pictures in a folder for each class: docs/own_data.md.
 
-    python main.py --config=configs/cnn_folder.py            the four classes of system 004
-    python main.py --config=configs/cnn_folder.py:cpu        at 128x128, for two CPU cores
-    python main.py --config=configs/cnn_folder.py:phantom    built-in synthetic data
+    python main.py --config=configs/cnn_folder.py               224x224, for a GPU
+    python main.py --config=configs/cnn_folder.py:cpu           128x128 for two CPU cores
+    python main.py --config=configs/cnn_folder.py:four_classes  the set of system 004
+    python main.py --config=configs/cnn_folder.py:phantom       built-in synthetic data
 
-The four classes are JPEGs that lie in Training and Testing, without a word of whose they
-are: slices of a patient may be on both sides of every split, and each table says so.
+All but the last need to be told where the pictures are, the first two whose they are and
+what the folders are called.
 """
 
 from ml_collections import ConfigDict
 
 from configs.recipes import ours, pieces
 
-FOUR = ("glioma_tumor", "no_tumor", "meningioma_tumor", "pituitary_tumor")
-
 
 def get_config(argument: str = "") -> ConfigDict:
     return pieces.build("cnn_folder", VARIANTS, argument)
 
 
-def _classes(config: ConfigDict) -> None:
-    """Our recipe, for classes that exclude each other."""
+def _ours(config: ConfigDict) -> None:
+    """For classes that exclude each other, of which a patient may have several or one."""
     ours.classification(config)
     config.model.name = "cnn"
     config.task.exclusive = True
     config.evaluation.metric = "slice_balanced_accuracy"
+    config.data.name = "folder/mine"
     config.data.folder.layout = "classes"
+    config.data.folder.labels = ("no", "yes")
 
 
-def _four(config: ConfigDict) -> None:
-    _classes(config)
+def _four_classes(config: ConfigDict) -> None:
+    """JPEGs that lie in Training and Testing, without a word of whose they are.
+
+    Slices of a patient may be on both sides of every split, and each table says so.
+    """
+    _ours(config)
     config.data.name = "folder/four_classes"
     config.data.folder.channels = ("red", "green", "blue")
-    config.data.folder.labels = FOUR
+    config.data.folder.labels = (
+        "glioma_tumor",
+        "no_tumor",
+        "meningioma_tumor",
+        "pituitary_tumor",
+    )
     config.data.folder.one_patient_per_file = True
 
 
 def _phantom(config: ConfigDict) -> None:
-    _classes(config)
+    _ours(config)
     pieces.phantom(config)
     config.data.name = "folder/phantom_classes"
     config.data.folder.labels = ("meningioma", "glioma", "pituitary")
     config.data.folder.patient = "(?P<patient>[^/_]+)_[^/]*$"
 
 
-VARIANTS = {"": _four, "cpu": pieces.chain(_four, pieces.cpu), "phantom": _phantom}
+VARIANTS = {
+    "": _ours,
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "four_classes": _four_classes,
+    "phantom": _phantom,
+}
