@@ -165,7 +165,7 @@ class Files:
 
 
 def _files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """All files; a folder that may not be read is an error, where rglob passes over it."""
+    """All files, of linked folders too; rglob would pass over what may not be read."""
 
     def refuse(error: OSError) -> None:
         raise raw.BadFile(
@@ -173,8 +173,14 @@ def _files_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             "it, and all folders in it."
         )
 
-    for parent, folders, names in os.walk(folder, onerror=refuse):
+    seen: dict[str, str] = {}  # folders by where they really are
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         folders[:] = [name for name in folders if not _hidden(name)]
+        place = os.path.realpath(parent)
+        if (before := seen.setdefault(place, parent)) != parent:
+            raise raw.BadFile(
+                f"{parent} and {before} are links to one folder: keep one of them."
+            )
         yield from (pathlib.Path(parent, name) for name in names)
 
 

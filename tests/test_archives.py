@@ -1,5 +1,6 @@
 """Zips in zips, read in place: what is in them, and what is refused by name."""
 
+import os
 import pathlib
 import shutil
 import tempfile
@@ -180,9 +181,30 @@ def test_a_damaged_file_in_a_zip_is_named(original, tmp_path):
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
-    def refuse(*arguments):
-        raise PermissionError(13, "Permission denied")
+    """Not passed over, with all that lies in it."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    scan = os.scandir
 
-    monkeypatch.setattr(pathlib.Path, "rglob", refuse)
-    with pytest.raises(raw.BadFile, match=f"{tmp_path} cannot be opened .Permission"):
+    def refuse(path):
+        if path == str(tmp_path):
+            return scan(path)
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    said = f"{tmp_path}/one cannot be opened .Permission denied.: see that you may"
+    with pytest.raises(raw.BadFile, match=said):
         archives.Files(tmp_path)
+
+
+def test_linked_folders_are_read_and_a_folder_that_comes_twice_is_named(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.png").touch()
+    (tmp_path / "raw" / "images").symlink_to(tmp_path / "elsewhere")
+    assert archives.Files(tmp_path / "raw").names == ["images/a.png"]
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "raw")
+    with pytest.raises(
+        raw.BadFile, match="raw/images/again and .*raw are links to one"
+    ):
+        archives.Files(tmp_path / "raw")
