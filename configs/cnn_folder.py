@@ -11,7 +11,7 @@ what the folders are called.
 
 from ml_collections import ConfigDict
 
-from configs.recipes import ours, pieces
+from configs.recipes import folders, ours, pieces
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -29,23 +29,6 @@ def _ours(config: ConfigDict) -> None:
     config.data.folder.labels = ("no", "yes")
 
 
-def _four_classes(config: ConfigDict) -> None:
-    """JPEGs that lie in Training and Testing, without a word of whose they are.
-
-    Slices of a patient may be on both sides of every split, and each table says so.
-    """
-    _ours(config)
-    config.data.name = "folder/four_classes"
-    config.data.folder.channels = ("red", "green", "blue")
-    config.data.folder.labels = (
-        "glioma_tumor",
-        "no_tumor",
-        "meningioma_tumor",
-        "pituitary_tumor",
-    )
-    config.data.folder.one_patient_per_file = True
-
-
 def _phantom(config: ConfigDict) -> None:
     _ours(config)
     pieces.phantom(config)
@@ -57,6 +40,6 @@ def _phantom(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
-    "four_classes": _four_classes,
+    "four_classes": pieces.chain(_ours, folders.four_classes),
     "phantom": _phantom,
 }

@@ -171,6 +171,7 @@ def test_an_experiments_docstring_says_how_to_run_it(name, argument):
         ("resnet50_lgg", "deployed", "system 002, deployed"),
         ("resnet50_lgg", "system_003", "system 003"),
         ("efficientnet_b0_lgg", "published", "system 004"),
+        ("efficientnet_b0_folder", "published", "system 004"),
     ],
 )
 def test_a_references_experiment_trains_its_net(name, argument, form):

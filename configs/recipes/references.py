@@ -178,7 +178,7 @@ def buda(config: ConfigDict) -> None:
 
 
 def system_004_classifier(config: ConfigDict) -> None:
-    """Its four-class classifier's recipe, on other data than its own, for two classes.
+    """Its four-class classifier's recipe; its own data: configs/efficientnet_b0_folder.py.
 
     Different from its own:
 

@@ -1,0 +1,20 @@
+"""Layouts of folders that are published; each changes a config in place."""
+
+from ml_collections import ConfigDict
+
+
+def four_classes(config: ConfigDict) -> None:
+    """JPEGs of system 004 in Training and Testing, without a word of whose they are.
+
+    Slices of a patient may be on both sides of every split, and each table says so.
+    """
+    config.data.name = "folder/four_classes"
+    config.data.folder.layout = "classes"
+    config.data.folder.channels = ("red", "green", "blue")
+    config.data.folder.labels = (
+        "glioma_tumor",
+        "no_tumor",
+        "meningioma_tumor",
+        "pituitary_tumor",
+    )
+    config.data.folder.one_patient_per_file = True
