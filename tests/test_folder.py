@@ -11,7 +11,7 @@ import tifffile
 from brainseg_jax.data import image_files
 from brainseg_jax.data import info as data_info
 from datasets import prepare
-from tests import small_folder
+from tests import real_samples, small_folder
 
 RGB = ("red", "green", "blue")
 
@@ -252,3 +252,27 @@ def test_another_raw_dir_is_refused_too(pairs, tmp_path):
 def test_a_name_that_cannot_be_says_what_can(tmp_path, name):
     with pytest.raises(ValueError, match="phantom_pairs, .*with a name of yours"):
         small_folder.build("", tmp_path, name=name)
+
+
+@pytest.mark.skipif(
+    not real_samples.SHARED.is_dir(), reason="the real samples are not here"
+)
+def test_real_slices_in_folders_of_patients_are_kept_bit_for_bit(tmp_path, monkeypatch):
+    """The LGG set as anybody might keep it: masks beside images, a folder a patient."""
+    real_samples.unpack_lgg(tmp_path / "raw", monkeypatch)
+    builder = small_folder.build(
+        tmp_path / "raw" / "kaggle_3m",
+        tmp_path / "data",
+        images="",
+        masks="",
+        mask_suffix="_mask",
+        channels=("pre-contrast", "FLAIR", "post-contrast"),
+        patient="^(?P<patient>TCGA[^/]+)/",
+    )
+    assert builder.info.metadata["patients"] == 2
+    for key, one in small_folder.examples(builder).items():
+        path = tmp_path / "raw" / "kaggle_3m" / f"{key}.tif"
+        np.testing.assert_array_equal(one["image"], tifffile.imread(path))
+        mask = tifffile.imread(path.with_name(f"{path.stem}_mask.tif"))
+        np.testing.assert_array_equal(one["mask"][..., 0], mask)
+        assert one["slice"] == int(key.rpartition("_")[2])

@@ -1,9 +1,7 @@
 """The LGG builder: every way of passing the raw files, every fault, nothing lost."""
 
-import importlib.util
 import pathlib
 import shutil
-import warnings
 import zipfile
 
 import numpy as np
@@ -14,8 +12,8 @@ import tifffile
 from datasets import folds, leaky, prepare, raw
 from datasets.lgg_mri import raw_files
 from datasets.synthetic import phantom
+from tests import real_samples
 
-SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 FIRST = "TCGA_DU_PHANTOM0001_20000101"
 
 
@@ -245,23 +243,11 @@ def test_a_download_cut_short_is_said_to_be_one(tmp_path):
         build(tmp_path / "archive.zip", tmp_path)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real samples are not here")
+@pytest.mark.skipif(
+    not real_samples.SHARED.is_dir(), reason="the real samples are not here"
+)
 def test_real_slices_are_read_and_kept_bit_for_bit(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("unpack", SHARED / "unpack.py")
-    unpack = importlib.util.module_from_spec(spec)
-    with warnings.catch_warnings():
-        spec.loader.exec_module(unpack)
-    members = unpack.members
-
-    def first_patients(archive):
-        for path, data in members(archive):
-            if path.suffix in {".png", ".webp"}:
-                if path.parts[-2] > "TCGA_CS_5397":
-                    return
-                yield path, data
-
-    monkeypatch.setattr(unpack, "members", first_patients)
-    unpack.unpack_lgg(tmp_path)
+    real_samples.unpack_lgg(tmp_path, monkeypatch)
     folder = prepare.prepare("lgg_mri/kaggle", tmp_path / "data", tmp_path)
     builder = tfds.builder_from_directory(folder)
     metadata = builder.info.metadata
