@@ -90,8 +90,10 @@ def _binned(numbers: np.ndarray) -> dict[str, int]:
     spread = max(float(np.ptp(numbers)), 1e-9)
     step = 10.0 ** np.floor(np.log10(spread))
     step *= min((0.1, 0.2, 0.5, 1.0), key=lambda part: abs(spread / (part * step) - 7))
-    first = np.floor(numbers.min() / step)
-    bins = (np.floor(numbers / step) - first).astype(int)
+    # 0.6 / 0.2 is a little less than 3.
+    bins = np.floor(numbers / step + 1e-9).astype(int)
+    first = bins.min()
+    bins -= first
     whole = step >= 1 and bool((numbers == np.round(numbers)).all())
     return {
         f"{low:g} to {low + step - whole:g}": int(count)
