@@ -143,6 +143,8 @@ def test_volumes_are_shown_by_a_plane(tmp_path):
 
 def test_without_masks_their_pictures_are_left_out_and_named(tmp_path, capsys):
     name = tiny_classes.build(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/tumours.png").write_text("of another data set")
     summary = describe.describe(name, tmp_path, tmp_path / "out")
     assert summary["mask_classes"] == {}
     assert {one: of["examples"] for one, of in summary["labels"].items()} == {

@@ -35,6 +35,7 @@ def draw(
     lines = []
     for name in progress([*PICTURES]):
         path = folder / f"{name}.png"
+        path.unlink(missing_ok=True)  # it may be of another data set
         if line := PICTURES[name](found, path, rng):
             lines.append(f"{name}.png: {line}")
     return lines
