@@ -6,6 +6,8 @@
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every model
+    python main.py --mode=describe --config=configs/resunet_lgg.py   pictures of its data
+    python main.py --mode=audit --config=configs/resunet_lgg.py      leaks between splits
 
 Any key that a config has can be set on the command line: --config.batch_size=8.
 """
@@ -53,7 +55,8 @@ flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them
 flags.DEFINE_string(
     "outputs",
     "",
-    "predict: folder for masks and overlays; benchmark: JSON file for its figures.",
+    "predict: folder for masks and overlays; describe, audit: folder for pictures and "
+    "tables, by default <mode>/ in the workdir; benchmark: JSON file for its figures.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."
@@ -147,6 +150,11 @@ class Request:
         path, _, argument = filename.partition(":")
         name = pathlib.Path(path).stem
         return str(pathlib.Path("runs") / (f"{name}-{argument}" if argument else name))
+
+    @property
+    def outputs(self) -> str:
+        """--outputs, or a folder of the mode's name in the workdir."""
+        return FLAGS.outputs or str(pathlib.Path(self.workdir) / FLAGS.mode)
 
     def refuse_overrides(self) -> None:
         """For modes in which --config only names the workdir."""

@@ -76,7 +76,7 @@ def test_folds_come_from_institution_and_mask_pixels(built, original):
                 np.count_nonzero(tifffile.imread(f)) for f in folder.glob("*_mask.tif")
             ),
         )
-        for folder in original.iterdir()
+        for folder in original.glob("TCGA_*")
     }
     assert built.info.metadata["folds"] == folds.assign_folds(patients)
 

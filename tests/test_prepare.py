@@ -54,7 +54,7 @@ def start_slow_build(data_dir, raw_dir, pause):
 
 def test_what_is_prepared_is_where_plain_tfds_finds_it(original, tmp_path, capsys):
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, original)
-    assert folder == tmp_path / "lgg_mri" / "phantom" / "1.1.0"
+    assert folder == tmp_path / "lgg_mri" / "phantom" / "1.2.0"
     info = tfds.builder_from_directory(folder).info
     assert sum(split.num_examples for split in info.splits.values()) == 24
     printed = capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_a_killed_build_leaves_nothing_behind(original, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     variant = tmp_path / "lgg_mri" / "phantom"
-    assert list(variant.glob("incomplete.*")) and not (variant / "1.1.0").exists()
+    assert list(variant.glob("incomplete.*")) and not (variant / "1.2.0").exists()
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, original)
     assert not list(variant.glob("incomplete.*"))
     info = tfds.builder_from_directory(folder).info

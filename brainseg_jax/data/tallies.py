@@ -1,6 +1,5 @@
 """How often each intensity occurs, of any dtype: percentiles and moments come from that."""
 
-import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,7 +30,13 @@ def tally(pixels: np.ndarray) -> Tally:
 
 def merge(parts: Iterable[Tally]) -> Tally:
     """The tally of all parts together."""
-    return functools.reduce(_add, parts)
+    parts = list(parts)
+    values, place = np.unique(
+        np.concatenate([one.values for one in parts]), return_inverse=True
+    )
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, place, np.concatenate([one.counts for one in parts]))
+    return Tally(values, counts)
 
 
 def moments(one: Tally) -> tuple[float, float]:
@@ -50,11 +55,3 @@ def percentile(one: Tally, q: float) -> float:
         for edge in (np.floor(rank), np.ceil(rank))
     )
     return below + (rank - np.floor(rank)) * (above - below)
-
-
-def _add(one: Tally, other: Tally) -> Tally:
-    both = np.concatenate([one.values, other.values])
-    values, place = np.unique(both, return_inverse=True)
-    counts = np.zeros(len(values), np.int64)
-    np.add.at(counts, place, np.concatenate([one.counts, other.counts]))
-    return Tally(values, counts)

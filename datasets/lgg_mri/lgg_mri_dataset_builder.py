@@ -12,7 +12,7 @@ from rich import progress
 
 from datasets import folds, leaky, pixels, raw
 from datasets import index as data_index
-from datasets.lgg_mri import raw_files
+from datasets.lgg_mri import clinical, raw_files
 from datasets.synthetic import phantom
 
 FOLDS, SEED = 5, 0
@@ -38,8 +38,9 @@ LICENCES = {
 class Builder(tfds.core.GeneratorBasedBuilder):
     """LGG slices; `raw_dir` is the kaggle_3m folder, its parent, or the zip."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES = {
+        "1.2.0": "The same examples and folds; the clinical table in the metadata.",
         "1.1.0": "The same examples and folds; an index of them beside the records.",
         "1.0.0": "Five folds of whole patients.",
     }
@@ -110,7 +111,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         slices, bad = raw_files.find_slices(self.files.names)
         self._check_origin(slices)
         index, areas, unreadable = examine(self.files, slices)
-        skipped = bad + unreadable
+        known, unusable = clinical.read_table(
+            self.files, sorted({one.patient for one in slices})
+        )
+        skipped = bad + unreadable + unusable
         if skipped and not self.skip_bad_files:
             raise raw.bad_files(skipped)
         slices = [one for one in slices if one.key in areas]
@@ -118,6 +122,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             raise raw.bad_files(skipped)
         table = fold_table(slices, areas)
         self.info.metadata.update(self._metadata(slices, areas, table, skipped))
+        self.info.metadata["patient_table"] = {
+            patient: known[patient] for patient in table if patient in known
+        }
         splits = {
             f"fold_{fold}": [one for one in slices if table[one.patient] == fold]
             for fold in sorted(set(table.values()))

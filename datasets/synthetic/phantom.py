@@ -5,6 +5,7 @@ python -m datasets.synthetic.phantom OUT --set=figshare --patients=30 --slices=2
 """
 
 import argparse
+import csv
 import pathlib
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ PATIENTS, SLICES = 20, 24
 FIGSHARE_PATIENTS, FIGSHARE_SLICES = 30, 2  # of each of the three planes
 # Shares as in the real set, in an order that varies even among the first few.
 INSTITUTIONS = ("DU", "HT", "CS", "DU", "HT", "FG", "DU", "HT", "DU", "EZ")
+
+
+# Some columns of the publisher's table and how many codes each has; "" is not known.
+CODES = {"histological_type": 3, "laterality": 3, "tumor_location": 6, "gender": 2}
 
 
 class Subject(NamedTuple):
@@ -54,6 +59,7 @@ def write_lgg(
         rng = np.random.default_rng([seed, number])
         subject = make_subject(rng, int(rng.integers(least, most + 1)))
         write_patient(tree / patient_name(number), subject)
+    write_clinical(tree / "data.csv", patients, seed)
     return tree
 
 
@@ -91,6 +97,20 @@ def write_patient(folder: pathlib.Path, subject: Subject) -> None:
         pixels = mask.astype(np.uint8) * 255
         tifffile.imwrite(folder / f"{stem}.tif", image, photometric="rgb")
         tifffile.imwrite(folder / f"{stem}_mask.tif", pixels, photometric="minisblack")
+
+
+def write_clinical(path: pathlib.Path, patients: int, seed: int) -> None:
+    """The publisher's table of patients, of made-up values; the last patient's are lost."""
+    rng = np.random.default_rng([seed, 0])
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["Patient", *CODES, "age_at_initial_pathologic"])
+        for number in range(1, patients + 1):
+            codes = [str(rng.integers(1, most + 1)) for most in CODES.values()]
+            values = [*codes, str(rng.integers(20, 76))]
+            if number == patients:
+                values = [""] * len(values)
+            rows.writerow([patient_name(number).rpartition("_")[0], *values])
 
 
 def write_figshare(

@@ -11,3 +11,8 @@ def choose_plane(
     if image.ndim == 3:
         return ()
     return (int(marked.sum((1, 2)).argmax()),)
+
+
+def middle_plane(image: Shaped[np.ndarray, "*space c"]) -> Shaped[np.ndarray, "h w c"]:
+    """A slice itself, of a volume the plane halfway."""
+    return image if image.ndim == 3 else image[len(image) // 2]

@@ -1,0 +1,122 @@
+"""What two splits of an experiment share: patients, examples, pictures."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt64
+
+from brainseg_jax.data import likeness
+from brainseg_jax.data.index import Index
+
+EXACT, NEAR = "exact", "near"
+
+
+class Part(NamedTuple):
+    """One split: rows of the data set's index, and what their pictures hash to."""
+
+    name: str  # such as train
+    rows: list[int]
+    digests: list[bytes]
+    hashes: UInt64[np.ndarray, "n words"]
+
+
+class Twins(NamedTuple):
+    """Two examples that look the same, by rows of the index."""
+
+    kind: str  # EXACT or NEAR
+    first: int
+    second: int
+    distance: int  # bits of 256 in which the perceptual hashes differ
+    same_patient: bool
+
+
+class Shared(NamedTuple):
+    """What a second split has in common with a first one."""
+
+    first: str
+    second: str
+    patients: list[str]
+    examples: list[int]  # rows in both splits, of which no twins are listed
+    twins: list[Twins]  # exact ones first, then the nearest
+    second_patients: int  # how many the second split has
+    second_examples: int
+
+    def pick(self, kind: str, *, same_patient: bool) -> list[Twins]:
+        return [
+            one
+            for one in self.twins
+            if one.kind == kind and one.same_patient == same_patient
+        ]
+
+
+def compare(first: Part, second: Part, index: Index) -> Shared:
+    """Pairs are told apart by patient; nobody is taken for the same person by a hash."""
+    patients = {index.patients[row] for row in first.rows}
+    both = patients & {index.patients[row] for row in second.rows}
+    equal = dict.fromkeys(likeness.equal_pairs(first.digests, second.digests), 0)
+    near = {
+        (pair.first, pair.second): pair.distance
+        for pair in likeness.near_pairs(first.hashes, second.hashes)
+    }
+    kinds = [(EXACT, equal), (NEAR, {k: v for k, v in near.items() if k not in equal})]
+    return Shared(
+        first.name,
+        second.name,
+        patients=sorted(both),
+        examples=sorted(set(first.rows) & set(second.rows)),
+        twins=[
+            _twins(kind, first.rows[i], second.rows[j], distance, index)
+            for kind, pairs in kinds
+            for (i, j), distance in pairs.items()
+            if first.rows[i] != second.rows[j]
+        ],
+        second_patients=len({index.patients[row] for row in second.rows}),
+        second_examples=len(second.rows),
+    )
+
+
+def counts(shared: Shared) -> dict[str, Any]:
+    """A row of the table, for audit.json."""
+    return {
+        "first": shared.first,
+        "second": shared.second,
+        "patients_in_both": len(shared.patients),
+        "patients_of_second": shared.second_patients,
+        "examples_in_both": len(shared.examples),
+        "examples_of_second": shared.second_examples,
+        "examples_of_second_with_twins": len({one.second for one in shared.twins}),
+        **{
+            f"{kind}_pairs_of_{whose}": len(shared.pick(kind, same_patient=same))
+            for kind in (EXACT, NEAR)
+            for whose, same in (("one_patient", True), ("two_patients", False))
+        },
+    }
+
+
+def pair_rows(found: Sequence[Shared], index: Index) -> list[dict[str, Any]]:
+    """Every pair, as pairs.csv has them."""
+    return [
+        {
+            "kind": one.kind,
+            "same_patient": one.same_patient,
+            "bits_that_differ": one.distance,
+            **_columns(shared.first, one.first, index, "first"),
+            **_columns(shared.second, one.second, index, "second"),
+        }
+        for shared in found
+        for one in shared.twins
+    ]
+
+
+def _columns(split: str, row: int, index: Index, which: str) -> dict[str, str]:
+    return {
+        f"{which}_split": split,
+        f"{which}_patient": index.patients[row],
+        f"{which}_key": index.keys[row],
+    }
+
+
+def _twins(kind: str, first: int, second: int, distance: int, index: Index) -> Twins:
+    same = index.patients[first] == index.patients[second]
+    return Twins(kind, first, second, distance, same)
