@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from brainseg_jax import models, registry
 from brainseg_jax.benchmarks import cost
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.training.state import count
 
 CHANNELS = 3
@@ -58,11 +59,14 @@ def output_shape(form: Form) -> tuple[int, ...]:
 
 def _of_model(name: str, batch: int) -> list[Form]:
     module, found, seen = registry.find(models, name), list[Form](), list[Any]()
+    outputs: int | Heads
     for form, published in module.PUBLISHED.items():
         space = len(published.shape) - 1
         size, outputs, on_cpu, elsewhere = KINDS[space]
         usual = on_cpu if jax.default_backend() == "cpu" else elsewhere
         shape = (batch or usual, *(size,) * space, CHANNELS)
+        if isinstance(published.outputs, Heads):
+            outputs = published.outputs
         made = Form(name, form, module.Model(outputs, **published.options), shape)
         body, gflop = _body(made), cost.gflop(made.net, shape)
         if not any(
