@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -161,9 +160,8 @@ def _bare_step(run: build.Run, shape: tuple[int, ...]) -> Callable[[], None]:
     image = jax.random.normal(run.rng, shape)
     share = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], 1)).astype(np.float32)
 
-    def loss(logits: Any, share: jax.Array) -> jax.Array:
-        batch = {"image": image, "share": share, "label": jnp.zeros(len(image), int)}
-        return run.parts.loss(logits, batch)[0].mean()
+    def loss(logits: jax.Array, share: jax.Array) -> jax.Array:
+        return run.parts.loss(logits, {"image": image, "share": share})[0].mean()
 
     state = create_state(model, run.optimizer, run.rng, (1, *shape[1:]))
     step, _ = jax_steps.training_step(

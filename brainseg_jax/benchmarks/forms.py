@@ -59,15 +59,13 @@ def output_shape(form: Form) -> tuple[int, ...]:
 
 def _of_model(name: str, batch: int) -> list[Form]:
     module, found, seen = registry.find(models, name), list[Form](), list[Any]()
-    outputs: int | Heads
     for form, published in module.PUBLISHED.items():
         space = len(published.shape) - 1
         size, outputs, on_cpu, elsewhere = KINDS[space]
         usual = on_cpu if jax.default_backend() == "cpu" else elsewhere
         shape = (batch or usual, *(size,) * space, CHANNELS)
-        if isinstance(published.outputs, Heads):
-            outputs = published.outputs
-        made = Form(name, form, module.Model(outputs, **published.options), shape)
+        own = published.outputs if isinstance(published.outputs, Heads) else outputs
+        made = Form(name, form, module.Model(own, **published.options), shape)
         body, gflop = _body(made), cost.gflop(made.net, shape)
         if not any(
             body == other and math.isclose(gflop, of_other, rel_tol=SAME_COST)
