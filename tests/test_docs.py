@@ -27,7 +27,9 @@ def links(text):
 
 def experiments(text):
     """Experiments by file and variant, with the folder or without: unet_lgg.py:cpu."""
-    return re.findall(r"(?:configs/)?\b([a-z0-9_]+_lgg)\.py(?::(\w+))?", text)
+    return re.findall(
+        r"(?:configs/)?\b([a-z0-9_]+_(?:lgg|figshare))\.py(?::(\w+))?", text
+    )
 
 
 def keys(text):

@@ -178,6 +178,13 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
     assert [row["key"] for row in masks] == [row["key"] for row in labels]
     mean = np.mean([float(row["dice"]) for row in masks])
     assert written["mask_slice_dice"] == pytest.approx(mean, abs=1e-5)
+    of_glioma = [
+        float(mask["dice"])
+        for mask, label in zip(masks, labels, strict=True)
+        if label["label"] == "glioma"
+    ]
+    found = written["mask_slice_dice_of_glioma"]
+    assert found == pytest.approx(np.mean(of_glioma), abs=1e-5)
     drawn = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
     of_label = ("confusion", "roc", "patients", "panels")
     of_mask = ("patients", "panels")
@@ -232,7 +239,6 @@ def test_another_run_starts_from_its_encoder_and_masks(finished, config, tmp_pat
     config.init_from = str(finished[0])
     config.task.foreground = ""  # three maps: the mask's head is drawn anew
     config.epochs = 1
-    config.data.test = "fold_4"
     train.train(config, str(tmp_path))
     about = restore.restore(tmp_path).record.about
     assert about.info.classes == {"meningioma": 1, "glioma": 2, "pituitary": 3}

@@ -14,6 +14,7 @@ import numpy as np
 
 from brainseg_jax.data import sources
 from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.reports import classification, segmentation
 from brainseg_jax.tasks.parts.task import Task
@@ -46,20 +47,31 @@ def check_examples(
 
 def score_names(task: Task) -> tuple[str, ...]:
     """What can be in a summary, but for the loss."""
-    names = REPORTS.map(lambda own, task: own.score_names(task), _tasks(task))
-    return (MEAN, *_joined(names.map(lambda known: dict.fromkeys(known))))
+    tasks = _tasks(task)
+    names = REPORTS.map(lambda own, task: own.score_names(task), tasks)
+    by_label = dice_by_label.score_names(tasks.label.classes)
+    joined = _joined(names.map(lambda known: dict.fromkeys(known)))
+    return (MEAN, *joined, *(f"mask_{name}" for name in by_label))
 
 
 def summarise(
     scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:
-    """Both tasks' scores, and dice_and_balanced_accuracy: the mean of those in BOTH."""
+    """Both tasks' scores, Dice by label, and dice_and_balanced_accuracy: BOTH's mean."""
 
     def of_head(own: ModuleType, task: Task, scored: Scored) -> dict[str, float]:
         summary = own.summarise(scored, source, task, empty)
         return {name: value for name, value in summary.items() if name != "loss"}
 
+    by_label = dice_by_label.summarise(
+        scored.measured.mask,
+        source.labels,
+        source.patients,
+        names=_tasks(task).label.classes,
+        empty=empty,
+    )
     summary = _joined(REPORTS.map(of_head, _tasks(task), _of_each(scored)))
+    summary |= {f"mask_{name}": value for name, value in by_label.items()}
     mean = float(np.mean([summary[name] for name in BOTH]))
     return {"loss": float(scored.loss.mean(dtype=float)), MEAN: mean, **summary}
 
@@ -121,7 +133,21 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         lambda head, own: own.headline(_of_head(head + "_", summary), about), REPORTS
     )
     (masks, of_masks), (labels, of_labels) = found.mask, found.label
-    return masks | labels, f"{of_masks}; {of_labels}"
+    rows = masks | _by_label(summary) | labels
+    return rows, f"{of_masks}; {of_labels}"
+
+
+def _by_label(summary: Mapping[str, float]) -> dict[str, str]:
+    """Rows of the Dice of each label that there are slices of."""
+    prefix = "mask_patient_dice_of_"
+    own = _of_head(prefix, summary)
+    labels = [name for name in own if f"{name}_low" in own and not np.isnan(own[name])]
+    return {
+        f"mean Dice over patients with {label.replace('_', ' ')}": (
+            f"{own[label]:.3f} ({own[f'{label}_low']:.3f} to {own[f'{label}_high']:.3f})"
+        )
+        for label in labels
+    }
 
 
 def _tasks(task: Task) -> Heads:

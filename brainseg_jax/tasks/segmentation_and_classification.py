@@ -1,12 +1,10 @@
 """Both at once: a mask, and a class of the whole image, by a net with a head for each."""
 
-from collections.abc import Sequence
-
-from jaxtyping import Array
+from collections.abc import Callable, Sequence
 
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.tasks import classification, segmentation
-from brainseg_jax.tasks.parts.task import Batch, Task
+from brainseg_jax.tasks.parts.task import Task
 
 NAMED_BY = ("classes", "labels")
 
@@ -34,14 +32,11 @@ def make_task(
         label=classification.make_task(labels, exclusive=True, threshold=threshold),
     )
 
-    def measure(probs: Heads, batch: Batch) -> Heads:
-        return tasks.map(lambda task, own: task.measure(own, batch), probs)
-
-    def unflip(probs: Heads, axes: tuple[int, ...]) -> Heads:
-        return tasks.map(lambda task, own: task.unflip(own, axes), probs)
-
-    def resize(outputs: Heads, grid: tuple[int, ...]) -> Heads:
-        return tasks.map(lambda task, own: task.resize(own, grid), outputs)
+    def of_each(name: str) -> Callable[..., Heads]:
+        """A function of both tasks, each of its own head's outputs."""
+        return lambda outputs, *others: tasks.map(
+            lambda task, own: getattr(task, name)(own, *others), outputs
+        )
 
     return Task(
         name="segmentation_and_classification",
@@ -50,14 +45,10 @@ def make_task(
         outputs=tasks.map(lambda task: task.outputs),
         exclusive=tasks.map(lambda task: task.exclusive),
         target=lambda batch: tasks.map(lambda task: task.target(batch)),
-        probabilities=lambda logits: tasks.map(_probabilities, logits),
-        unflip=unflip,
-        resize=resize,
-        predict=lambda probs: tasks.map(lambda task, own: task.predict(own), probs),
-        measure=measure,
+        probabilities=of_each("probabilities"),
+        unflip=of_each("unflip"),
+        resize=of_each("resize"),
+        predict=of_each("predict"),
+        measure=of_each("measure"),
         heads=tasks,
     )
-
-
-def _probabilities(task: Task, logits: Array) -> Array:
-    return task.probabilities(logits)
