@@ -12,9 +12,11 @@ def get_config() -> ConfigDict:
     config.deterministic = False
 
     task = config.task = ConfigDict()
-    task.name = "segmentation"  # or classification, of slices
+    # segmentation | classification, of slices | segmentation_and_classification, by one
+    # net with two heads: models of the name two_headed_...
+    task.name = "segmentation"
     # True: one softmax over all classes. False: a sigmoid for each class, but a single one
-    # where slices are of two classes
+    # where slices are of two classes. With two heads: of the masks
     task.exclusive = False
     # "": every class of the data set's masks by itself. A name, like "tumour": all of them
     # together are the one class of that name.
@@ -91,7 +93,10 @@ def get_config() -> ConfigDict:
     config.init_channels = "match"  # or mean, fresh
 
     # Weighted sum of losses: <module of brainseg_jax/losses> = dict(weight=..., options).
+    # With two heads: of the masks; all weights are of one sum.
     config.losses = ConfigDict({"focal_tversky": {"weight": 1.0}})
+    # With two heads: of the classes of slices, in the same way; else empty
+    config.label_losses = ConfigDict()
 
     optimizer = config.optimizer = ConfigDict()
     # adam | adamw | keras_adam (eps outside the bias correction)

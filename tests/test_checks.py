@@ -2,8 +2,9 @@
 
 import pytest
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.models import resunet
-from brainseg_jax.runs import checks
+from brainseg_jax.runs import checks, experiment
 from configs import base
 
 
@@ -139,6 +140,31 @@ def test_an_unknown_loss_is_refused():
         checks.check_settings(config)
 
 
+def two_heads(**label_losses):
+    config = base.get_config()
+    with config.unlocked():
+        config.task.name = "segmentation_and_classification"
+        config.label_losses = label_losses
+    return config
+
+
+def test_the_losses_of_labels_are_checked_as_those_of_masks():
+    checks.check_settings(two_heads(cross_entropy={"weight": 0.5}))
+    with pytest.raises(ValueError, match=r"config\.label_losses\.focal has no weight"):
+        checks.check_settings(two_heads(focal={}))
+    with pytest.raises(ValueError, match="Did you mean 'cross_entropy'"):
+        checks.check_settings(two_heads(cross_entrop={"weight": 1.0}))
+
+
+def test_a_head_of_labels_has_losses_and_a_net_without_it_has_none():
+    with pytest.raises(ValueError, match="config.label_losses is empty"):
+        checks.check_settings(two_heads())
+    config = two_heads(focal={"weight": 1.0})
+    config.task.name = "segmentation"
+    with pytest.raises(ValueError, match="has focal, but .*=segmentation has one head"):
+        checks.check_settings(config)
+
+
 def test_the_defaults_are_fine():
     checks.check_settings(base.get_config())
 
@@ -161,16 +187,26 @@ def test_a_classifier_is_not_trained_on_parts_of_images():
 
 
 @pytest.mark.parametrize(
-    "task, metric, classes",
+    "name, metric",
     [
-        ("segmentation", "patient_dice_edema", ["core", "edema"]),
-        ("classification", "slice_f1_tumour", ["no tumour", "tumour"]),
+        ("segmentation", "patient_dice_edema"),
+        ("classification", "slice_f1_tumour"),
+        ("segmentation_and_classification", "mask_patient_dice_edema"),
+        ("segmentation_and_classification", "label_slice_f1_tumour"),
+        ("segmentation_and_classification", "dice_and_balanced_accuracy"),
     ],
 )
-def test_a_score_of_one_class_can_be_what_a_run_goes_by(task, metric, classes):
+def test_a_score_of_one_class_can_be_what_a_run_goes_by(name, metric):
     config = base.get_config()
-    config.task.name, config.evaluation.metric = task, metric
-    checks.check_metric(config, classes)
+    config.task.name, config.evaluation.metric = name, metric
+    info = data_info.described(
+        "a/b",
+        channels=["t1"],
+        classes={"core": 1, "edema": 2},
+        labels=["no tumour", "tumour"],
+    )
+    task = experiment.task_of(config, info)
+    checks.check_metric(config, task)
     config.evaluation.metric = "accuracy"
     with pytest.raises(ValueError, match=f"'accuracy'; it can be loss, .*{metric}"):
-        checks.check_metric(config, classes)
+        checks.check_metric(config, task)

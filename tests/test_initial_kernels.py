@@ -28,6 +28,7 @@ CONVOLUTIONS = {
     "fcn3d": "glorot_uniform",
     "resunet": "he_normal",
     "segnet3d": "he_uniform",
+    "two_headed_unet": "glorot_uniform",
     "unet3d": "he_uniform",
     "unet_plus_plus": "glorot_uniform",
     "vnet3d": "he_normal",  # by the mean of both fans there

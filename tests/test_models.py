@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from brainseg_jax import models, registry
+from brainseg_jax.models.parts.heads import Heads
 
 
 class Contract(NamedTuple):
     """What to expect of one model."""
 
-    outputs: int
+    outputs: int | Heads
     shape: tuple[int, ...]  # of an image that it can take, as small as will do
-    logits: tuple[int, ...]
+    logits: tuple[int, ...] | Heads
     refused: tuple[int, ...]  # a shape that it cannot take
     multiple: int  # of which the refusal speaks
     refusal: str = "must be multiples of"
@@ -39,6 +40,13 @@ CONTRACTS = {
     "resnet50": Contract(2, (4, 64, 48, 3), (4, 2), (1, 64, 127, 3), 128, "at least"),
     "resunet": Contract(1, (4, 16, 32, 3), (4, 16, 32, 1), (1, 40, 48, 3), 16),
     "segnet3d": Contract(4, VOLUME, CLASSES, UNEVEN, 16),
+    "two_headed_unet": Contract(
+        Heads(1, 3),
+        (4, 16, 32, 1),
+        Heads((4, 16, 32, 1), (4, 3)),
+        (1, 24, 48, 1),
+        16,
+    ),
     "unet": Contract(1, (4, 16, 32, 3), (4, 16, 32, 1), (1, 24, 48, 3), 16),
     "unet3d": Contract(4, VOLUME, CLASSES, UNEVEN, 16, statistics=False),
     "unet_plus_plus": Contract(1, (4, 16, 32, 1), (4, 16, 32, 1), (1, 24, 48, 1), 16),
@@ -124,6 +132,10 @@ def train(model, variables, image, keys):
     return model.apply(variables, image, train=True, keys=keys, mutable=["batch_stats"])
 
 
+def shapes(logits):
+    return jax.tree.map(lambda leaf: leaf.shape, logits)
+
+
 def assert_near(tree, expected, atol):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=atol), tree, expected
@@ -139,7 +151,8 @@ def test_logits_have_their_shape(name):
     logits, _ = jax.eval_shape(
         make_model(name).init_with_output, first_key(), noise(contract.shape)
     )
-    assert (logits.shape, logits.dtype) == (contract.logits, jnp.float32)
+    assert shapes(logits) == contract.logits
+    assert {leaf.dtype for leaf in jax.tree.leaves(logits)} == {jnp.dtype("float32")}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +173,9 @@ def test_a_form_has_its_parameters(name, form):
         jax.ShapeDtypeStruct((1, *shape), jnp.float32),
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == parameters
-    space = shape[:-1] if logits.ndim > 2 else ()
-    assert (logits.shape, logits.dtype) == ((1, *space, outputs), jnp.float32)
+    for leaf, count in zip(*map(jax.tree.leaves, (logits, outputs)), strict=True):
+        space = shape[:-1] if leaf.ndim > 2 else ()
+        assert (leaf.shape, leaf.dtype) == ((1, *space, count), jnp.float32)
 
 
 def test_batch_statistics_move_in_training_alone(compiled, variables):
@@ -197,11 +211,11 @@ def test_an_image_does_not_change_its_neighbours_logits(compiled, variables):
     apply = jax.jit(make_model(compiled).apply)
     image = noise(CONTRACTS[compiled].shape)
     others = image.at[1:].set(3 - image[1:])
-    assert_near(
-        apply(variables[compiled], image)[:1],
-        apply(variables[compiled], others)[:1],
-        1e-4,
+    first, same = (
+        jax.tree.map(lambda leaf: leaf[:1], apply(variables[compiled], batch))
+        for batch in (image, others)
     )
+    assert_near(first, same, 1e-4)
 
 
 def test_bfloat16_touches_neither_logits_nor_parameters(compiled, variables):
@@ -215,10 +229,11 @@ def test_bfloat16_touches_neither_logits_nor_parameters(compiled, variables):
     )
     kept = {leaf.dtype for leaf in jax.tree.leaves((logits, fresh, trained))}
     assert kept == {jnp.dtype("float32")}
-    # But all between: only the output convolution or the head's last layer is float32.
+    # But all between: only output convolutions and the last layers of heads are float32.
     lines = str(jax.make_jaxpr(model.apply)(start, image)).splitlines()
     products = [x for x in lines if "= conv_general" in x or "= dot_general" in x]
-    assert [line for line in products if ":f32" in line] == products[-1:]
+    last = products[-len(jax.tree.leaves(logits)) :]
+    assert [line for line in products if ":f32" in line] == last
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((logits, trained)))
 
 
@@ -249,7 +264,8 @@ def test_computing_stages_again_changes_no_results(name, variables):
             logits, updated = train(
                 model, {**variables[name], "params": params}, image, key
             )
-            return (jnp.sin(logits) ** 2).mean(), updated
+            values = [(jnp.sin(leaf) ** 2).mean() for leaf in jax.tree.leaves(logits)]
+            return sum(values), updated
 
         return jax.jit(jax.grad(loss, has_aux=True))(variables[name]["params"])
 
@@ -283,4 +299,6 @@ def test_two_halves_of_a_batch_train_as_one(compiled, variables):
             out_axes=(0, None),
         )
     )(image.reshape(2, -1, *image.shape[1:]), key.reshape(2, -1))
-    assert_near((logits.reshape(contract.logits), updated), whole, atol=1e-3)
+    joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), logits)
+    assert shapes(joined) == contract.logits
+    assert_near((joined, updated), whole, atol=1e-3)

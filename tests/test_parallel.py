@@ -11,12 +11,18 @@ import pytest
 from brainseg_jax import parallel
 from brainseg_jax.data import augment, inputs
 from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import experiment
-from brainseg_jax.tasks import classification, segmentation
+from brainseg_jax.tasks import (
+    classification,
+    segmentation,
+    segmentation_and_classification,
+)
 from brainseg_jax.training import objective, steps
 from brainseg_jax.training.state import create_state
 
 BATCH, SIZE = 8, 16
+LABELS = ("no tumour", "tumour")
 MODES = ("pmap", "mesh")
 AUGMENT = {
     "probability": 1.0,
@@ -98,21 +104,34 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
         )
 
 
-@functools.cache
-def classified(mode, count):
-    """Parameters, and the predictions for two batches, after three steps."""
-    devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
-    task = classification.make_task(
-        ("no tumour", "tumour"), exclusive=False, threshold=0.5
+def classifier():
+    """Its dropout draws a mask for each example, whatever device it is on."""
+    task = classification.make_task(LABELS, exclusive=False, threshold=0.5)
+    loss = objective.make_loss({"cross_entropy": {"weight": 1.0}}, task)
+    return "cnn", {"widths": (4, 6), "hidden": (8,)}, task, loss
+
+
+def net_of_two_heads():
+    task = segmentation_and_classification.make_task(
+        {"tumour": 255}, LABELS, exclusive=False, threshold=0.5
     )
+    weighted = Heads({"dice": {"weight": 1.0}}, {"cross_entropy": {"weight": 0.5}})
+    loss = objective.join(weighted.map(objective.make_loss, task.heads))
+    return "two_headed_unet", {"widths": (4, 6)}, task, loss
+
+
+@functools.cache
+def measured(kind, mode, count):
+    """Parameters and statistics after three steps, and what is measured then."""
+    devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
+    name, options, task, loss = kind()
     model = experiment.make_model(
-        "cnn",
-        {"widths": (4, 6), "hidden": (8,)},
+        name,
+        options,
         outputs=task.outputs,
         dtype="float32",
         axis_name=devices.axis_name,
     )
-    loss = objective.make_loss({"cross_entropy": {"weight": 1.0}}, task)
     optimizer = optax.sgd(0.05)
     state = create_state(model, optimizer, jax.random.key(1), (1, SIZE, SIZE, 3))
     step = devices.train_step(
@@ -135,19 +154,19 @@ def classified(mode, count):
             inference_steps.eval_step, model=model, task=task, loss=loss, mirror=()
         )
     )
-    measured = devices.gather(
-        evaluate(state.evaluated, {}, devices.shard(make_batch(9)))
-    )
-    return jax.device_get(state.params), measured
+    batch = make_batch(9)
+    batch["mask"] = batch.pop("share")
+    found = devices.gather(evaluate(state.evaluated, {}, devices.shard(batch)))
+    return jax.device_get(state.variables), found
 
 
-# Its dropout draws a mask for each example, whatever device it is on.
 @pytest.mark.parametrize("mode, count", [("pmap", 8), ("mesh", 2)])
-def test_a_classifier_is_the_same_on_any_number_of_devices(mode, count):
+@pytest.mark.parametrize("kind", [classifier, net_of_two_heads])
+def test_labels_are_learnt_alike_on_any_number_of_devices(kind, mode, count):
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
-        classified(mode, count),
-        classified("pmap", 1),
+        measured(kind, mode, count),
+        measured(kind, "pmap", 1),
     )
 
 

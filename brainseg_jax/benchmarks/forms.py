@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from brainseg_jax import models, registry
 from brainseg_jax.benchmarks import cost
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.training.state import count
 
 CHANNELS = 3
@@ -63,7 +64,8 @@ def _of_model(name: str, batch: int) -> list[Form]:
         size, outputs, on_cpu, elsewhere = KINDS[space]
         usual = on_cpu if jax.default_backend() == "cpu" else elsewhere
         shape = (batch or usual, *(size,) * space, CHANNELS)
-        made = Form(name, form, module.Model(outputs, **published.options), shape)
+        own = published.outputs if isinstance(published.outputs, Heads) else outputs
+        made = Form(name, form, module.Model(own, **published.options), shape)
         body, gflop = _body(made), cost.gflop(made.net, shape)
         if not any(
             body == other and math.isclose(gflop, of_other, rel_tol=SAME_COST)

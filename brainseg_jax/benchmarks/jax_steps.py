@@ -27,9 +27,14 @@ def steps_of(
         jax.block_until_ready(forward(variables, image))
 
     logits = jax.eval_shape(net.apply, variables, image)
-    target = jax.random.bernoulli(jax.random.key(2), 0.1, logits.shape)
+    target = jax.tree.map(
+        lambda one: jax.random.bernoulli(jax.random.key(2), 0.1, one.shape).astype(
+            jnp.float32
+        ),
+        logits,
+    )
     train_once, compiled = training_step(
-        net, variables, image, target.astype(jnp.float32), optax.adamw(1e-3), loss
+        net, variables, image, target, optax.adamw(1e-3), loss
     )
     return {"forward": forward_once, "training": train_once}, compiled
 
@@ -38,9 +43,9 @@ def training_step(
     net: nn.Module,
     variables: Any,
     image: jax.Array,
-    target: jax.Array,
+    target: Any,
     optimizer: optax.GradientTransformation,
-    loss: Callable[[Any, jax.Array], jax.Array],
+    loss: Callable[[Any, Any], jax.Array],
 ) -> tuple[Once, compiling.Compiled]:
     """A step on one batch, which goes on from the last; and the same as compiled."""
     params = variables["params"]
@@ -78,9 +83,15 @@ def training_step(
     return once, compiled
 
 
-def loss(logits: jax.Array | tuple[jax.Array, ...], target: jax.Array) -> jax.Array:
-    """Cross-entropy, plus Dice for masks, as on PyTorch's side."""
+def loss(logits: Any, target: Any) -> jax.Array:
+    """Cross-entropy, plus Dice for masks, as on PyTorch's side; of two heads the sum."""
     logits = logits[0] if isinstance(logits, tuple) else logits
+    of_heads = jax.tree.map(_loss_of_one, logits, target)
+    losses: list[jax.Array] = jax.tree.leaves(of_heads)
+    return sum(losses[1:], losses[0])
+
+
+def _loss_of_one(logits: jax.Array, target: jax.Array) -> jax.Array:
     entropy = optax.sigmoid_binary_cross_entropy(logits, target).mean()
     if logits.ndim == 2:
         return entropy

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Num
 
 from brainseg_jax.data import inputs, normalise
 from brainseg_jax.inference import folding, mirroring
-from brainseg_jax.tasks.parts.task import Task
+from brainseg_jax.tasks.parts.task import Each, Task
 from brainseg_jax.training.objective import Loss
 
 Batch = dict[str, Array]
@@ -19,8 +20,8 @@ Variables = dict[str, Any]
 class Outputs(NamedTuple):
     """Of a model; probabilities are averaged over mirror images, logits are not."""
 
-    logits: Array
-    probs: Array
+    logits: Each
+    probs: Each
 
 
 def probabilities(
@@ -32,7 +33,7 @@ def probabilities(
     model: nn.Module,
     task: Task,
     mirror: Sequence[str],
-) -> Array:
+) -> Each:
     """Of stored images at the model's size; maps come back at the size `grid`."""
     outputs = run_model(
         variables,
@@ -78,5 +79,6 @@ def run_model(
     flips = mirroring.mirror_axes(mirror, image.ndim - 2)
     for axes in flips:
         mirrored: Any = folding.apply(model, variables, jnp.flip(image, axes))
-        probs = probs + task.unflip(task.probabilities(mirrored), axes)
-    return Outputs(logits, probs / (1 + len(flips)))
+        unflipped = task.unflip(task.probabilities(mirrored), axes)
+        probs = jax.tree.map(jnp.add, probs, unflipped)
+    return Outputs(logits, jax.tree.map(lambda maps: maps / (1 + len(flips)), probs))

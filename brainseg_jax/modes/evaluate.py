@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from absl import logging
 from rich.console import Console
@@ -72,7 +73,7 @@ def evaluate(
         only_tumour=options.only_tumour,
     )
     named_by = registry.find(tasks, task.name).NAMED_BY
-    _check_kind(source.info, about.info, ("channels", named_by))
+    _check_kind(source.info, about.info, ("channels", *named_by))
     if not allow_contaminated:
         _refuse_trained(source, about, split)
     return report(
@@ -232,15 +233,14 @@ def _score(
     return scored
 
 
-def _predict_labels(
-    restored: Restored, source: sources.Source
-) -> Callable[[int], np.ndarray]:
-    """Predicted labels [*space, 1] of one example of a split."""
+def _predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
+    """Predicted labels [*space, 1] of one example of a split; of two heads of each."""
     predict = make_predictor(restored)
 
-    def labels(index: int) -> np.ndarray:
+    def labels(index: int) -> Any:
         probs = predict(source.read_stored(index)[0], source.scaling[index])
-        return np.asarray(restored.parts.task.predict(probs))[0]
+        found = restored.parts.task.predict(probs)
+        return jax.tree.map(lambda labels: np.asarray(labels)[0], found)
 
     return labels
 

@@ -1,7 +1,7 @@
-"""Masks and overlays, or classes, of image files, by the best checkpoint of a run."""
+"""Masks and overlays, classes, or both, of image files, by the best checkpoint of a run."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from rich.progress import track
 from brainseg_jax import files
 from brainseg_jax.data import image_files, normalise
 from brainseg_jax.metrics import decisions
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import precision, restore, run_folder
 from brainseg_jax.runs.predictor import Predictor, make_predictor
 from brainseg_jax.tasks.parts.task import Task
@@ -30,8 +31,8 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
-    there are the rows alone. Intensities are normalised over a whole volume (patient or
-    folder) where the model was trained so.
+    there are the rows alone, of a net with two heads both. Intensities are normalised over
+    a whole volume (patient or folder) where the model was trained so.
 
     Raises:
         ValueError: if `inputs` or `outputs` is empty, if `outputs` is a file or lies in the
@@ -173,7 +174,25 @@ def _write_class(
     return {"class": task.classes[found], **columns}
 
 
-WRITERS = {"segmentation": _write_mask, "classification": _write_class}
+def _write_both(
+    task: Task,
+    probs: Heads,
+    picture: Shaped[np.ndarray, "h w c"],
+    stem: pathlib.Path,
+) -> dict[str, Any]:
+    """The mask's files, and a row of both heads."""
+    assert task.heads is not None
+    return {
+        **_write_class(task.heads.label, probs.label, picture, stem),
+        **_write_mask(task.heads.mask, probs.mask, picture, stem),
+    }
+
+
+WRITERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "segmentation": _write_mask,
+    "classification": _write_class,
+    "segmentation_and_classification": _write_both,
+}
 
 
 def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:

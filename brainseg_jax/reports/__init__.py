@@ -1,5 +1,5 @@
 """Reports: how each task's scores become tables and figures, one file per task.
 
-Each exports CURVES, check_examples, summarise, policies, tables, draw and headline, as
-modes/train.py and modes/evaluate.py use them.
+Each exports CURVES, check_examples, score_names, summarise, policies, tables, draw and
+headline, as modes/train.py and modes/evaluate.py use them.
 """

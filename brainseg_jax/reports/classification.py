@@ -33,6 +33,12 @@ def check_examples(
     Raises:
         ValueError: says which, and what to change.
     """
+    check_classes(training, task)
+    check_defined(metric, metric, validation, task)
+
+
+def check_classes(training: sources.Source, task: Task) -> None:
+    """Raises ValueError for training data of one class."""
     there = sorted({task.classes[label] for label in training.labels.tolist()})
     if len(there) < 2:
         raise ValueError(
@@ -40,17 +46,30 @@ def check_examples(
             "two. Set config.data.only_tumour=False, or name other folds in "
             "config.data.train."
         )
-    # A score that is nan even for perfect predictions.
+
+
+def check_defined(
+    score: str, metric: str, validation: sources.Source, task: Task
+) -> None:
+    """Raises ValueError for a score that is nan even for perfect predictions.
+
+    `metric` is what the config calls it.
+    """
     labels = validation.labels
     right = Decided(np.eye(len(task.classes))[labels], labels, labels)
     known = summarise(Scored(np.zeros(len(labels)), right), validation, task, "")
-    if math.isnan(known[metric]):
+    if math.isnan(known[score]):
         raise ValueError(
             f"config.evaluation.metric={metric} is not defined on the validation split, "
             "even for perfect predictions: all its slices, or all slices of each patient, "
             "are of one class (for patient_vote scores: of several classes). Set another "
             "metric, or name other folds in config.data.validation."
         )
+
+
+def score_names(task: Task) -> tuple[str, ...]:
+    """What can be in a summary, but for the loss."""
+    return class_scores.score_names(task.classes)
 
 
 def summarise(

@@ -27,6 +27,11 @@ def check_examples(
     """Refuses nothing: slices with tumour, without, or both can be segmented."""
 
 
+def score_names(task: Task) -> tuple[str, ...]:
+    """What can be in a summary, but for the loss."""
+    return scores.score_names(task.classes)
+
+
 def summarise(
     scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:

@@ -4,17 +4,18 @@ import difflib
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from ml_collections import ConfigDict
 
-from brainseg_jax import losses, metrics, models, registry, tasks
+from brainseg_jax import losses, models, registry, reports, tasks
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import mirroring
 from brainseg_jax.metrics import overlap
 from brainseg_jax.runs import channels
+from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training import optimisers
 
 DTYPES = ("float32", "bfloat16")
@@ -59,7 +60,9 @@ def check_settings(config: ConfigDict) -> None:
     _check_patch(tuple(data.patch), tuple(data.size), config.task.name)
     _check_augmentation(config.augment)
     augment.check_options(config.augment.to_dict(), len(data.size))
-    _check_losses(config.losses)
+    _check_losses("losses", config.losses)
+    _check_losses("label_losses", config.label_losses)
+    _check_label_losses(config)
     normalisation = normalise.NORMALISATIONS[data.normalisation.name]
     _check_options(
         "data.normalisation", normalisation, {*data.normalisation} - {"name"}
@@ -170,16 +173,32 @@ def _check_schedule(schedule: ConfigDict) -> None:
         )
 
 
-def _check_losses(terms: ConfigDict) -> None:
+def _check_losses(key: str, terms: ConfigDict) -> None:
     for name, term in terms.items():
         function = registry.find(losses, name).loss
         if "weight" not in term:
-            raise ValueError(f"config.losses.{name} has no weight; give it weight=1.0.")
+            raise ValueError(f"config.{key}.{name} has no weight; give it weight=1.0.")
         if not 0 <= term.weight < math.inf:
             raise ValueError(
-                f"config.losses.{name}.weight is {term.weight}; it has to be 0 or more."
+                f"config.{key}.{name}.weight is {term.weight}; it has to be 0 or more."
             )
-        _check_options(f"losses.{name}", function, {*term} - {"weight"})
+        _check_options(f"{key}.{name}", function, {*term} - {"weight"})
+
+
+def _check_label_losses(config: ConfigDict) -> None:
+    """There are some where a net has a head of labels beside one of masks, else none."""
+    name, given = config.task.name, ", ".join(config.label_losses)
+    two_heads = len(registry.find(tasks, name).NAMED_BY) > 1
+    if two_heads and not given:
+        raise ValueError(
+            f"config.label_losses is empty, but config.task.name={name} trains a head of "
+            "labels too; set config.label_losses = {'cross_entropy': {'weight': 1.0}}."
+        )
+    if given and not two_heads:
+        raise ValueError(
+            f"config.label_losses has {given}, but config.task.name={name} has one head, "
+            "whose losses are config.losses; leave config.label_losses empty."
+        )
 
 
 def _check_percentiles(function: Callable, given: ConfigDict) -> None:
@@ -243,9 +262,9 @@ def _check_size(size: tuple[int, ...], model: str) -> None:
 
 
 def _check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> None:
-    if patch and task == "classification":
+    if patch and "labels" in registry.find(tasks, task).NAMED_BY:
         raise ValueError(
-            f"config.data.patch is {patch}, but config.task.name=classification is about "
+            f"config.data.patch is {patch}, but config.task.name={task} is about "
             "whole images: a part of one need not show what its label says. Set it to ()."
         )
     if patch and (len(patch) != len(size) or min(patch) < 1):
@@ -255,13 +274,13 @@ def _check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> No
         )
 
 
-def check_metric(config: ConfigDict, classes: Sequence[str]) -> None:
-    """Refuses a score of config.evaluation.metric that these classes do not have.
+def check_metric(config: ConfigDict, task: Task) -> None:
+    """Refuses a score of config.evaluation.metric that the task's classes do not have.
 
     Raises:
         ValueError: with all that there are.
     """
-    known = ("loss", *registry.find(metrics, config.task.name).score_names(classes))
+    known = ("loss", *registry.find(reports, task.name).score_names(task))
     if (metric := config.evaluation.metric) not in known:
         raise ValueError(
             f"config.evaluation.metric is {metric!r}; it can be {', '.join(known)}."

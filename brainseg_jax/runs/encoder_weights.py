@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from brainseg_jax import models, registry
 from brainseg_jax.data import normalise
 from brainseg_jax.models.parts import encoders
-from brainseg_jax.runs import experiment, restore
+from brainseg_jax.runs import restore
 from brainseg_jax.runs.records import About
 from brainseg_jax.training import freezing, state
 from brainseg_jax.weights import pretrained
@@ -106,10 +106,9 @@ def encoder_of(config: ConfigDict) -> str:
 
 
 def _encoder_name(config: ConfigDict) -> str:
-    options = config.model.options.to_dict()
-    return encoder_name(
-        experiment.make_model(config.model.name, options, outputs=1, dtype="float32")
-    )
+    name, options = config.model.name, config.model.options.to_dict()
+    default = getattr(registry.find(models, name).Model, "encoder", "")
+    return {"encoder": default, **options}["encoder"] or name
 
 
 def encoder_name(model: nn.Module) -> str:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import models, registry, tasks
 from brainseg_jax.data.info import Info
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import model_options
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training import freezing, objective
@@ -33,6 +34,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
         ValueError: naming the key that cannot be, and what it can be.
     """
     task = task_of(config, info)
+    _check_heads(config, task)
     options = config.model.options.to_dict()
     if config.model.remat:
         options["remat"] = True
@@ -43,7 +45,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
         dtype=config.compute_dtype,
         axis_name=axis_name,
     )
-    loss = objective.make_loss(config.losses.to_dict(), task)
+    loss = loss_of(config, task)
     size = config.data.patch or config.data.size
     return Parts(task, model, loss, (1, *size, len(info.channels)))
 
@@ -52,20 +54,28 @@ def task_of(config: ConfigDict, info: Info) -> Task:
     """The task of a config, on the classes of a data set that it is about."""
     module = registry.find(tasks, config.task.name)
     info = info.joined(config.task.foreground)
-    painting = {"painting": info.painting} if module.NAMED_BY == "classes" else {}
+    painting = {"painting": info.painting} if "classes" in module.NAMED_BY else {}
     return module.make_task(
-        getattr(info, module.NAMED_BY),
+        *(getattr(info, field) for field in module.NAMED_BY),
         exclusive=config.task.exclusive,
         threshold=config.evaluation.threshold,
         **painting,
     )
 
 
+def loss_of(config: ConfigDict, task: Task) -> objective.Loss:
+    """The weighted losses of a config; of two heads each has its own, and all are added."""
+    if task.heads is None:
+        return objective.make_loss(config.losses.to_dict(), task)
+    weighted = Heads(mask=config.losses.to_dict(), label=config.label_losses.to_dict())
+    return objective.join(weighted.map(objective.make_loss, task.heads))
+
+
 def make_model(
     name: str,
     options: Mapping[str, Any],
     *,
-    outputs: int,
+    outputs: int | Heads,
     dtype: str,
     axis_name: str | None = None,
 ) -> nn.Module:
@@ -101,7 +111,8 @@ def check_model(
             jax.random.key(0),
             jax.ShapeDtypeStruct(shape, jnp.float32),
         )
-    if (logits.ndim == 2) != (task == "classification"):
+    one = not isinstance(logits, Heads)
+    if one and (logits.ndim == 2) != (task == "classification"):
         makes = "classes of whole images" if logits.ndim == 2 else "masks"
         raise ValueError(
             f"config.task.name is {task!r}, but the model gives {makes}; choose "
@@ -111,4 +122,16 @@ def check_model(
         raise ValueError(
             f"config.optimizer.encoder_rate is {encoder_rate}, but the model has no part "
             'called "encoder"; leave it at 1.'
+        )
+
+
+def _check_heads(config: ConfigDict, task: Task) -> None:
+    """Refuses a net of two heads for one task, and one of a single output for two."""
+    module = registry.find(models, config.model.name)
+    two_heads = module.Model.__dataclass_fields__["outputs"].type is Heads
+    if two_heads != (task.heads is not None):
+        gives = "masks and classes" if two_heads else "masks or classes, not both"
+        raise ValueError(
+            f"config.task.name is {task.name!r}, but config.model.name="
+            f"{config.model.name} gives {gives}; choose another model or task."
         )

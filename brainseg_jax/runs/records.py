@@ -16,6 +16,7 @@ Row = dict[str, Any]
 # Keys that base.py got later, each with the value that says what older runs did.
 LATER_KEYS = {
     "task.foreground": "",
+    "label_losses": {},
     "schedule.decay": 1.0,
     "augment.fill": "edge",
     "augment.flip_depth": 0.0,

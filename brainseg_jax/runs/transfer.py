@@ -188,7 +188,8 @@ def _sources(
 def head_modules(model: Any, shape: tuple[int, ...]) -> set[str]:
     """The parts of a model that have weights of shapes that go by its outputs."""
     now = channels.shapes_of(model, shape)
-    more = channels.shapes_of(model.clone(outputs=model.outputs + 1), shape)
+    outputs = jax.tree.map(lambda count: count + 1, model.outputs)
+    more = channels.shapes_of(model.clone(outputs=outputs), shape)
     return {path[1] for path, size in now.items() if more[path] != size}
 
 
@@ -216,7 +217,7 @@ def unfilled(
 
 def _tell_classes(new: set[str], task: Task, other: Task, workdir: str) -> None:
     """Logs which parts are new heads, and warns of one that is kept for other classes."""
-    ours, theirs = (", ".join(one.classes) for one in (task, other))
+    ours, theirs = (", ".join(jax.tree.leaves(one.classes)) for one in (task, other))
     if new:
         logging.info(
             "init_from %s: new head %s for %s; its own was for %s",
@@ -272,7 +273,7 @@ Applied = tuple[Any, Any, tuple[str, ...]]  # a model, its variables, its channe
 
 
 def disagreement(one: Applied, other: Applied, size: tuple[int, ...]) -> float:
-    """Largest difference of logits for one image, in deviations of the other's.
+    """Largest difference of logits for one image, in deviations of the other's, by head.
 
     The channels that only one of the two knows are 0 there.
     """
@@ -283,5 +284,9 @@ def disagreement(one: Applied, other: Applied, size: tuple[int, ...]) -> float:
         seen = [planes[name] if name in planes else np.zeros(size) for name in names]
         image = np.stack(seen, axis=-1)[None].astype(np.float32)
         apply = parallel.on_one_device(model.clone(dtype=jnp.float32).apply)
-        logits.append(np.asarray(apply(jax.device_get(variables), image)))
-    return float(np.abs(logits[0] - logits[1]).max() / max(logits[1].std(), 1e-6))
+        logits.append(jax.device_get(apply(jax.device_get(variables), image)))
+    gaps = jax.tree.map(
+        lambda own, others: np.abs(own - others).max() / max(others.std(), 1e-6),
+        *logits,
+    )
+    return float(max(jax.tree.leaves(gaps)))

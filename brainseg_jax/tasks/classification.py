@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from brainseg_jax.metrics import decisions
 from brainseg_jax.tasks.parts.task import Batch, Task
 
-NAMED_BY = "labels"
+NAMED_BY = ("labels",)
 
 
 def make_task(classes: Sequence[str], *, exclusive: bool, threshold: float) -> Task:

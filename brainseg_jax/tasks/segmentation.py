@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 from brainseg_jax.metrics import overlap
 from brainseg_jax.tasks.parts.task import Batch, Task
 
-NAMED_BY = "classes"
+NAMED_BY = ("classes",)
 
 Classes = Mapping[str, int | Sequence[int]]
 Painting = Sequence[tuple[str, int]]

@@ -1,4 +1,4 @@
-"""What is minimised: a weighted sum of losses, over all heads of deep supervision."""
+"""What is minimised: a weighted sum of losses, over all outputs of a net."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from brainseg_jax import losses, registry
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.tasks.parts.task import Batch, Task
 
-Loss = Callable[
-    [Array, Batch], tuple[Float[Array, " n"], dict[str, Float[Array, " n"]]]
-]
+Loss = Callable[[Any, Batch], tuple[Float[Array, " n"], dict[str, Float[Array, " n"]]]]
 
 
 def make_loss(
@@ -18,8 +17,8 @@ def make_loss(
 ) -> Callable[[Array, Batch], tuple[Array, Batch]]:
     """Sum of losses by weight; gives it and each term, per example.
 
-    Of several heads (deep supervision), finest first, each counts half of the one before,
-    all together one; the terms are the finest head's.
+    Of several outputs (deep supervision), finest first, each counts half of the one before,
+    all together one; the terms are the finest one's.
 
     Raises:
         ValueError: if no loss is given, or one of an unknown name.
@@ -47,12 +46,12 @@ def make_loss(
         }
 
     def loss(logits: Array | tuple[Array, ...], batch: Batch) -> tuple[Array, Batch]:
-        heads = logits if isinstance(logits, tuple) else (logits,)
+        outputs = logits if isinstance(logits, tuple) else (logits,)
         target = task.target(batch)
-        values = [of_one(head, _shrunk(target, head)) for head in heads]
+        values = [of_one(output, _shrunk(target, output)) for output in outputs]
         total = sum(
-            weight * share * of_head[name]
-            for share, of_head in zip(_shares(len(heads)), values, strict=True)
+            weight * share * of_output[name]
+            for share, of_output in zip(_shares(len(outputs)), values, strict=True)
             for name, weight, _, _ in terms
         )
         return total, values[0] if len(values[0]) > 1 else {}
@@ -60,9 +59,23 @@ def make_loss(
     return loss
 
 
-def _shares(heads: int) -> list[float]:
-    """Each head counts half of the one before; together they count as one."""
-    return [2.0 ** (heads - 1 - k) / (2**heads - 1) for k in range(heads)]
+def join(loss_of: Heads) -> Callable[[Heads, Batch], tuple[Array, Batch]]:
+    """The sum of both heads' losses; its terms are mask_loss, label_loss, mask_dice..."""
+
+    def loss(logits: Heads, batch: Batch) -> tuple[Array, Batch]:
+        found = loss_of.map(lambda one, own: one(own, batch), logits)
+        terms: Batch = {}
+        for head, (total, of_head) in found.items():
+            named = {"loss": total, **of_head}
+            terms |= {f"{head}_{name}": term for name, term in named.items()}
+        return found.mask[0] + found.label[0], terms
+
+    return loss
+
+
+def _shares(outputs: int) -> list[float]:
+    """Each output counts half of the one before; together they count as one."""
+    return [2.0 ** (outputs - 1 - k) / (2**outputs - 1) for k in range(outputs)]
 
 
 def _shrunk(target: Array, logits: Array) -> Array:

@@ -21,6 +21,14 @@ def classification(config: ConfigDict) -> None:
     common(config)
 
 
+def segmentation_and_classification(config: ConfigDict) -> None:
+    """Segments slices and tells their class by a net with two heads, on patient folds."""
+    segmentation(config)
+    config.task.name = "segmentation_and_classification"
+    config.label_losses = {"cross_entropy": {"weight": 1.0}}
+    config.evaluation.metric = "dice_and_balanced_accuracy"
+
+
 def common(config: ConfigDict) -> None:
     """What our recipes have in common: averaged weights, augmentation, mirror images."""
     config.schedule.warmup_steps = 100

@@ -148,11 +148,10 @@ def _of_slices(
         image = jnp.concatenate(_neighbours(image), -1).reshape(slices)
         kernel = jnp.concatenate(list(kernel), 2)
         return conv3(image, kernel).reshape(n, depth, height, width, features)
-    parts = conv3(image.reshape(slices), jnp.concatenate(list(kernel), -1))
-    parts = jnp.split(parts.reshape(n, depth, height, width, -1), 3, -1)
-    return functools.reduce(
-        jnp.add, (_neighbours(part)[k] for k, part in enumerate(parts))
-    )
+    joined = conv3(image.reshape(slices), jnp.concatenate(list(kernel), -1))
+    parts = jnp.split(joined.reshape(n, depth, height, width, -1), 3, -1)
+    placed = (_neighbours(part)[k] for k, part in enumerate(parts))
+    return functools.reduce(jnp.add, placed)
 
 
 def _neighbours(image: Float[Array, "n d *rest"]) -> list[Array]:

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from brainseg_jax.models.parts import convolutions, options
+from brainseg_jax.models.parts.heads import Heads
 
 AXES = {2: "height and width", 3: "depth, height and width"}
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -40,7 +41,7 @@ class Published(NamedTuple):
 
     parameters: int  # statistics of normalisations included, as Keras counts
     shape: tuple[int, ...]  # of one image, [*space, channels]
-    outputs: int
+    outputs: int | Heads
     options: Mapping[str, Any] = MappingProxyType({})  # of Model
 
 

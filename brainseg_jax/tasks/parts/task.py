@@ -6,7 +6,10 @@ from typing import Any
 
 from jaxtyping import Array
 
+from brainseg_jax.models.parts.heads import Heads
+
 Batch = dict[str, Array]
+Each = Any  # of one task its own; of a net with two heads the Heads of both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +20,14 @@ class Task:
     """
 
     name: str
-    classes: tuple[str, ...]  # what is scored, without background
+    classes: Each  # names of what is scored, without background: a tuple
     uses_masks: bool
-    outputs: int  # channels of the logits
-    exclusive: bool  # softmax over classes (of masks: and background), else sigmoids
-    target: Callable[[Batch], Array]
-    probabilities: Callable[[Array], Array]
-    unflip: Callable[[Array, tuple[int, ...]], Array]  # of a mirror image's output
-    resize: Callable[[Array, tuple[int, ...]], Array]  # an output, to a grid's size
-    predict: Callable[[Array], Array]  # probabilities -> the publisher's labels
-    measure: Callable[[Array, Batch], Any]  # arrays with a value per example
+    outputs: Each  # channels of the logits
+    exclusive: Each  # softmax over classes (of masks: and background), else sigmoids
+    target: Callable[[Batch], Each]
+    probabilities: Callable[[Each], Each]  # of logits
+    unflip: Callable[[Each, tuple[int, ...]], Each]  # of a mirror image's output
+    resize: Callable[[Each, tuple[int, ...]], Each]  # an output, to a grid's size
+    predict: Callable[[Each], Each]  # probabilities -> the publisher's labels
+    measure: Callable[[Each, Batch], Any]  # arrays with a value per example
+    heads: Heads | None = None  # the tasks of both
