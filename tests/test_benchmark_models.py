@@ -82,6 +82,7 @@ def two_tiny_nets(monkeypatch):
     monkeypatch.setattr(forms, "chosen", lambda names, batch: TINY)
     monkeypatch.setattr(peers, "find", lambda: None)
     monkeypatch.setattr(nets.kernels, "LAYERS", ((8, 5, 4),))
+    monkeypatch.setattr(nets.convolutions, "LAYERS", ((1, 8, 5, 4),))
     spread = Spread(0.5, 0.4, 0.6, 5)
     monkeypatch.setattr(
         nets.timing, "measure", lambda tasks, budget: dict.fromkeys(tasks, spread)

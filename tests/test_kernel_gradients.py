@@ -148,10 +148,12 @@ def test_a_convolution_has_xlas_values_and_gradients(
         assert error(ours, direct) < 2e-6
 
 
-@pytest.mark.parametrize("space", [(16, 16), (8, 8, 8)])
-def test_a_gpu_runs_xlas_own_convolutions(space):
-    image = jax.ShapeDtypeStruct((2, *space, 8), jnp.float32)
-    kernel = jax.ShapeDtypeStruct((*(3,) * len(space), 8, 8), jnp.float32)
+@pytest.mark.parametrize(
+    "space, width", [((16, 16), 8), ((64, 64), 32), ((8, 8, 8), 8)]
+)
+def test_a_gpu_runs_xlas_own_convolutions(space, width):
+    image = jax.ShapeDtypeStruct((2, *space, width), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((*(3,) * len(space), width, width), jnp.float32)
     # A function of its own for each: what was lowered before is remembered.
     texts = {
         platform: jax.jit(lambda *arrays: gradients(*arrays))
@@ -165,6 +167,42 @@ def test_a_gpu_runs_xlas_own_convolutions(space):
         assert texts[platform].count("stablehlo.convolution") == 3
         assert "dot_general" not in texts[platform]
     assert "dot_general" in texts["cpu"]
+
+
+def test_another_row_changes_no_value():
+    rng = np.random.default_rng(0)
+    image = jnp.array(rng.normal(size=(2, 7, 9, 3)), jnp.float32)
+    kernel = jnp.array(rng.normal(size=(3, 3, 3, 4)), jnp.float32)
+    computed = jax.jit(conv3.with_another_row)(image, kernel)
+    assert error(computed, conv3.direct(image, kernel)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "shape, features, dtype, narrow",
+    [
+        ((2, 256, 256, 32), 32, "float32", True),  # 256 x 1024 products a row: 2 ** 18
+        ((2, 256, 256, 64), 64, "float32", False),  # 2 ** 20
+        ((16, 16, 16, 64), 128, "float32", True),  # rows of 16 count as of 32: 2 ** 18
+        ((2, 16, 16, 32), 32, "float32", False),  # 2 ** 19 in all
+        ((2, 256, 256, 3), 64, "float32", False),
+        ((2, 256, 256, 32), 32, "bfloat16", False),
+    ],
+)
+def test_narrow_layers_of_many_positions_take_another_row(
+    shape, features, dtype, narrow
+):
+    assert conv3.is_narrow(shape, (3, 3, shape[-1], features), dtype) == narrow
+
+
+def test_a_narrow_layer_has_the_gradients_of_xla(monkeypatch):
+    rng = np.random.default_rng(0)
+    image = jnp.array(rng.normal(size=(1, 6, 5, 4)), jnp.float32)
+    kernel = jnp.array(rng.normal(size=(3, 3, 4, 2)), jnp.float32)
+    expected = jax.jit(lambda *arrays: gradients(*arrays))(image, kernel)
+    monkeypatch.setattr(conv3, "is_narrow", lambda *_: True)
+    computed = jax.jit(lambda *arrays: gradients(*arrays))(image, kernel)
+    for ours, direct in zip(computed, expected, strict=True):
+        assert error(ours, direct) < 2e-6
 
 
 @pytest.mark.parametrize(

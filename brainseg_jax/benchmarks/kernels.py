@@ -1,14 +1,10 @@
 """The gradient of a 3x3 kernel on a CPU: how long every form takes, and which is chosen."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
-from brainseg_jax import parallel
-from brainseg_jax.benchmarks import timing
+from brainseg_jax.benchmarks import layers
 from brainseg_jax.models.parts import conv3, kernel_gradients
 
 # Pixels along an axis, channels, features: layers of U-Nets of 32 and 64 channels.
@@ -46,21 +42,13 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
         kernel_gradients.DIRECT: conv3.direct_kernel_gradient,
         **kernel_gradients.FORMS,
     }
-    compiled = {name: _compile(form, image, change) for name, form in forms.items()}
-    on_device = jax.device_put((image, change))
-    spreads = timing.measure(
-        {
-            name: functools.partial(_wait_for, form, *on_device)
-            for name, form in compiled.items()
-        },
-        BUDGET,
-    )
+    timed = layers.in_turns(forms, image, change, budget=BUDGET)
     # A few pairs of channels tell of rounding, and are quick to compute in float64.
     expected = _exact(image[..., :SAMPLED], change[..., :SAMPLED])
     cells: dict[str, Any] = {}
-    for name, form in compiled.items():
-        cells[name] = f"{1e3 * spreads[name].median:.1f}"
-        computed = np.asarray(form(*on_device))[..., :SAMPLED, :SAMPLED]
+    for name, form in timed.items():
+        cells[name] = f"{form.milliseconds:.1f}"
+        computed = form.result[..., :SAMPLED, :SAMPLED]
         difference = np.abs(computed - expected).max()
         cells[f"{name} error"] = f"{1e7 * difference / np.abs(expected).max():.1f}"
     chosen = kernel_gradients.fastest(
@@ -68,15 +56,6 @@ def _of_layer(size: int, channels: int, features: int) -> dict[str, str]:
     )
     layer = f"{size}x{size}, {channels} to {features}"
     return {"layer": layer, **cells, "chosen": chosen}
-
-
-def _compile(form: Callable[..., jax.Array], *arrays: np.ndarray) -> Any:
-    compiling: Any = parallel.on_one_device(form)
-    return compiling.lower(*arrays).compile()
-
-
-def _wait_for(form: Callable[..., jax.Array], *arrays: jax.Array) -> None:
-    jax.block_until_ready(form(*arrays))
 
 
 def _exact(image: np.ndarray, change: np.ndarray) -> np.ndarray:

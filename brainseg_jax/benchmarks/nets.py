@@ -9,6 +9,7 @@ from absl import logging
 
 from brainseg_jax.benchmarks import (
     against,
+    convolutions,
     forms,
     jax_steps,
     kernels,
@@ -58,6 +59,7 @@ def benchmark_models(
     tables.show("JAX beside PyTorch", tables.ratios(rows), RATIOS)
     if jax.default_backend() == "cpu":  # a GPU has no choice of forms
         tables.show("Forms of a gradient", kernels.measure(), kernels.CAPTION)
+        tables.show("Forms of a layer", convolutions.measure(), convolutions.CAPTION)
     print(*machine.lines(about), sep="\n")
     if before:
         against.show({"machine": about, "nets": rows}, before)
