@@ -146,6 +146,7 @@ RECIPES = {
     },
     "vgg16_lgg:system_004": CLASSIFIER_004,
     "efficientnet_b0_lgg:published": CLASSIFIER_004,
+    "efficientnet_b0_folder:published": CLASSIFIER_004,
     "unet_lgg:buda": SYSTEM_000
     | {
         # Theirs are 100 patients and 10, none to test.
