@@ -149,6 +149,13 @@ def test_volumes_are_compared_by_all_pixels_and_by_a_plane(tmp_path):
     assert table["train", "test"]["examples_in_both"] == 4
 
 
+def test_one_split_alone_is_not_called_clean():
+    assert audit.verdict([]) == [
+        "One split alone: there is nothing to compare. Name others in "
+        "config.data.train, validation and test."
+    ]
+
+
 def test_a_split_that_there_is_not_is_named(data_dir, tmp_path):
     with pytest.raises(ValueError, match="no split 'fold_9'"):
         audit.audit(NAME, data_dir, {"train": "fold_9"}, tmp_path)

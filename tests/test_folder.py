@@ -90,7 +90,8 @@ def test_colours_of_masks_become_numbers(tmp_path):
         colours[grey > 0] = (0, 0, 255)  # OpenCV writes blue first: red
         colours[-1, :3] = (0, 255, 255)  # yellow
         cv2.imwrite(str(path), colours)
-    classes = {"oedema": (255, 255, 0), "tumour": (255, 0, 0)}
+    # Numbered by name: a config forgets the order of its keys.
+    classes = {"tumour": (255, 0, 0), "oedema": (255, 255, 0)}
     builder = small_folder.build(raw, tmp_path / "data", classes=classes)
     expected = np.where(small_folder.mask(1) > 0, 2, 0)
     expected[-1, :3] = 1
@@ -164,11 +165,15 @@ def test_nnunets_regions_are_painted_in_its_order(tmp_path):
     assert info.painting == [("whole", 1), ("core", 2)]
 
 
-@pytest.mark.parametrize("spelling", ["{}", "{}.png", "images/{}.png"])
-def test_a_table_says_whose_a_file_is(pairs, tmp_path, spelling):
+@pytest.mark.parametrize(
+    ("spelling", "end"),
+    [("{}", "\n"), ("{}.png", "\r\n"), ("images/{}.png", "\r")],
+)
+def test_a_table_says_whose_a_file_is(pairs, tmp_path, spelling, end):
     raw = pathlib.Path(shutil.copytree(pairs, tmp_path / "raw"))
     rows = [f"Anna{n[1]};x,{spelling.format(n)}" for n in small_folder.names()]
-    (raw / "who.csv").write_text("\ufeffname, scan\n" + "\n".join(rows), "utf-8")
+    lines = end.join(["\ufeffname, scan", *rows])
+    (raw / "who.csv").write_bytes(lines.encode())
     builder = small_folder.build(
         raw, tmp_path / "data", table="who.csv", table_columns=("scan", "name")
     )

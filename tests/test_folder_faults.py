@@ -315,6 +315,7 @@ LIES = {
     ),
     "numbers": ({"channel_names": {"1": "T1", "2": "T2"}}, "names .* are numbered"),
     "list": ({"channel_names": ["T1", "T2"]}, "has the channel_names"),
+    "number": ({"channel_names": 2}, "has the channel_names 2"),
     "labels": (
         {"labels": {"background": 0, "tumour": 1}},
         "has the values 2 in 6 pixels, and masks have 0, 1 alone",
@@ -327,6 +328,13 @@ LIES = {
     "no order": (
         {"labels": {"background": 0, "whole": [1, 2], "core": 2}},
         "labels that are regions, and regions_class_order None",
+    ),
+    "no label of a region": (
+        {
+            "labels": {"background": 0, "whole": [1, 2], "core": 2},
+            "regions_class_order": [3, 2],
+        },
+        "has 3 for whole in regions_class_order; it has to be one of its labels, 1, 2",
     ),
     "lacks": ({"numTraining": None}, "lacks numTraining"),
     "version 1": (V1, "is of nnU-Net's version 1"),
@@ -350,6 +358,11 @@ def lose_channel(tree):
     (tree / "imagesTr" / "P0_1_0001.png").unlink()
 
 
+def skip_number(tree):
+    path = tree / "imagesTr" / "P0_1_0001.png"
+    path.rename(path.with_name("P0_1_0002.png"))
+
+
 def lose_mask(tree):
     (tree / "labelsTr" / "P0_1.png").unlink()
     said = json.loads((tree / "dataset.json").read_text())
@@ -365,6 +378,7 @@ def other_size(tree):
 CASE_FAULTS = {
     "misnamed": (misname, "P0 first.png: is not called <case>_0000.png"),
     "channel": (lose_channel, "P0_1_0000.png: has 1 channel, where 2 channels"),
+    "gap": (skip_number, "P0_1_0002.png: comes without P0_1_0001"),
     "no mask": (lose_mask, "P0_1_0000.png: has no mask labelsTr/P0_1.png"),
     "sizes": (other_size, r"has channels of other sizes or types: .*uint8 \(8, 8\)"),
     "no json": (lambda t: (t / "dataset.json").unlink(), "holds no dataset.json"),

@@ -46,6 +46,12 @@ def test_every_patient_has_slices_with_and_without_tumour(tree):
         assert any(found) and not all(found)
 
 
+@pytest.mark.parametrize("slices", [1, 2])
+def test_few_slices_show_a_tumour(slices):
+    subject = phantom.make_subject(np.random.default_rng(0), slices)
+    assert len(subject.masks) == slices and subject.masks.any()
+
+
 def test_a_patient_depends_on_the_seed_and_its_number_alone(tree, tmp_path):
     alone = pixels(phantom.write_lgg(tmp_path / "a", patients=2, slices=4))
     among_six = pixels(tree)

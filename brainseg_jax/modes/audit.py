@@ -136,6 +136,11 @@ def show(table: Sequence[Mapping[str, Any]], note: str) -> None:
 
 def verdict(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences on what leaks and what has to be looked at."""
+    if not table:
+        return [
+            "One split alone: there is nothing to compare. Name others in "
+            "config.data.train, validation and test."
+        ]
     lines = [
         f"LEAK from {row['first']} to {row['second']}: {row['patients_in_both']} of its "
         f"{row['patients_of_second']} patients, {row['examples_in_both']} of its "

@@ -84,12 +84,9 @@ class Described:
 
     def _channels(self) -> tuple[str, ...]:
         names = self.said["channel_names"]
-        wanted = [str(place) for place in range(len(names))]
-        if (
-            not isinstance(names, dict)
-            or not names
-            or sorted(names, key=natural) != wanted
-        ):
+        named = names if isinstance(names, dict) else {}
+        wanted = [str(place) for place in range(len(named))]
+        if not named or sorted(named, key=natural) != wanted:
             raise self.refused(
                 f"has the channel_names {names!r}; they are numbered, as in "
                 '{"0": "T1", "1": "T2"}'
@@ -131,6 +128,13 @@ class Described:
                 f"has labels that are regions, and regions_class_order {order!r}: it has "
                 "a label for each region, in their order"
             )
+        for (name, value), label in zip(self.classes.items(), order, strict=True):
+            labels = value if isinstance(value, list) else [value]
+            if type(label) is not int or label not in labels:
+                raise self.refused(
+                    f"has {label!r} for {name} in regions_class_order; it has to be one of "
+                    f"its labels, {', '.join(map(str, labels))}"
+                )
         return list(zip(self.classes, order, strict=True))
 
     @property
@@ -150,11 +154,17 @@ def find(names: Sequence[str], described: Described) -> Found:
     images: dict[str, list[str]] = {}
     bad = []
     for case in sorted(pictures, key=natural):
-        if parts := IMAGE.fullmatch(case):
-            images.setdefault(parts["case"], []).append(pictures[case])
-        else:
+        parts = IMAGE.fullmatch(case)
+        if not parts:
             reason = f"is not called <case>_0000{described.ending}"
             bad.append({"file": pictures[case], "reason": reason})
+            continue
+        channels = images.setdefault(parts["case"], [])
+        channels.append(pictures[case])
+        if int(parts["channel"]) != len(channels) - 1:
+            reason = f"comes without {parts['case']}_{len(channels) - 1:04d}"
+            bad.append({"file": pictures[case], "reason": reason})
+            images.pop(parts["case"])
     _check_count(described, len(masks))
     for case in sorted(images.keys() - masks.keys(), key=natural):
         mask = f"labelsTr/{case}{described.ending}"

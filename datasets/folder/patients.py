@@ -93,9 +93,13 @@ def _names(one: Example) -> list[str]:
 def _read(settings: Settings, files: archives.Files) -> dict[str, set[str]]:
     """Patients by file, endings left out."""
     text = _text(settings.table, files)
-    table = csv.DictReader(io.StringIO(text))
-    columns = [name.strip() for name in table.fieldnames or ()]
-    table.fieldnames = columns
+    table = csv.DictReader(io.StringIO(text, newline=None))  # of any line ends
+    try:
+        columns = [name.strip() for name in table.fieldnames or ()]
+        table.fieldnames = columns
+        rows = [*table]
+    except csv.Error as error:
+        _refuse(settings.table, f"is not a CSV ({error})")
     if absent := [name for name in settings.table_columns if name not in columns]:
         _refuse(
             settings.table,
@@ -104,7 +108,7 @@ def _read(settings: Settings, files: archives.Files) -> dict[str, set[str]]:
         )
     file, patient = settings.table_columns
     found: dict[str, set[str]] = defaultdict(set)
-    for row in table:
+    for row in rows:
         path = (row[file] or "").strip().replace("\\", "/").removeprefix("./")
         found[stem(path)].add((row[patient] or "").strip())
     return found

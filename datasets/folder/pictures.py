@@ -83,7 +83,7 @@ def read_mask(
 def _labels_of_colours(
     mask: Picture, colours: Mapping[str, tuple[int, ...]]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Numbers from 1 in the order of the classes; black is 0."""
+    """Numbers from 1 in the order of the classes' names; black is 0."""
     if mask.shape[-1] not in (1, 3):
         raise ValueError(f"is a mask of {mask.shape[-1]} channels, not of 3 colours")
     mask = np.broadcast_to(mask, (*mask.shape[:2], 3))

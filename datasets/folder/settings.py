@@ -38,7 +38,8 @@ class Settings:
 
 def read(given: Mapping[str, Any]) -> Settings:
     """From a config's data.folder; ValueError names the key that cannot be."""
-    found = Settings(**given)
+    # A config forgets the order of its keys.
+    found = Settings(**{**given, "classes": dict(sorted(given["classes"].items()))})
     if found.layout not in LAYOUTS:
         _refuse("layout", found.layout, f"it can be {', '.join(LAYOUTS)}")
     if found.layout == "pairs":

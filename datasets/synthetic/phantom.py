@@ -67,6 +67,9 @@ def make_subject(rng: np.random.Generator, slices: int) -> Subject:
     """A new head with a tumour in some slices and, from three slices on, not in all."""
     thickness = (head.HIGHEST - head.LOWEST) / (slices - 1) if slices > 1 else 5.0
     heights = head.LOWEST + thickness * np.arange(slices, dtype=np.float32)
+    if slices == 2:  # within the head, for no tumour lies at both its ends
+        thickness /= 3
+        heights = head.LOWEST + thickness * np.array([1, 2], np.float32)
     while True:
         centre = draw_centre(rng, heights)
         places = head.place_head(rng, heights, thickness)

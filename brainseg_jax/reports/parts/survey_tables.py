@@ -107,7 +107,7 @@ def patient_rows(found: Survey) -> list[dict[str, Any]]:
     rows_of: dict[str, list[int]] = {}
     for row, patient in enumerate(index.patients):
         rows_of.setdefault(patient, []).append(row)
-    return [
+    own = [
         {
             "patient": patient,
             "fold": found.info.folds.get(patient, ""),
@@ -118,10 +118,18 @@ def patient_rows(found: Survey) -> list[dict[str, Any]]:
                 f"{name}_pixels": int(found.areas[rows, place].sum())
                 for place, name in enumerate(mask_classes(found))
             },
-            **found.patient_table.get(patient, {}),
         }
         for patient, rows in sorted(rows_of.items())
     ]
+    return [
+        row | _others(found.patient_table.get(str(row["patient"]), {}), row)
+        for row in own
+    ]
+
+
+def _others(published: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of the publisher's that are not called as one of ours."""
+    return {name: value for name, value in published.items() if name not in own}
 
 
 def summary_lines(summary: Mapping[str, Any], missing: Sequence[str]) -> list[str]:
