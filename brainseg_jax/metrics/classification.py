@@ -12,20 +12,23 @@ interval leaves it out:
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from brainseg_jax.metrics import decisions
+from brainseg_jax.metrics import decisions, resampling
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.metrics.overlap import AnyArray
 
 UNDEFINED = "nan"
+ENDS = ("", "_low", "_high")  # of the names of a score and of its interval
 
 Matrix = Float[np.ndarray, "c c"]  # rows: the label; columns: what was predicted
+Matrices = Float[np.ndarray, "*draws c c"]  # one, or one for each draw of patients
+Values = Float[np.ndarray, "*draws c"]
 Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
 
 
@@ -64,30 +67,30 @@ def patient_weights(patients: Sequence[Hashable]) -> Float[np.ndarray, " n"]:
     return np.array([1 / counts[name] for name in patients])
 
 
-def accuracy(matrix: Matrix) -> float:
-    return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else math.nan
+def accuracy(matrix: Matrices) -> Float[np.ndarray, "*draws"]:
+    return _ratio(_right(matrix).sum(-1), matrix.sum((-2, -1)))
 
 
-def recall(matrix: Matrix) -> Float[np.ndarray, " c"]:
+def recall(matrix: Matrices) -> Values:
     """Of the slices of each class, the share predicted as it: sensitivity."""
-    return _ratio(np.diag(matrix), matrix.sum(1))
+    return _ratio(_right(matrix), matrix.sum(-1))
 
 
-def precision(matrix: Matrix) -> Float[np.ndarray, " c"]:
+def precision(matrix: Matrices) -> Values:
     """Of the slices predicted as each class, the share that has it."""
-    there = matrix.sum(1) > 0
-    found = _ratio(np.diag(matrix), matrix.sum(0))
+    there = matrix.sum(-1) > 0
+    found = _ratio(_right(matrix), matrix.sum(-2))
     return np.where(np.isnan(found) & there, 0.0, found)
 
 
-def f1(matrix: Matrix) -> Float[np.ndarray, " c"]:
-    return _ratio(2 * np.diag(matrix), matrix.sum(0) + matrix.sum(1))
+def f1(matrix: Matrices) -> Values:
+    return _ratio(2 * _right(matrix), matrix.sum(-2) + matrix.sum(-1))
 
 
-def balanced_accuracy(matrix: Matrix) -> float:
+def balanced_accuracy(matrix: Matrices) -> Float[np.ndarray, "*draws"]:
     """Mean recall of the classes that have examples."""
-    known = matrix.sum(1) > 0
-    return float(recall(matrix)[known].mean()) if known.sum() > 1 else math.nan
+    known = (matrix.sum(-1) > 0).sum(-1)
+    return np.where(known > 1, _mean(recall(matrix)), math.nan)
 
 
 def auc(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:
@@ -110,7 +113,7 @@ def class_aucs(decided: Decided) -> Float[np.ndarray, " c"]:
 def mean_auc(decided: Decided) -> float:
     """ROC-AUC of the second of two classes; of more, the mean over classes."""
     values = class_aucs(decided)
-    return float(values[-1]) if len(values) == 2 else _mean(values)
+    return float(_mean_of_classes(values))
 
 
 def roc(
@@ -168,37 +171,28 @@ def summarise(
 
     Patient scores are means over patients of the scores of each one's own slices. Those of
     patient_vote are of patients classified by the mean probability of their slices, nan
-    unless each patient's slices have one label. Scores of one class end in its name.
+    unless each patient's slices have one label. Scores of one class end in its name. Each
+    has an interval, ..._low and ..._high, over patients drawn with replacement.
 
     Raises:
         ValueError: if there is not one patient per slice.
     """
-    interval = {"level": level, "resamples": resamples, "seed": seed}
-    matrix, grouped = confusion(decided), by_patient(decided, patients)
-    summary = {
-        "slice_accuracy": accuracy(matrix),
-        "slice_balanced_accuracy": balanced_accuracy(matrix),
-        "slice_auc": mean_auc(decided),
-    }
-    per_class = {
-        "precision": precision(matrix),
-        "recall": recall(matrix),
-        "f1": f1(matrix),
-    }
-    for name, values in per_class.items():
-        summary[f"slice_{name}_macro"] = _mean(values)
-        summary[f"slice_{name}_weighted"] = _weighted(values, matrix.sum(1))
-    if len(classes) == 2:
-        summary["slice_specificity"], summary["slice_sensitivity"] = map(
-            float, per_class["recall"]
-        )
+    options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+    grouped = by_patient(decided, patients)
+    place = {name: i for i, name in enumerate(grouped.names)}
+    owner = np.array([place[name] for name in patients])
+    summary = _pooled("slice", decided, owner, classes, **options)
     for name in ("accuracy", "balanced_accuracy", "auc"):
-        summary |= _spread(f"patient_{name}", getattr(grouped, name), **interval)
-    summary |= _vote_scores(grouped, decide, **interval)
-    for name, values in {**per_class, "auc": class_aucs(decided)}.items():
-        for place, one in enumerate(classes):
-            summary[f"slice_{name}_{decisions.key_of(one)}"] = float(values[place])
-    return summary
+        summary |= _spread(f"patient_{name}", getattr(grouped, name), **options)
+    if grouped.have_one_label:
+        votes, voters = vote(grouped, decide), np.arange(len(grouped.names))
+        return summary | _pooled("patient_vote", votes, voters, classes, **options)
+    named = _named(
+        np.zeros((len(classes),) * 2), np.full(len(classes), np.nan), classes
+    )
+    return summary | {
+        f"patient_vote_{name}{end}": math.nan for name in named for end in ENDS
+    }
 
 
 def score_names(classes: Sequence[str]) -> tuple[str, ...]:
@@ -214,35 +208,85 @@ def score_names(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(summary)
 
 
-def _vote_scores(grouped: Patients, decide: Decide, **interval) -> dict[str, float]:
-    if grouped.have_one_label:
-        votes = vote(grouped, decide)
-        matrix = confusion(votes)
-        right = (votes.predicted == votes.label).astype(float)
-        others = balanced_accuracy(matrix), mean_auc(votes), _mean(f1(matrix))
-    else:
-        right, others = np.array([]), (math.nan,) * 3
-    names = ("balanced_accuracy", "auc", "f1_macro")
-    return _spread("patient_vote_accuracy", right, **interval) | {
-        f"patient_vote_{name}": value for name, value in zip(names, others, strict=True)
+def _pooled(
+    prefix: str,
+    decided: Decided,
+    owner: Int[np.ndarray, " n"],
+    classes: Sequence[str],
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """Every score of all examples together; its interval draws their owners anew."""
+    count = int(owner.max()) + 1
+    own = [Decided(*(part[owner == i] for part in decided)) for i in range(count)]
+    drawn = resampling.draws(count, resamples=resamples, seed=seed)
+    matrices = resampling.drawn_matrices(
+        np.stack([confusion(one) for one in own]), drawn
+    )
+    label, probability = np.asarray(decided.label), np.asarray(decided.probability)
+    aucs = [
+        resampling.drawn_auc(probability[:, k], label == k, owner, drawn)
+        for k in range(len(classes))
+    ]
+    known = _named(confusion(decided), class_aucs(decided), classes)
+    spread = _named(matrices, np.stack(aucs, -1), classes)
+    summary: dict[str, float] = {}
+    for name, value in known.items():
+        ends = (float(value), *resampling.interval(spread[name], level))
+        summary |= {
+            f"{prefix}_{name}{end}": one for end, one in zip(ENDS, ends, strict=True)
+        }
+    return summary
+
+
+def _named(
+    matrix: Matrices, aucs: Values, classes: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Scores by name, of one confusion matrix and its AUCs or of every draw's."""
+    per_class = {"precision": precision(matrix), "recall": recall(matrix)}
+    per_class["f1"] = f1(matrix)
+    named = {
+        "accuracy": accuracy(matrix),
+        "balanced_accuracy": balanced_accuracy(matrix),
+        "auc": _mean_of_classes(aucs),
     }
+    for name, values in per_class.items():
+        named[f"{name}_macro"] = _mean(values)
+        named[f"{name}_weighted"] = _weighted(values, matrix.sum(-1))
+    if len(classes) == 2:
+        named["specificity"] = per_class["recall"][..., 0]
+        named["sensitivity"] = per_class["recall"][..., 1]
+    for name, values in {**per_class, "auc": aucs}.items():
+        for place, one in enumerate(classes):
+            named[f"{name}_{decisions.key_of(one)}"] = values[..., place]
+    return named
+
+
+def _right(matrix: Matrices) -> Values:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _mean_of_classes(aucs: Values) -> np.ndarray:
+    return aucs[..., -1] if aucs.shape[-1] == 2 else _mean(aucs)
 
 
 def _spread(name: str, values: np.ndarray, **interval) -> dict[str, float]:
     low, high = scores.bootstrap_interval(values, **interval)
-    return {name: _mean(values), f"{name}_low": low, f"{name}_high": high}
+    return {name: float(_mean(values)), f"{name}_low": low, f"{name}_high": high}
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), math.nan)
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, of what is known there."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
 
 
-def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
+def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean by the number of examples; classes without any weigh nothing."""
-    known = weights > 0
-    return float(values[known] @ weights[known] / weights[known].sum())
+    return _ratio((np.where(weights > 0, values, 0) * weights).sum(-1), weights.sum(-1))

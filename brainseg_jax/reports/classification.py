@@ -164,16 +164,15 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
     """The scores a reader asks for first, and what has to be said below them."""
     rows = {}
     patients, slices = about["patients"], about["slices"]
+    by_vote = "of patients by mean probability"
     for name, key in (
         (f"accuracy, mean over {patients} patients", "patient_accuracy"),
         ("balanced accuracy, mean over patients", "patient_balanced_accuracy"),
         ("ROC-AUC, mean over patients", "patient_auc"),
-        ("accuracy of patients by mean probability", "patient_vote_accuracy"),
-    ):
-        if not math.isnan(summary[key]):
-            low, high = summary[f"{key}_low"], summary[f"{key}_high"]
-            rows[name] = f"{summary[key]:.3f} ({low:.3f} to {high:.3f})"
-    for name, key in (
+        (f"accuracy {by_vote}", "patient_vote_accuracy"),
+        (f"balanced accuracy {by_vote}", "patient_vote_balanced_accuracy"),
+        (f"ROC-AUC {by_vote}", "patient_vote_auc"),
+        (f"F1 {by_vote}, mean over classes", "patient_vote_f1_macro"),
         (f"accuracy over {slices} slices", "slice_accuracy"),
         ("balanced accuracy over slices", "slice_balanced_accuracy"),
         ("ROC-AUC over slices", "slice_auc"),
@@ -181,8 +180,9 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("specificity over slices", "slice_specificity"),
         ("F1 over slices, mean over classes", "slice_f1_macro"),
     ):
-        if key in summary:
-            rows[name] = f"{summary[key]:.3f}"
+        if not math.isnan(summary.get(key, math.nan)):
+            low, high = summary[f"{key}_low"], summary[f"{key}_high"]
+            rows[name] = f"{summary[key]:.3f} ({low:.3f} to {high:.3f})"
     return rows, "in brackets: 95 % interval, resampling patients"
 
 

@@ -1,0 +1,62 @@
+"""Patients drawn with replacement, to know how far a score of all their slices may be off.
+
+Each draw weighs a patient by how often it came; counts and ROC-AUC follow from sums over
+patients and pairs of patients, so that thousands of draws are a few products of matrices.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+def draws(patients: int, *, resamples: int, seed: int) -> Int[np.ndarray, "r p"]:
+    """How often each patient comes in each draw of as many."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
+
+
+def drawn_matrices(
+    matrices: Float[np.ndarray, "p c c"], drawn: Int[np.ndarray, "r p"]
+) -> Float[np.ndarray, "r c c"]:
+    """The confusion matrix of every draw, from each patient's own."""
+    return np.tensordot(drawn.astype(float), matrices, axes=1)
+
+
+def drawn_auc(
+    score: Float[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    owner: Int[np.ndarray, " n"],
+    drawn: Int[np.ndarray, "r p"],
+) -> Float[np.ndarray, " r"]:
+    """ROC-AUC of every draw; nan without examples of both. `owner` numbers patients."""
+    patients, weights = drawn.shape[1], drawn.astype(float)
+    hits = weights @ np.bincount(owner[positive], minlength=patients)
+    others = weights @ np.bincount(owner[~positive], minlength=patients)
+    won = ((weights @ _wins(score, positive, owner, patients)) * weights).sum(1)
+    pairs = hits * others
+    return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1), np.nan)
+
+
+def interval(
+    values: Float[np.ndarray, " r"], level: float = 0.95
+) -> tuple[float, float]:
+    """Percentiles of the draws in which the score is defined; nan if there is none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.nan, np.nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _wins(
+    score: np.ndarray, positive: np.ndarray, owner: np.ndarray, patients: int
+) -> Float[np.ndarray, "p p"]:
+    """How often a positive of one patient outscores another's negative, ties by half."""
+    wins = np.zeros((patients, patients))
+    for other in range(patients):
+        beaten = np.sort(score[~positive & (owner == other)])
+        below = np.searchsorted(beaten, score[positive], "left")
+        not_above = np.searchsorted(beaten, score[positive], "right")
+        ranks = (below + not_above) / 2
+        wins[:, other] = np.bincount(owner[positive], ranks, patients)
+    return wins
