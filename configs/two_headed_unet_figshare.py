@@ -23,12 +23,9 @@ def get_config(argument: str = "") -> ConfigDict:
 
 def _ours(config: ConfigDict) -> None:
     ours.segmentation_and_classification(config)
+    ours.figshare(config)
     config.model.name = "two_headed_unet"
     config.task.foreground = "tumour"
-    config.data.name = "figshare_brain_tumor/figshare"
-    # A patient's slices are of three planes, each a series with intensities of its own.
-    config.data.normalisation = {"name": "image_standard"}
-    config.data.tumour_share = 0.0  # all slices show tumour
 
 
 def _lite0(config: ConfigDict) -> None:
@@ -40,20 +37,9 @@ def _lite0(config: ConfigDict) -> None:
     }
 
 
-def _phantom(config: ConfigDict) -> None:
-    _ours(config)
-    watched = config.evaluation.metric, config.evaluation.mode
-    pieces.phantom(config)
-    config.data.name = "figshare_brain_tumor/phantom"
-    config.epochs = 20
-    config.schedule.warmup_steps = 20  # of 135
-    # All slices show tumour, and the loss of the classes rises while both scores do.
-    config.evaluation.metric, config.evaluation.mode = watched
-
-
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
-    "phantom": _phantom,
+    "phantom": pieces.chain(_ours, pieces.figshare_phantom),
     "lite0": _lite0,
 }

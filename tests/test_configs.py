@@ -37,6 +37,20 @@ INFO = data_info.described(
 )
 
 
+FIGSHARE = data_info.described(
+    "figshare_brain_tumor/figshare",
+    channels=("post-contrast T1",),
+    classes={"meningioma": 1, "glioma": 2, "pituitary": 3},
+    labels=("meningioma", "glioma", "pituitary"),
+    dtype="uint16",
+)
+
+
+def info_of(config):
+    """What the data set of a config, or one like it, says of itself."""
+    return FIGSHARE if config.data.name.startswith("figshare_brain_tumor/") else INFO
+
+
 def load(name, argument):
     return importlib.import_module(f"configs.{name}").get_config(argument)
 
@@ -44,7 +58,7 @@ def load(name, argument):
 def build(config):
     """Everything a config names: model, loss, optimiser and a full training step."""
     config = encoder_weights.resolve(config)
-    parts = experiment.make_parts(config, INFO)
+    parts = experiment.make_parts(config, info_of(config))
     names = ("rate", "warmup_steps", "final", "step_epochs", "factor", "decay")
     schedule = optimisers.make_schedule(
         name=config.schedule.name,
@@ -73,7 +87,7 @@ def build(config):
 
 def initial_state(config, model, optimizer):
     """Shapes of the state that training begins with."""
-    shape = (1, *config.data.size, 3)
+    shape = (1, *config.data.size, len(info_of(config).channels))
     return jax.eval_shape(
         lambda rng: create_state(
             model, optimizer, rng, shape, average=config.ema_decay > 0
@@ -114,11 +128,14 @@ def test_an_experiment_takes_a_step_of_its_full_size(name, argument):
     model, optimizer, step = build(config)
     size, n = tuple(config.data.size), config.batch_size
     state = initial_state(config, model, optimizer)
+    info = info_of(config)
+    channels = len(info.channels)
+    classes = len(info.joined(config.task.foreground).classes)
     batch = {
-        "image": jax.ShapeDtypeStruct((n, *size, 3), jnp.uint8),
-        "share": jax.ShapeDtypeStruct((n, *size, 1), jnp.uint8),
+        "image": jax.ShapeDtypeStruct((n, *size, channels), info.dtype),
+        "share": jax.ShapeDtypeStruct((n, *size, classes), jnp.uint8),
         "label": jax.ShapeDtypeStruct((n,), jnp.int32),
-        "scaling": jax.ShapeDtypeStruct((n, 4, 3), jnp.float32),
+        "scaling": jax.ShapeDtypeStruct((n, 4, channels), jnp.float32),
         "place": jax.ShapeDtypeStruct((n,), jnp.int32),
     }
     after, scalars = jax.eval_shape(step, state, {}, batch, jax.random.key(0))

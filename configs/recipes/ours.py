@@ -29,6 +29,22 @@ def segmentation_and_classification(config: ConfigDict) -> None:
     config.evaluation.metric = "dice_and_balanced_accuracy"
 
 
+def figshare(config: ConfigDict) -> None:
+    """On the figshare slices, after a recipe: three kinds of tumour, one a patient."""
+    config.data.name = "figshare_brain_tumor/figshare"
+    # A patient's slices are of three planes, each a series with intensities of its own.
+    config.data.normalisation = {"name": "image_standard"}
+    config.data.tumour_share = 0.0  # all slices show tumour
+
+
+def three_kinds(config: ConfigDict) -> None:
+    """Classifies the figshare slices, by the mean probability of each patient's."""
+    classification(config)
+    figshare(config)
+    config.task.exclusive = True
+    config.evaluation.metric = "patient_vote_balanced_accuracy"
+
+
 def common(config: ConfigDict) -> None:
     """What our recipes have in common: averaged weights, augmentation, mirror images."""
     config.schedule.warmup_steps = 100

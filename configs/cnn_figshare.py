@@ -1,0 +1,28 @@
+"""A plain CNN tells three kinds of tumour apart on the figshare slices.
+
+    python main.py --config=configs/cnn_figshare.py          our recipe, patient folds
+    python main.py --config=configs/cnn_figshare.py:cpu      128x128 for two CPU cores
+    python main.py --config=configs/cnn_figshare.py:phantom  built-in synthetic data
+
+None of these was run to its end yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.recipes import ours, pieces
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return pieces.build("cnn_figshare", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    ours.three_kinds(config)
+    config.model.name = "cnn"
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, pieces.figshare_phantom),
+}

@@ -1,0 +1,27 @@
+"""VGG16 tells three kinds of tumour apart on the figshare slices.
+
+    python main.py --config=configs/vgg16_figshare.py          our recipe, patient folds
+    python main.py --config=configs/vgg16_figshare.py:cpu      128x128 for two CPU cores
+
+None of these was run to its end yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.recipes import ours, pieces
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return pieces.build("vgg16_figshare", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    ours.three_kinds(config)
+    ours.pretrained(config)
+    config.model.name = "vgg16"
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": pieces.chain(_ours, pieces.cpu),
+}
