@@ -32,8 +32,9 @@ def _cpu(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004's Attention U-Net by its recipe, on other data than its own.
+    """System 004's Attention U-Net by its recipe.
 
+    On its own data: configs/attention_unet_figshare.py.
     What is different, and where its text differs from its code:
     configs/recipes/references.py, system_004.
     """

@@ -6,12 +6,18 @@
     python main.py --config=configs/unet_figshare.py:kinds        background + three kinds
     python main.py --config=configs/unet_figshare.py:kinds_cpu    the same at 128x128
     python main.py --config=configs/unet_figshare.py:kinds_phantom  on synthetic data
+    python main.py --config=configs/unet_figshare.py:system_004   system 004's U-Net
+    python main.py --config=configs/unet_figshare.py:dropout      its U-Net with dropout
+    python main.py --config=configs/unet_figshare.py:adityajn105  the parent of system 004
+
+What differs from the last three's own: configs/recipes/references.py.
 
 None of these was run to its end yet.
 """
 
 from ml_collections import ConfigDict
 
+from configs import unet_lgg
 from configs.recipes import ours, pieces
 
 
@@ -43,6 +49,23 @@ def _narrow(config: ConfigDict) -> None:
     config.model.options.widths = (16, 32, 64, 128, 256)
 
 
+def _system_004(config: ConfigDict) -> None:
+    """System 004's U-Net on its own data, of which it held out 30 %."""
+    unet_lgg.VARIANTS["system_004"](config)
+    pieces.leaky_figshare(config, 30)
+
+
+def _dropout(config: ConfigDict) -> None:
+    """The U-Net that system 004 never used, on the split of its other nets."""
+    unet_lgg.VARIANTS["dropout"](config)
+    pieces.leaky_figshare(config, 20)
+
+
+def _adityajn105(config: ConfigDict) -> None:
+    unet_lgg.VARIANTS["adityajn105"](config)
+    pieces.leaky_figshare(config, 20)
+
+
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu, _narrow),
@@ -50,4 +73,7 @@ VARIANTS = {
     "kinds": _kinds,
     "kinds_cpu": pieces.chain(_kinds, pieces.cpu, _narrow),
     "kinds_phantom": pieces.chain(_kinds, pieces.figshare_phantom, _narrow),
+    "system_004": _system_004,
+    "dropout": _dropout,
+    "adityajn105": _adityajn105,
 }

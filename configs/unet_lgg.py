@@ -47,7 +47,7 @@ def _published(config: ConfigDict) -> None:
 
 
 def _system_004(config: ConfigDict) -> None:
-    """System 004's U-Net by its recipe, on other data than its own.
+    """System 004's U-Net by its recipe; on its own data: configs/unet_figshare.py.
 
     Bilinear upsampling as in its code; its text says transposed convolutions. It held out
     30 % of the slices, where its other nets held out 20 %. What else is different:
@@ -71,8 +71,9 @@ def _dropout(config: ConfigDict) -> None:
 
 
 def _adityajn105(config: ConfigDict) -> None:
-    """The U-Net of system 004's parent by its recipe, on other data than its own.
+    """The U-Net of system 004's parent by its recipe.
 
+    On its own data: configs/unet_figshare.py.
     What is different: configs/recipes/references.py, adityajn105.
     """
     references.adityajn105(config)

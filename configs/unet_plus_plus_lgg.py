@@ -26,7 +26,10 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _published(config: ConfigDict) -> None:
-    """System 004's net, which had no skips, and its recipe; its data were others."""
+    """System 004's net, which had no skips, and its recipe.
+
+    On its own data: configs/unet_plus_plus_figshare.py.
+    """
     references.system_004(config)
     config.model.name = "unet_plus_plus"
     config.model.options = {"skips": False}

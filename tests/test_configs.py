@@ -189,6 +189,11 @@ def test_an_experiments_docstring_says_how_to_run_it(name, argument):
         ("resnet50_lgg", "system_003", "system 003"),
         ("efficientnet_b0_lgg", "published", "system 004"),
         ("efficientnet_b0_folder", "published", "system 004"),
+        ("unet_figshare", "system_004", "system 004"),
+        ("unet_figshare", "dropout", "system 004, dropout"),
+        ("unet_figshare", "adityajn105", "adityajn105"),
+        ("attention_unet_figshare", "published", "system 004"),
+        ("unet_plus_plus_figshare", "published", "system 004"),
     ],
 )
 def test_a_references_experiment_trains_its_net(name, argument, form):

@@ -64,7 +64,7 @@ RESNET50_002 = SYSTEM_002 | {
     "weights": ("imagenet", (), ""),
 }
 SYSTEM_004 = SYSTEM_000 | {
-    # Their data are Cheng's, divided by 12,728; ours 8-bit, by 255.
+    # Theirs are divided by 12,728; ours by the largest value of the volume, or by 255.
     "normalisation": {"name": "unit"},
     "size": (128, 128),
     "augment": {},
@@ -76,6 +76,16 @@ SYSTEM_004 = SYSTEM_000 | {
     "plateau": None,
     "watched": ("loss", "min"),
     "patience": 5,
+}
+# Its own data and shares; what is held out it never scored.
+FIGSHARE_30 = {"splits": ("leaky_30_train", "leaky_30_validation", "leaky_30_test")}
+FIGSHARE_20 = {"splits": ("leaky_20_train", "leaky_20_validation", "leaky_20_test")}
+ADITYAJN105 = SYSTEM_004 | {
+    "augment": {"fill": "edge", "flip_horizontal": 0.5},  # it moves nothing: no edge
+    "epochs": 100,
+    "losses": DICE | CROSS_ENTROPY,
+    "plateau": (0.1, 4, 1e-4, 1e-4),
+    "patience": 10,
 }
 CLASSIFIER_004 = SYSTEM_004 | {
     "task": ("classification", True),
@@ -133,17 +143,12 @@ RECIPES = {
     "unet_lgg:dropout": SYSTEM_004,  # never trained: the other nets' recipe
     "attention_unet_lgg:published": SYSTEM_004,
     "unet_plus_plus_lgg:published": SYSTEM_004,
-    "unet_lgg:adityajn105": SYSTEM_004
-    | {
-        "augment": {
-            "fill": "edge",
-            "flip_horizontal": 0.5,
-        },  # it moves nothing: no edge
-        "epochs": 100,
-        "losses": DICE | CROSS_ENTROPY,
-        "plateau": (0.1, 4, 1e-4, 1e-4),
-        "patience": 10,
-    },
+    "unet_lgg:adityajn105": ADITYAJN105,
+    "unet_figshare:system_004": SYSTEM_004 | FIGSHARE_30,
+    "unet_figshare:dropout": SYSTEM_004 | FIGSHARE_20,
+    "attention_unet_figshare:published": SYSTEM_004 | FIGSHARE_20,
+    "unet_plus_plus_figshare:published": SYSTEM_004 | FIGSHARE_20,
+    "unet_figshare:adityajn105": ADITYAJN105 | FIGSHARE_20,
     "vgg16_lgg:system_004": CLASSIFIER_004,
     "efficientnet_b0_lgg:published": CLASSIFIER_004,
     "efficientnet_b0_folder:published": CLASSIFIER_004,

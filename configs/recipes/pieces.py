@@ -76,6 +76,19 @@ def leaky(config: ConfigDict) -> None:
     config.augment.probability = 0.0
 
 
+def leaky_figshare(config: ConfigDict, share: int) -> None:
+    """On all figshare tumours as one class, `share` per cent of the slices held out.
+
+    After the recipe of system 004 or its parent, whose data these are. Slices of a patient
+    are on both sides of the split, which is stratified by kind of tumour as theirs.
+    """
+    config.data.name = "figshare_brain_tumor/figshare"
+    config.task.foreground = "tumour"
+    config.data.train = f"leaky_{share}_train"
+    config.data.validation = f"leaky_{share}_validation"
+    config.data.test = f"leaky_{share}_test"
+
+
 def keras_adam(config: ConfigDict, rate: float) -> None:
     """Keras's Adam as it comes, at a constant rate."""
     config.optimizer.name = "keras_adam"

@@ -1,7 +1,7 @@
 """Recipes of the reference systems; each changes a config in place.
 
-They have the references' numbers on the LGG data set, and their docstrings say what is
-different. docs/reference_systems.md says who the references are. In all recipes here:
+They have the references' numbers, on the LGG data set if nothing else is said, and their
+docstrings say what is different. docs/reference_systems.md says who the references are. In all recipes here:
 
 - Splits: where a reference divided slices, the recipe runs on the slice-level splits of
   system 000 (90 %, 5 %, 5 %), `leaky_train` and so on, whatever the reference's shares.
@@ -94,7 +94,7 @@ def system_002(config: ConfigDict) -> None:
 
 
 def system_004(config: ConfigDict) -> None:
-    """The recipe of its three nets, as in its code, on other data than its own.
+    """The recipe of its three nets, as in its code; on its own data in *_figshare.py.
 
     Its text says otherwise, since it is that of its parent: BCE + Dice, a rate falling from
     1e-3 to 1e-4, 40 to 60 epochs, flips, transposed convolutions, and a split of 70/30. Its
@@ -103,7 +103,8 @@ def system_004(config: ConfigDict) -> None:
 
     Different from its code:
 
-    - Data: Cheng's of one channel, divided by 12,728; here LGG's three, divided by 255.
+    - Data: Cheng's of one channel, divided by 12,728; here by the largest value of the
+      volume, or LGG's three channels by 255.
     - Split: 30 % (U-Net) or 20 % of the slices held out and never scored, unseeded, and
       10 % of the rest for validation.
     - Masks: every pixel that interpolation left above 0 was tumour, so that they grew when
@@ -122,11 +123,12 @@ def system_004(config: ConfigDict) -> None:
 
 
 def adityajn105(config: ConfigDict) -> None:
-    """The parent of system 004, on other data than its own; the rate drops once, to 1e-4.
+    """The parent of system 004; the rate drops once. Its data: configs/unet_figshare.py.
 
     Different from its own:
 
-    - Data: Cheng's of one channel, divided by 12,728; here LGG's three, divided by 255.
+    - Data: Cheng's of one channel, divided by 12,728; here by the largest value of the
+      volume, or LGG's three channels by 255.
     - Split: 20 % of the slices held out, unseeded.
     - Masks: every pixel that interpolation left above 0 was tumour, so that they grew when
       made smaller; here they do not.
