@@ -1,7 +1,8 @@
 """Recipes of the reference systems; each changes a config in place.
 
 They have the references' numbers, on the LGG data set if nothing else is said, and their
-docstrings say what is different. docs/reference_systems.md says who the references are. In all recipes here:
+docstrings say what is different. docs/reference_systems.md says who the references are. In
+all recipes here:
 
 - Splits: where a reference divided slices, the recipe runs on the slice-level splits of
   system 000 (90 %, 5 %, 5 %), `leaky_train` and so on, whatever the reference's shares.
