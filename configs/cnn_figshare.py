@@ -19,6 +19,8 @@ def get_config(argument: str = "") -> ConfigDict:
 def _ours(config: ConfigDict) -> None:
     ours.three_kinds(config)
     config.model.name = "cnn"
+    # As for class folders: of wider values its hidden layer dies.
+    config.data.normalisation = {"name": "unit"}
 
 
 VARIANTS = {

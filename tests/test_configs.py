@@ -19,7 +19,7 @@ from brainseg_jax.runs import encoder_weights, experiment
 from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import create_state
 from configs import base
-from tests import small
+from tests import small, small_slices
 
 EXPERIMENTS = [
     (module.name, argument)
@@ -210,7 +210,8 @@ def test_an_unknown_variant_lists_what_there_is():
 def tiny(name, argument):
     """The experiment cut down for a phantom of a few slices."""
     config = small.shrink(load(name, argument))
-    config.data.name = "lgg_mri/phantom"
+    of_figshare = config.data.name.startswith("figshare")
+    config.data.name = f"{'figshare_brain_tumor' if of_figshare else 'lgg_mri'}/phantom"
     if config.data.only_tumour:  # the other leaky splits have two slices here
         config.data.validation = config.data.test = "leaky_train"
     # Of the weights only those that come in a package are at hand without a network.
@@ -232,11 +233,23 @@ def different():
     return list(kept.values())
 
 
+@pytest.fixture(scope="module")
+def figshare_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figshare")
+    raw = small_slices.write_tree(folder / "raw", patients=15)
+    small_slices.build(raw, folder / "data")
+    return folder / "data"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name, argument", different())
-def test_an_experiment_trains_on_a_small_phantom(name, argument, data_dir, tmp_path):
+def test_an_experiment_trains_on_a_small_phantom(
+    name, argument, data_dir, figshare_dir, tmp_path
+):
     train = importlib.import_module("brainseg_jax.modes.train")
     config = tiny(name, argument)
+    if config.data.name.startswith("figshare"):
+        data_dir = figshare_dir
     config.data.data_dir = str(data_dir)
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes
