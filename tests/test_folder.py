@@ -82,6 +82,16 @@ def test_sixteen_bits_are_kept(tmp_path, ending):
     assert info.dtype == "uint16"
 
 
+def test_a_first_picture_of_nobody_does_not_set_the_type(tmp_path):
+    raw = small_folder.write_pairs(tmp_path / "raw")
+    pixels = np.full(small_folder.mask(1).shape, 5000, np.uint16)
+    small_folder.write(raw / "images" / "A.png", pixels)
+    small_folder.write(raw / "masks" / "A.png", small_folder.mask(1))
+    builder = small_folder.build(raw, tmp_path / "data", skip_bad_files=True)
+    assert data_info.read_info("folder/mine", tmp_path / "data").dtype == "uint8"
+    assert small_folder.examples(builder)["P0_2"]["image"].dtype == np.uint8
+
+
 def test_colours_of_masks_become_numbers(tmp_path):
     raw = small_folder.write_pairs(tmp_path / "raw")
     for path in (raw / "masks").iterdir():

@@ -107,10 +107,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return layouts.find(self.settings, self.files)
 
     @functools.cached_property
+    def told(self) -> patients.Told:
+        """Whose the examples are, by key, and the files that are nobody's."""
+        return patients.find_patients(self.found.examples, self.settings, self.files)
+
+    @functools.cached_property
     def first(self) -> np.ndarray:
-        """The first image that can be read; an empty one if none can."""
+        """The first image of a patient that can be read; an empty one if none can.
+
+        All that are stored have its type.
+        """
         reader = examine.Reader(self.files, self.meaning)
-        for one in self.found.examples:
+        whose, _ = self.told
+        for one in (one for one in self.found.examples if one.key in whose):
             try:
                 return reader.image(one)
             except ValueError:
@@ -123,9 +132,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         """Reads everything once before a byte is written: all faults, then the folds."""
-        whose, nobodys = patients.find_patients(
-            self.found.examples, self.settings, self.files
-        )
+        whose, nobodys = self.told
         examples = [one for one in self.found.examples if one.key in whose]
         reader = examine.Reader(self.files, self.meaning)
         tallied, known, unreadable = examine.read_all(reader, examples, whose)
