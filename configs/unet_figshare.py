@@ -34,14 +34,15 @@ def _ours(config: ConfigDict) -> None:
 
 
 def _kinds(config: ConfigDict) -> None:
-    """Background and three kinds share a softmax; a patient is scored on its own kind.
+    """Background and three kinds share a softmax; a patient is scored by its own kind.
 
-    A patient lacks the two other kinds. Where they are not predicted either, they are left
-    out of its score: counted as 1 they would raise every mean.
+    A patient lacks the two other kinds. In the scores of all classes they are left out
+    where they are not predicted either: counted as 1 they would raise every mean.
     """
     _ours(config)
     config.task.foreground = ""
     config.task.exclusive = True
+    config.evaluation.metric = "patient_dice_of_own_class"
     config.evaluation.empty = "nan"
 
 

@@ -206,7 +206,7 @@ def test_a_score_of_one_class_can_be_what_a_run_goes_by(name, metric):
         labels=["no tumour", "tumour"],
     )
     task = experiment.task_of(config, info)
-    checks.check_metric(config, task)
+    checks.check_metric(config, task, info)
     config.evaluation.metric = "accuracy"
     with pytest.raises(ValueError, match=f"'accuracy'; it can be loss, .*{metric}"):
-        checks.check_metric(config, task)
+        checks.check_metric(config, task, info)

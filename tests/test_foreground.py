@@ -1,5 +1,7 @@
 """One class of all labels of the mask, from a config to the masks that are predicted."""
 
+import csv
+
 import cv2
 import numpy as np
 import pytest
@@ -32,8 +34,10 @@ def test_a_checkpoint_knows_its_foreground(config, tmp_path):
     assert trained == again and again["patient_recall"] == 1
     about = restore.restore(workdir).record.about
     assert about.info.classes == {"tumour": [1, 2, 3]}
-    rows = (workdir / "evaluation/fold_4/patients.csv").read_text().splitlines()[1:]
-    assert {row.split(",")[2] for row in rows} == {"tumour"}
+    with (workdir / "evaluation/fold_4/patients.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} == {"tumour"}
+    assert {row["label"] for row in rows} <= {"meningioma", "glioma", "pituitary"}
 
     picture = np.full((24, 30), 100, np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), picture)

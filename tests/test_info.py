@@ -60,6 +60,19 @@ def test_all_labels_of_a_mask_make_one_class():
     assert described(tumour=255).joined("lesion").classes == {"lesion": 255}
 
 
+def test_labels_are_kinds_unless_they_say_whether_anything_is_marked():
+    def of(*labels):
+        return data_info.described(
+            "a/b", channels=["t1"], classes={"tumour": 1}, labels=labels
+        )
+
+    for labels in (("no tumour", "tumour"), ("empty", "not empty"), ("none",)):
+        assert of(*labels).kinds == ()
+    kinds = ("meningioma", "glioma", "pituitary")
+    assert of(*kinds).kinds == of(*kinds).joined("lesion").kinds == kinds
+    assert of("glioma", "meningioma").kinds == ("glioma", "meningioma")
+
+
 def test_regions_that_contain_each_other_are_joined_by_their_labels():
     regions = described(WT=[1, 2, 4], ET=4)
     assert regions.joined("WT").classes == {"WT": [1, 2, 4]}

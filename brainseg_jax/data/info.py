@@ -35,6 +35,17 @@ class Info:
     # The publisher's own split of whole patients -> keys of its examples
     official: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What examples are of, if their labels say it, such as kinds of tumour.
+
+        () where the labels only say whether anything is marked at all.
+        """
+        marked_or_not = len(self.labels) == 2 and (
+            self.labels[0] in ("empty", f"no {self.labels[1]}")
+        )
+        return () if marked_or_not or len(self.labels) < 2 else self.labels
+
     def note(self, *splits: str) -> str:
         """What every table and picture of these splits has to say."""
         notes = ["PHANTOM: synthetic data"] if self.synthetic else []

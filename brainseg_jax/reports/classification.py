@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from brainseg_jax.data import image_files, sources
+from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import decisions
@@ -67,7 +68,7 @@ def check_defined(
         )
 
 
-def score_names(task: Task) -> tuple[str, ...]:
+def score_names(task: Task, info: Info) -> tuple[str, ...]:
     """What can be in a summary, but for the loss."""
     return class_scores.score_names(task.classes)
 

@@ -1,15 +1,17 @@
 """Reports of masks: overlap per slice and patient; best, median and worst in pictures."""
 
+import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from brainseg_jax.data import image_files, sources
+from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import dice_by_label, overlap
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports.parts import figures, planes
@@ -18,6 +20,7 @@ from brainseg_jax.tasks.parts.task import Task
 Row = dict[str, Any]
 Predict = Callable[[int], np.ndarray]  # example -> its predicted labels [h, w, 1]
 CURVES = {"patient_dice": "Dice", "patient_iou": "IoU"}  # drawn over the epochs
+OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
 TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the loss
 
 
@@ -27,18 +30,33 @@ def check_examples(
     """Refuses nothing: slices with tumour, without, or both can be segmented."""
 
 
-def score_names(task: Task) -> tuple[str, ...]:
+def score_names(task: Task, info: Info) -> tuple[str, ...]:
     """What can be in a summary, but for the loss."""
-    return scores.score_names(task.classes)
+    known = scores.score_names(task.classes)
+    if not info.kinds:
+        return known
+    return known + dice_by_label.score_names(info.kinds, task.classes)
 
 
 def summarise(
     scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:
+    """Every score by name; Dice by kind where the data set's labels tell kinds apart."""
+    loss = {"loss": float(scored.loss.mean(dtype=float))}
     summary = scores.summarise(
         scored.measured, source.patients, classes=task.classes, empty=empty
     )
-    return {"loss": float(scored.loss.mean(dtype=float)), **summary}
+    if not (kinds := source.info.kinds):
+        return loss | summary
+    by_kind = dice_by_label.summarise(
+        scored.measured,
+        source.labels,
+        source.patients,
+        names=kinds,
+        classes=task.classes,
+        empty=empty,
+    )
+    return loss | summary | by_kind
 
 
 def policies(options: Mapping[str, Any]) -> Row:
@@ -95,9 +113,12 @@ def draw(
 
 def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
     """The scores a reader asks for first, and what has to be said below them."""
-    low, high = summary["patient_dice_low"], summary["patient_dice_high"]
-    first = f"{summary['patient_dice']:.3f} ({low:.3f} to {high:.3f})"
-    rows = {f"mean Dice over {about['patients']} patients, 95 % interval": first}
+    rows, over = {}, ""
+    if OWN_CLASS in summary:
+        name = f"mean Dice of {about['patients']} patients' own class, 95 % interval"
+        rows[name], over = _with_interval(summary, OWN_CLASS), "over all classes: "
+    name = f"{over}mean Dice over {about['patients']} patients, 95 % interval"
+    rows[name] = _with_interval(summary, "patient_dice")
     for name, key in (
         ("median Dice over patients", "patient_dice_median"),
         ("mean IoU over patients", "patient_iou"),
@@ -107,19 +128,42 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("mean Dice over slices with tumour", "slice_dice_tumour"),
         ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
-        rows[name] = f"{summary[key]:.3f}"
-    return rows, f"two empty masks score: {about['empty_masks']}"
+        rows[over + name] = f"{summary[key]:.3f}"
+    said = f"two empty masks score: {about['empty_masks']}"
+    return rows | _by_label(summary), said
+
+
+def _by_label(summary: Mapping[str, float]) -> Row:
+    """Rows of the Dice of each label that there are slices of."""
+    prefix = "patient_dice_of_"
+    return {
+        f"mean Dice over patients with {name.removeprefix(prefix).replace('_', ' ')}": (
+            _with_interval(summary, name)
+        )
+        for name in summary
+        if name.startswith(prefix) and f"{name}_low" in summary
+        if name != OWN_CLASS and not math.isnan(summary[name])
+    }
+
+
+def _with_interval(summary: Mapping[str, float], name: str) -> str:
+    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+    return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _slice_table(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per slice and class: its origin, counts and ratios."""
+    """A row per slice and class: its origin, its kind, counts and ratios."""
     rows = [
-        {"key": key, "patient": patient, "slice": number, "loss": float(loss)}
-        for key, patient, number, loss in zip(
-            source.keys, source.patients, source.slices, scored.loss, strict=True
-        )
+        {
+            "key": source.keys[i],
+            "patient": source.patients[i],
+            "slice": source.slices[i],
+            **_kind_of(source, [i]),
+            "loss": float(scored.loss[i]),
+        }
+        for i in range(len(source))
     ]
     return _with_counts(rows, scored.measured, classes, empty)
 
@@ -127,12 +171,23 @@ def _slice_table(
 def _patient_table(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per patient and class: counts and ratios over the whole volume."""
+    """A row per patient and class: its kind, counts and ratios over the whole volume."""
     names, volumes = scores.by_group(scored.measured, source.patients)
+    members: dict[Hashable, list[int]] = {name: [] for name in names}
+    for i, name in enumerate(source.patients):
+        members[name].append(i)
     rows = [
-        {"patient": name, "slices": source.patients.count(str(name))} for name in names
+        {"patient": name, "slices": len(own), **_kind_of(source, own)}
+        for name, own in members.items()
     ]
     return _with_counts(rows, volumes, classes, empty)
+
+
+def _kind_of(source: sources.Source, members: Sequence[int]) -> Row:
+    """The column "label": what these slices are of, where the data set says it."""
+    kinds = source.info.kinds
+    own = sorted({int(source.labels[i]) for i in members})
+    return {"label": "+".join(kinds[place] for place in own)} if kinds else {}
 
 
 def _with_counts(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from brainseg_jax.data import sources
+from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.models.parts.heads import Heads
@@ -45,19 +46,23 @@ def check_examples(
         classification.check_defined(score, metric, validation, tasks.label)
 
 
-def score_names(task: Task) -> tuple[str, ...]:
+def score_names(task: Task, info: Info) -> tuple[str, ...]:
     """What can be in a summary, but for the loss."""
     tasks = _tasks(task)
-    names = REPORTS.map(lambda own, task: own.score_names(task), tasks)
-    by_label = dice_by_label.score_names(tasks.label.classes)
+    names = REPORTS.map(lambda own, task: own.score_names(task, info), tasks)
+    by_label = dice_by_label.score_names(tasks.label.classes, tasks.mask.classes)
     joined = _joined(names.map(lambda known: dict.fromkeys(known)))
-    return (MEAN, *joined, *(f"mask_{name}" for name in by_label))
+    joined |= dict.fromkeys(f"mask_{name}" for name in by_label)
+    return (MEAN, *joined)
 
 
 def summarise(
     scored: Scored, source: sources.Source, task: Task, empty: str
 ) -> dict[str, float]:
-    """Both tasks' scores, Dice by label, and dice_and_balanced_accuracy: BOTH's mean."""
+    """Both tasks' scores, Dice by label, and dice_and_balanced_accuracy: BOTH's mean.
+
+    Dice is by whatever the second head tells apart, be it kinds or tumour and none.
+    """
 
     def of_head(own: ModuleType, task: Task, scored: Scored) -> dict[str, float]:
         summary = own.summarise(scored, source, task, empty)
@@ -68,6 +73,7 @@ def summarise(
         source.labels,
         source.patients,
         names=_tasks(task).label.classes,
+        classes=_tasks(task).mask.classes,
         empty=empty,
     )
     summary = _joined(REPORTS.map(of_head, _tasks(task), _of_each(scored)))
@@ -133,21 +139,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         lambda head, own: own.headline(_of_head(head + "_", summary), about), REPORTS
     )
     (masks, of_masks), (labels, of_labels) = found.mask, found.label
-    rows = masks | _by_label(summary) | labels
-    return rows, f"{of_masks}; {of_labels}"
-
-
-def _by_label(summary: Mapping[str, float]) -> dict[str, str]:
-    """Rows of the Dice of each label that there are slices of."""
-    prefix = "mask_patient_dice_of_"
-    own = _of_head(prefix, summary)
-    labels = [name for name in own if f"{name}_low" in own and not np.isnan(own[name])]
-    return {
-        f"mean Dice over patients with {label.replace('_', ' ')}": (
-            f"{own[label]:.3f} ({own[f'{label}_low']:.3f} to {own[f'{label}_high']:.3f})"
-        )
-        for label in labels
-    }
+    return masks | labels, f"{of_masks}; {of_labels}"
 
 
 def _tasks(task: Task) -> Heads:

@@ -274,13 +274,13 @@ def _check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> No
         )
 
 
-def check_metric(config: ConfigDict, task: Task) -> None:
-    """Refuses a score of config.evaluation.metric that the task's classes do not have.
+def check_metric(config: ConfigDict, task: Task, info: Info) -> None:
+    """Refuses a score of config.evaluation.metric that the data set's classes do not have.
 
     Raises:
         ValueError: with all that there are.
     """
-    known = ("loss", *registry.find(reports, task.name).score_names(task))
+    known = ("loss", *registry.find(reports, task.name).score_names(task, info))
     if (metric := config.evaluation.metric) not in known:
         raise ValueError(
             f"config.evaluation.metric is {metric!r}; it can be {', '.join(known)}."

@@ -38,7 +38,7 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         return
     config = encoder_weights.resolve(config)
     parts = experiment.make_parts(config, info)
-    checks.check_metric(config, parts.task)
+    checks.check_metric(config, parts.task, info)
     whole = (1, *config.data.size, len(info.channels))
     for shape in {parts.shape, whole}:  # as trained, and as scored
         experiment.check_model(

@@ -1,0 +1,86 @@
+"""Reports of masks whose labels tell kinds of tumour apart, and of those that do not."""
+
+import numpy as np
+import pytest
+
+from brainseg_jax.data import fitting, sources
+from brainseg_jax.data import info as data_info
+from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.reports import segmentation
+from brainseg_jax.tasks import segmentation as task
+
+KINDS = ("meningioma", "glioma")
+
+
+def make_source(labels, **classes):
+    """Two patients of two slices, the second of each empty, and what a net scored."""
+    info = data_info.described("a/b", channels=["t1"], classes=classes, labels=labels)
+    return sources.Source(
+        info=info,
+        keys=list("abcd"),
+        patients=["ann", "ann", "bob", "bob"],
+        slices=[1, 2, 1, 2],
+        shapes=[(8, 13)] * 4,
+        tumour=np.array([True, False] * 2),
+        labels=np.array([0, 0, 1, 1], np.int32),
+        scaling=np.zeros((4, 4, 1), np.float32),
+        read_stored=lambda i: (np.zeros((8, 13, 1), np.uint8),) * 2,
+        fit=fitting.Fit((), "mask", tuple(info.classes.values())),
+    )
+
+
+def make_scored(classes):
+    """Of the first class 3 hits and 1 miss, ann's; of the last 1 hit and 1 false, bob's."""
+    parts = np.zeros((4, 4, classes), int)
+    parts[3] = 100
+    parts[0, 0, 0], parts[2, 0, 0] = 3, 1
+    parts[0, 2, -1], parts[1, 2, -1] = 1, 1
+    return Scored(np.arange(4.0), Counts(*parts))
+
+
+def report(source, classes):
+    """Summary, rows of patients and slices, and what is printed."""
+    made = task.make_task(
+        source.info.classes, exclusive=False, threshold=0.5, painting=[]
+    )
+    scored = make_scored(len(classes))
+    summary = segmentation.summarise(scored, source, made, "nan")
+    tables = segmentation.tables(scored, source, made, "nan")
+    said = {"patients": 2, "slices": 4, "empty_masks": "nan"}
+    assert {*segmentation.score_names(made, source.info)} == summary.keys() - {"loss"}
+    return summary, tables, segmentation.headline(summary, said)
+
+
+def test_one_class_of_all_kinds_is_scored_by_the_kind_of_each_patient():
+    source = make_source(KINDS, tumour=1)
+    summary, tables, (rows, _) = report(source, ["tumour"])
+    assert summary["patient_dice"] == pytest.approx((6 / 7 + 2 / 3) / 2)
+    assert summary["patient_dice_of_meningioma"] == pytest.approx(6 / 7)
+    assert summary["slice_dice_of_glioma"] == pytest.approx(2 / 3)
+    assert rows["mean Dice over patients with glioma"] == "0.667 (0.667 to 0.667)"
+    of_patient = {row["patient"]: row["label"] for row in tables["patients.csv"]}
+    assert of_patient == {"ann": "meningioma", "bob": "glioma"}
+    assert [row["label"] for row in tables["metrics.csv"]][::2] == [*KINDS]
+
+
+def test_of_several_classes_a_patients_own_comes_first():
+    source = make_source(KINDS, meningioma=1, glioma=2)
+    summary, tables, (rows, _) = report(source, KINDS)
+    mean = (6 / 7 + 2 / 3) / 2
+    assert summary["patient_dice_of_own_class"] == pytest.approx(mean)
+    assert next(iter(rows)).startswith("mean Dice of 2 patients' own class")
+    assert "over all classes: median Dice over patients" in rows
+    assert [row["label"] for row in tables["patients.csv"]] == [
+        *("meningioma", "meningioma"),
+        *("glioma", "glioma"),
+    ]
+
+
+def test_labels_that_say_whether_there_is_a_tumour_change_nothing():
+    source = make_source(("no tumour", "tumour"), tumour=1)
+    summary, tables, (rows, said) = report(source, ["tumour"])
+    assert not [name for name in summary if "_of_" in name]
+    assert not [name for name in rows if "with tumour" in name and "patients" in name]
+    assert all("label" not in row for table in tables.values() for row in table)
+    assert said == "two empty masks score: nan"
