@@ -8,6 +8,7 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports import segmentation
+from brainseg_jax.reports.parts import mask_tables, patient_dice
 from brainseg_jax.tasks import segmentation as task
 
 KINDS = ("meningioma", "glioma")
@@ -84,3 +85,45 @@ def test_labels_that_say_whether_there_is_a_tumour_change_nothing():
     assert not [name for name in rows if "with tumour" in name and "patients" in name]
     assert all("label" not in row for table in tables.values() for row in table)
     assert said == "two empty masks score: nan"
+
+
+def table(source, classes):
+    """What is drawn of ann and bob, and the names of the colours."""
+    rows = mask_tables.by_patient(make_scored(len(classes)), source, classes, "nan")
+    return patient_dice.table(rows, ["ann", "bob"], source.info.kinds, classes)
+
+
+def test_bars_have_the_colour_of_the_patients_kind():
+    expected = [[6 / 7, np.nan], [np.nan, 2 / 3]]
+    each, named = table(make_source(KINDS, tumour=1), ["tumour"])
+    assert named == [*KINDS]
+    np.testing.assert_allclose(each, expected, atol=1e-6)
+    each, named = table(make_source(KINDS, meningioma=1, glioma=2), KINDS)
+    assert named == [*KINDS]
+    np.testing.assert_allclose(each, expected, atol=1e-6)
+
+
+def test_without_kinds_all_classes_are_drawn_and_a_lone_one_has_no_colour():
+    labels = ("empty", "not empty")
+    each, named = table(make_source(labels, core=1, rim=2), ["core", "rim"])
+    assert named == ["core", "rim"]  # of ann's rim and bob's core nothing is there
+    np.testing.assert_allclose(each, [[6 / 7, np.nan], [np.nan, 2 / 3]], atol=1e-6)
+    each, named = table(make_source(labels, tumour=1), ["tumour"])
+    assert named == [] and each.shape == (2, 1)
+
+
+def test_of_several_classes_each_picture_is_drawn(tmp_path):
+    source = make_source(KINDS, meningioma=1, glioma=2)
+    made = task.make_task(source.info.classes, exclusive=False, threshold=0.5)
+    scored = make_scored(2)
+    segmentation.draw(
+        made,
+        source,
+        scored,
+        segmentation.tables(scored, source, made, "nan"),
+        tmp_path,
+        predict=lambda i: np.full((8, 13, 1), 2, np.uint8),
+        note="",
+        title="unet",
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"patients.png", "panels.png"}

@@ -10,7 +10,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from brainseg_jax.reports.parts import figures
+from brainseg_jax.reports.parts import (
+    example_panels,
+    figures,
+    mask_panels,
+    patient_bars,
+)
+from brainseg_jax.reports.parts.mask_panels import Slice
+
+TUMOUR = {"tumour": 255}
 
 
 def _history(epochs: int) -> list[dict[str, float]]:
@@ -32,20 +40,25 @@ def _curves(history, path: Path, **options) -> Path:
     return figures.training_curves(history, path, scores=names, **options)
 
 
-def _slice(label: str = "best · patient_1 slice 12 · Dice 0.91") -> figures.Slice:
-    truth, prediction = np.zeros((2, 64, 48), bool)
-    truth[10:30, 10:30] = prediction[14:34, 10:30] = True
-    return figures.Slice(label, np.full((64, 48, 3), 90, np.uint8), truth, prediction)
+def _slice(label: str = "best · patient_1 slice 12 · Dice 0.91") -> Slice:
+    truth, prediction = np.zeros((2, 64, 48, 1), np.uint8)
+    truth[10:30, 10:30] = prediction[14:34, 10:30] = 255
+    return Slice(label, np.full((64, 48, 3), 90, np.uint8), truth, prediction)
+
+
+def _panels(path: Path, *slices: Slice, **options) -> Path:
+    options = {"classes": TUMOUR, **options}
+    return mask_panels.five_panels(slices or [_slice()], path, **options)
 
 
 def _bars(path: Path, count: int, **options) -> Path:
     names = [f"TCGA_CS_{number:04d}_19960909" for number in range(count)]
-    return figures.patient_bars(names, np.linspace(0, 1, count), path, **options)
+    return patient_bars.patient_bars(names, np.linspace(0, 1, count), path, **options)
 
 
 DRAW = {
     "curves": lambda path, **options: _curves(_history(5), path, **options),
-    "panels": lambda path, **options: figures.five_panels([_slice()], path, **options),
+    "panels": _panels,
     "bars": lambda path, **options: _bars(path, 5, **options),
 }
 
@@ -138,9 +151,9 @@ def test_a_history_without_a_column_is_refused_by_name(tmp_path):
 
 
 def test_truth_is_red_and_prediction_green_each_in_its_own_panel(tmp_path):
-    picture = _pixels(figures.five_panels([_slice()], tmp_path / "a.png"))
+    picture = _pixels(_panels(tmp_path / "a.png"))
     tops = []
-    for colour, panel in ((figures.TRUTH, 3), (figures.PREDICTION, 4)):
+    for colour, panel in ((mask_panels.TRUTH, 3), (mask_panels.PREDICTION, 4)):
         rows, columns = np.nonzero((picture == colour).all(-1))
         # Each of the five panels is a fifth of the width, 1800 / 5.
         assert panel * 360 <= columns.min() and columns.max() < (panel + 1) * 360
@@ -150,9 +163,27 @@ def test_truth_is_red_and_prediction_green_each_in_its_own_panel(tmp_path):
 
 
 def test_slices_of_other_sizes_and_channels_and_empty_masks_share_a_picture(tmp_path):
-    blank = np.zeros((30, 80), bool)
-    wide = figures.Slice("worst " * 40, np.zeros((30, 80, 1), np.uint8), blank, blank)
-    _pixels(figures.five_panels([_slice(), wide], tmp_path / "a.png"))
+    blank = np.zeros((30, 80, 1), np.uint8)
+    wide = Slice("worst " * 40, blank, blank, blank)
+    _pixels(_panels(tmp_path / "a.png", _slice(), wide))
+
+
+def test_each_of_several_classes_has_a_colour_of_its_own_and_a_name(tmp_path, drawn):
+    both = _slice()
+    both.truth[12:14, 10:30] = 2  # 2 of the 20 rows of truth; all predicted as one
+    classes = {"core": 255, "rim": 2}
+    picture = _pixels(_panels(tmp_path / "a.png", both, classes=classes))
+    core, rim = example_panels.class_colours(classes)
+    panels = picture[: int(0.9 * len(picture))]  # above the legend
+    for colour, known in ((core, {1, 2, 3, 4}), (rim, {1, 3})):
+        columns = np.nonzero((panels == colour).all(-1))[1]
+        assert {*(columns // 360)} == known
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == [*classes]
+
+
+def test_panels_of_many_classes_clip_nothing(tmp_path):
+    classes = {f"a class with a long name {i}": i + 1 for i in range(7)}
+    _pixels(_panels(tmp_path / "a.png", classes=classes))
 
 
 @pytest.mark.parametrize("count", [1, 5, 41, 110])
@@ -176,7 +207,7 @@ def test_every_patient_has_a_readable_name(tmp_path, count, drawn):
 
 def test_bars_are_sorted_with_the_mean_and_median_of_the_scored(tmp_path, drawn):
     path = tmp_path / "a.png"
-    figures.patient_bars(["a", "b", "c", "d"], [0.2, 0.9, np.nan, 0.7], path)
+    patient_bars.patient_bars(["a", "b", "c", "d"], [0.2, 0.9, np.nan, 0.7], path)
     (axes,) = drawn[0].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["b", "d", "a", "c"]
@@ -185,32 +216,51 @@ def test_bars_are_sorted_with_the_mean_and_median_of_the_scored(tmp_path, drawn)
     assert [text.get_text() for text in axes.texts][-1] == "no score"
 
 
+def test_a_patient_has_a_bar_for_each_class_it_has(tmp_path, drawn):
+    dice = np.array([[0.4, 0.8], [np.nan, 0.5], [np.nan, np.nan], [0.9, np.nan]])
+    _pixels(
+        patient_bars.patient_bars(
+            "abcd", dice, tmp_path / "a.png", classes=["core", "rim"]
+        )
+    )
+    (axes,) = drawn[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*"dabc"]
+    values = [text.get_text() for text in axes.texts]
+    assert values == ["0.90", "0.40", "0.80", "0.50", "no score"]
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    # By patient 0.6, 0.5 and 0.9.
+    assert (legend[0], legend[4]) == ("mean 0.667", "median 0.600")
+    assert (legend[1], legend[3]) == ("core", "rim")  # filled by columns
+
+
 def test_bars_of_another_score_say_so(tmp_path, drawn):
-    figures.patient_bars("ab", [0.2, 0.4], tmp_path / "a.png", score="Accuracy")
+    patient_bars.patient_bars("ab", [0.2, 0.4], tmp_path / "a.png", score="Accuracy")
     assert drawn[0].axes[0].get_xlabel() == "Accuracy"
 
 
 def test_the_interval_of_equal_scores_has_no_width_and_the_callers_is_kept(
     tmp_path, drawn
 ):
-    figures.patient_bars("abc", [0.5] * 3, tmp_path / "a.png")
-    figures.patient_bars("abc", [0.5] * 3, tmp_path / "b.png", interval=(0.25, 0.75))
+    patient_bars.patient_bars("abc", [0.5] * 3, tmp_path / "a.png")
+    patient_bars.patient_bars(
+        "abc", [0.5] * 3, tmp_path / "b.png", interval=(0.25, 0.75)
+    )
     spans = [figure.legends[0].get_texts()[1].get_text() for figure in drawn]
     assert [span.split()[-1] for span in spans] == ["0.500–0.500", "0.250–0.750"]
 
 
 def test_long_names_and_dollar_signs_are_drawn(tmp_path):
     names = ["/a/very/long/path/" * 5 + "patient_1", "$\\frac$", "p"]
-    _pixels(figures.patient_bars(names, [0.1, 0.2, 0.3], tmp_path / "a.png"))
+    _pixels(patient_bars.patient_bars(names, [0.1, 0.2, 0.3], tmp_path / "a.png"))
 
 
 def test_what_cannot_be_drawn_is_refused_with_the_files_name(tmp_path):
     path = tmp_path / "a.png"
     for draw in (
         lambda: _curves([], path),
-        lambda: figures.five_panels([], path),
-        lambda: figures.patient_bars(["a"], [0.1, 0.2], path),
-        lambda: figures.patient_bars(["a"], [np.nan], path),
+        lambda: mask_panels.five_panels([], path, classes=TUMOUR),
+        lambda: patient_bars.patient_bars(["a"], [0.1, 0.2], path),
+        lambda: patient_bars.patient_bars(["a"], [np.nan], path),
     ):
         with pytest.raises(ValueError, match=r"a\.png: "):
             draw()

@@ -14,7 +14,7 @@ from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import decisions
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
-from brainseg_jax.reports.parts import class_figures, figures
+from brainseg_jax.reports.parts import class_figures, patient_bars
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -144,7 +144,7 @@ def draw(
         decided, task.classes, folder / "roc.png", title=title, note=note
     )
     own = [row["accuracy"] for row in rows["patients.csv"]]
-    figures.patient_bars(
+    patient_bars.patient_bars(
         [row["patient"] for row in rows["patients.csv"]],
         own,
         folder / "patients.png",

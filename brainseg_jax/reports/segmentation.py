@@ -2,26 +2,29 @@
 
 import math
 import pathlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from brainseg_jax.data import image_files, sources
+from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
-from brainseg_jax.metrics import dice_by_label, overlap
+from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.metrics import segmentation as scores
-from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.reports.parts import figures, planes
+from brainseg_jax.reports.parts import (
+    mask_panels,
+    mask_tables,
+    patient_bars,
+    patient_dice,
+    patient_panels,
+)
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
-Predict = Callable[[int], np.ndarray]  # example -> its predicted labels [h, w, 1]
 CURVES = {"patient_dice": "Dice", "patient_iou": "IoU"}  # drawn over the epochs
 OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
-TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the loss
 
 
 def check_examples(
@@ -65,7 +68,7 @@ def policies(options: Mapping[str, Any]) -> Row:
         "threshold": options["threshold"],
         "empty_masks": options["empty"],
         "mirrored": options["mirror"],
-        "tversky": TVERSKY,
+        "tversky": mask_tables.TVERSKY,
     }
 
 
@@ -74,8 +77,8 @@ def tables(
 ) -> dict[str, list[Row]]:
     """Rows by file name."""
     return {
-        "metrics.csv": _slice_table(scored, source, task.classes, empty),
-        "patients.csv": _patient_table(scored, source, task.classes, empty),
+        "metrics.csv": mask_tables.by_slice(scored, source, task.classes, empty),
+        "patients.csv": mask_tables.by_patient(scored, source, task.classes, empty),
     }
 
 
@@ -86,29 +89,38 @@ def draw(
     rows: dict[str, list[Row]],
     folder: pathlib.Path,
     *,
-    predict: Predict,
+    predict: patient_panels.Predict,
     note: str,
     title: str,
 ) -> None:
     """Dice of every patient as bars; the best, median and worst in five panels each."""
-    name = task.classes[0]
-    first = [row for row in rows["patients.csv"] if row["class"] == name]
-    dice = np.array([row["dice"] for row in first])
+    patients = list(dict.fromkeys(source.patients))
+    each, named = patient_dice.table(
+        rows["patients.csv"], patients, source.info.kinds, task.classes
+    )
+    dice = patient_bars.mean_of_each(each)
     if np.isnan(dice).all():
         logging.warning("No patient has a score under this policy: nothing to draw.")
         return
-    figures.patient_bars(
-        [row["patient"] for row in first],
-        dice,
+    own = dice_by_label.tells_apart(source.info.kinds, task.classes)
+    patient_bars.patient_bars(
+        patients,
+        each,
         folder / "patients.png",
+        classes=named,
         interval=scores.bootstrap_interval(dice),
-        title=f"{title}: Dice per patient",
+        title=f"{title}: Dice {'of each patient’s own class' if own else 'per patient'}",
         note=note,
     )
-    figures.five_panels(
-        _panels(predict, source, scored, first), folder / "panels.png", title=title,
+    mask_panels.five_panels(
+        patient_panels.choose(
+            predict, source, scored, dict(zip(patients, dice, strict=True))
+        ),
+        folder / "panels.png",
+        classes=source.info.classes,
+        title=title,
         note=note,
-    )  # fmt: skip
+    )
 
 
 def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
@@ -149,103 +161,3 @@ def _by_label(summary: Mapping[str, float]) -> Row:
 def _with_interval(summary: Mapping[str, float], name: str) -> str:
     low, high = summary[f"{name}_low"], summary[f"{name}_high"]
     return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _slice_table(
-    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
-) -> list[Row]:
-    """A row per slice and class: its origin, its kind, counts and ratios."""
-    rows = [
-        {
-            "key": source.keys[i],
-            "patient": source.patients[i],
-            "slice": source.slices[i],
-            **_kind_of(source, [i]),
-            "loss": float(scored.loss[i]),
-        }
-        for i in range(len(source))
-    ]
-    return _with_counts(rows, scored.measured, classes, empty)
-
-
-def _patient_table(
-    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
-) -> list[Row]:
-    """A row per patient and class: its kind, counts and ratios over the whole volume."""
-    names, volumes = scores.by_group(scored.measured, source.patients)
-    members: dict[Hashable, list[int]] = {name: [] for name in names}
-    for i, name in enumerate(source.patients):
-        members[name].append(i)
-    rows = [
-        {"patient": name, "slices": len(own), **_kind_of(source, own)}
-        for name, own in members.items()
-    ]
-    return _with_counts(rows, volumes, classes, empty)
-
-
-def _kind_of(source: sources.Source, members: Sequence[int]) -> Row:
-    """The column "label": what these slices are of, where the data set says it."""
-    kinds = source.info.kinds
-    own = sorted({int(source.labels[i]) for i in members})
-    return {"label": "+".join(kinds[place] for place in own)} if kinds else {}
-
-
-def _with_counts(
-    rows: list[Row], counts: Counts, classes: Sequence[str], empty: str
-) -> list[Row]:
-    ratios = {
-        "dice": overlap.dice(counts, empty=empty),
-        "iou": overlap.iou(counts, empty=empty),
-        "tversky": overlap.tversky(counts, **TVERSKY, empty=empty),
-        "precision": overlap.precision(counts, empty=empty),
-        "recall": overlap.recall(counts, empty=empty),
-        "specificity": overlap.specificity(counts, empty=empty),
-    }
-    return [
-        {
-            **row,
-            "class": name,
-            **{key: int(part[i, c]) for key, part in counts._asdict().items()},
-            **{key: round(float(part[i, c]), 6) for key, part in ratios.items()},
-        }
-        for i, row in enumerate(rows)
-        for c, name in enumerate(classes)
-    ]
-
-
-def _panels(
-    predict: Predict,
-    source: sources.Source,
-    scored: Scored,
-    patient_rows: list[Row],
-) -> list[figures.Slice]:
-    """The best, median and worst patient, each by the slice with the most tumour.
-
-    Of a patient without tumour, by the slice with the most pixels predicted.
-    """
-    known = [row for row in patient_rows if not np.isnan(row["dice"])]
-    ranked = sorted(known, key=lambda row: row["dice"])
-    middle = ranked[(len(ranked) - 1) // 2]  # of an even number the lower
-    picks = {"best": ranked[-1], "median": middle, "worst": ranked[0]}
-    counts = scored.measured
-    extent = counts.true_positives + counts.false_negatives
-    extent = np.where(extent > 0, extent, counts.false_positives * 1e-6)[:, 0]
-    panels = []
-    for label, row in picks.items():
-        members = np.flatnonzero(np.array(source.patients) == row["patient"])
-        chosen = int(members[np.argmax(extent[members])])
-        image, mask = source.read_stored(chosen)
-        found = predict(chosen)[..., 0]
-        labels = next(iter(source.info.classes.values()))
-        truth, prediction = np.isin(mask[..., 0], labels), np.isin(found, labels)
-        plane = planes.choose_plane(image, truth if truth.any() else prediction)
-        panels.append(
-            figures.Slice(
-                label=f"{label} · {row['patient']} slice {source.slices[chosen]} · "
-                f"Dice of the patient {row['dice']:.2f}",
-                image=image_files.as_8_bits(image[plane]),
-                truth=truth[plane],
-                prediction=prediction[plane],
-            )
-        )
-    return panels

@@ -128,7 +128,7 @@ def slice_panels(
     heights = [above + (side + below if row else 0.2) for row in rows.values()]
     body = sum(heights) + margin
     with figures.page(path, title, note, body) as figure:
-        # Placed by hand, as in figures.five_panels.
+        # Placed by hand, as in mask_panels.five_panels.
         figure.set_layout_engine("none")
         height, y = figure.get_figheight(), body
         for (heading, row), row_height in zip(rows.items(), heights, strict=True):

@@ -51,7 +51,7 @@ def draw_panels(
     ]
     body = sum(above) + len(rows) * side + 2 * MARGIN
     with figures.page(path, title, note, body) as figure:
-        # Placed by hand, as in figures.five_panels.
+        # Placed by hand, as in mask_panels.five_panels.
         figure.set_layout_engine("none")
         height, y = figure.get_figheight(), body
         for row, room in zip(rows, above, strict=True):

@@ -1,0 +1,76 @@
+"""Tables of masks: counts and ratios by slice and by patient."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from brainseg_jax.data import sources
+from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.overlap import Counts
+
+Row = dict[str, Any]
+TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the loss
+
+
+def by_slice(
+    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
+) -> list[Row]:
+    """A row per slice and class: its origin, its kind, counts and ratios."""
+    rows = [
+        {
+            "key": source.keys[i],
+            "patient": source.patients[i],
+            "slice": source.slices[i],
+            **kind_of(source, [i]),
+            "loss": float(scored.loss[i]),
+        }
+        for i in range(len(source))
+    ]
+    return _with_counts(rows, scored.measured, classes, empty)
+
+
+def by_patient(
+    scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
+) -> list[Row]:
+    """A row per patient and class: its kind, counts and ratios over the whole volume."""
+    names, volumes = scores.by_group(scored.measured, source.patients)
+    members: dict[Hashable, list[int]] = {name: [] for name in names}
+    for i, name in enumerate(source.patients):
+        members[name].append(i)
+    rows = [
+        {"patient": name, "slices": len(own), **kind_of(source, own)}
+        for name, own in members.items()
+    ]
+    return _with_counts(rows, volumes, classes, empty)
+
+
+def kind_of(source: sources.Source, members: Sequence[int]) -> Row:
+    """The column "label": what these slices are of, where the data set says it."""
+    if not (kinds := source.info.kinds):
+        return {}
+    own = sorted({int(source.labels[i]) for i in members})
+    return {"label": "+".join(kinds[place] for place in own)}
+
+
+def _with_counts(
+    rows: list[Row], counts: Counts, classes: Sequence[str], empty: str
+) -> list[Row]:
+    ratios = {
+        "dice": overlap.dice(counts, empty=empty),
+        "iou": overlap.iou(counts, empty=empty),
+        "tversky": overlap.tversky(counts, **TVERSKY, empty=empty),
+        "precision": overlap.precision(counts, empty=empty),
+        "recall": overlap.recall(counts, empty=empty),
+        "specificity": overlap.specificity(counts, empty=empty),
+    }
+    return [
+        {
+            **row,
+            "class": name,
+            **{key: int(part[i, c]) for key, part in counts._asdict().items()},
+            **{key: round(float(part[i, c]), 6) for key, part in ratios.items()},
+        }
+        for i, row in enumerate(rows)
+        for c, name in enumerate(classes)
+    ]
