@@ -242,10 +242,14 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     rows = classification.tables(scored, source, restored.parts.task, "one")
     assert {row["by"] for row in rows["confusion.csv"]} == {"slice", "patient", "vote"}
     assert {row["vote"] for row in rows["patients.csv"]} == {"tumour"}
+    # Of a patient's own slices neither is defined.
+    assert not {"auc", "balanced_accuracy"} & rows["patients.csv"][0].keys()
     summary = classification.summarise(scored, source, restored.parts.task, "one")
     # All are called tumour, which every second patient is.
     share = np.mean([k % 2 for k in range(len(names))])
     assert summary["patient_vote_accuracy"] == pytest.approx(share)
+    defined = [name for name in classification.CURVES if not np.isnan(summary[name])]
+    assert defined[:2] == ["patient_vote_balanced_accuracy", "slice_auc"]
     classification.draw(
         restored.parts.task,
         source,

@@ -139,6 +139,15 @@ def test_epochs_without_evaluation_leave_no_gap(tmp_path, drawn):
     assert list(drawn[0].axes[1].get_lines()[0].get_xdata()) == [1, 3, 4]
 
 
+def test_the_first_two_scores_that_are_defined_are_drawn(tmp_path, drawn):
+    history = [{**row, "validation_auc": float("nan")} for row in _history(3)]
+    names = {"validation_none": "none", "validation_auc": "AUC"}
+    names |= {"validation_iou": "IoU", "validation_dice": "Dice", "train_loss": "loss"}
+    _pixels(figures.training_curves(history, tmp_path / "a.png", scores=names))
+    legend = [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()]
+    assert legend == ["IoU", "Dice", "best: epoch 3"]
+
+
 def test_a_run_that_was_never_evaluated_and_diverged_is_drawn(tmp_path):
     history = [{"epoch": 1, "train_loss": float("nan"), "learning_rate": 0.1}]
     _pixels(_curves(history, tmp_path / "a.png"))

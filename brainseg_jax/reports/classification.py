@@ -19,9 +19,13 @@ from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
 Predict = Callable[[int], np.ndarray]
-CURVES = {  # drawn over the epochs
+CURVES = {
     "patient_balanced_accuracy": "balanced accuracy\nof patients",
+    # Where a patient's slices are of one class
+    "patient_vote_balanced_accuracy": "balanced accuracy\nof patients' votes",
     "slice_auc": "ROC-AUC of slices",
+    "patient_accuracy": "accuracy\nof patients",
+    "slice_accuracy": "accuracy\nof slices",
 }
 PICTURED = 5  # slices in each row of panels.png
 
@@ -225,7 +229,8 @@ def _slice_table(scored: Scored, source: sources.Source, task: Task) -> list[Row
 def _patient_table(decided: Decided, source: sources.Source, task: Task) -> list[Row]:
     """A row per patient: slices of each class, scores over them, and a prediction.
 
-    The prediction ("vote") only where every patient's slices have one label.
+    The prediction ("vote") only where every patient's slices have one label; there balanced
+    accuracy and ROC-AUC of a patient's own slices are not defined.
     """
     grouped = class_scores.by_patient(decided, source.patients)
     rows = [
@@ -237,15 +242,20 @@ def _patient_table(decided: Decided, source: sources.Source, task: Task) -> list
                 for k, one in enumerate(task.classes)
             },
             "accuracy": round(float(grouped.accuracy[i]), 6),
-            "balanced_accuracy": round(float(grouped.balanced_accuracy[i]), 6),
-            "auc": round(float(grouped.auc[i]), 6),
         }
         for i, (name, own) in enumerate(
             zip(grouped.names, grouped.decided, strict=True)
         )
     ]
     if not grouped.have_one_label:
-        return rows
+        return [
+            {
+                **row,
+                "balanced_accuracy": round(float(grouped.balanced_accuracy[i]), 6),
+                "auc": round(float(grouped.auc[i]), 6),
+            }
+            for i, row in enumerate(rows)
+        ]
     votes = class_scores.vote(grouped, task.predict)
     return [
         {

@@ -23,8 +23,13 @@ from brainseg_jax.reports.parts import (
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
-CURVES = {"patient_dice": "Dice", "patient_iou": "IoU"}  # drawn over the epochs
 OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
+CURVES = {
+    OWN_CLASS: "Dice of patients'\nown class",
+    f"slice_dice_of_{dice_by_label.OWN}": "Dice of slices'\nown class",
+    "patient_dice": "Dice",
+    "patient_iou": "IoU",
+}
 
 
 def check_examples(
@@ -103,13 +108,14 @@ def draw(
         logging.warning("No patient has a score under this policy: nothing to draw.")
         return
     own = dice_by_label.tells_apart(source.info.kinds, task.classes)
+    whose = "of each patient's own class" if own else "per patient"
     patient_bars.patient_bars(
         patients,
         each,
         folder / "patients.png",
         classes=named,
         interval=scores.bootstrap_interval(dice),
-        title=f"{title}: Dice {'of each patient’s own class' if own else 'per patient'}",
+        title=f"{title}: Dice {whose}",
         note=note,
     )
     mask_panels.five_panels(
@@ -140,7 +146,8 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("mean Dice over slices with tumour", "slice_dice_tumour"),
         ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
-        rows[over + name] = f"{summary[key]:.3f}"
+        if not math.isnan(summary[key]):
+            rows[over + name] = f"{summary[key]:.3f}"
     said = f"two empty masks score: {about['empty_masks']}"
     return rows | _by_label(summary), said
 
@@ -160,4 +167,6 @@ def _by_label(summary: Mapping[str, float]) -> Row:
 
 def _with_interval(summary: Mapping[str, float], name: str) -> str:
     low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+    if math.isnan(summary[name]):
+        return "not defined"
     return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"

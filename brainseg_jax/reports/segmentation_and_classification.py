@@ -25,9 +25,10 @@ REPORTS = Heads(mask=segmentation, label=classification)
 # Of whole patients and of slices, as patients of a small split are often all right.
 BOTH = ("mask_patient_dice", "label_slice_balanced_accuracy")
 MEAN = "dice_and_balanced_accuracy"
-CURVES = {  # drawn over the epochs
+CURVES = {
     BOTH[0]: "Dice",
     BOTH[1]: "balanced accuracy\nof slices",
+    "label_slice_accuracy": "accuracy\nof slices",
 }
 
 

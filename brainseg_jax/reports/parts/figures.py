@@ -63,7 +63,8 @@ def training_curves(
     Args:
         history: a row per epoch: epoch, train_loss, learning_rate and, where the epoch
             was evaluated, validation_loss and what `scores` names.
-        scores: columns of the history and how to call them, two at the most.
+        scores: columns of the history and how to call them; the first two are drawn that
+            were defined after any epoch.
         best_epoch: the epoch whose weights were kept; None: that of the highest score.
 
     Raises:
@@ -78,15 +79,16 @@ def training_curves(
                 f"{path}: a row of the history lacks {', '.join(sorted(missing))};"
                 f" it has {', '.join(row)}."
             )
-    if best_epoch is None:
-        best_epoch = _best_epoch(history, next(iter(scores)))
+    drawn = [name for name in scores if _is_defined(history, name)][:2]
+    if best_epoch is None and drawn:
+        best_epoch = _best_epoch(history, drawn[0])
     with page(path, title, note, body=2.75) as figure:
         losses, curves, rates = figure.subplots(1, 3)
         _draw_curve(losses, history, "train_loss", "training", BLUE, "-")
         _draw_curve(losses, history, "validation_loss", "validation", ORANGE, "--")
         styles = ((BLUE, "-"), (ORANGE, "--"))
-        for (column, label), style in zip(scores.items(), styles, strict=False):
-            _draw_curve(curves, history, column, label, *style)
+        for column, style in zip(drawn, styles, strict=False):
+            _draw_curve(curves, history, column, scores[column], *style)
         _draw_curve(rates, history, "learning_rate", "rate", BLUE, "-")
         losses.set_title("Loss")
         _from_zero(losses)
@@ -143,10 +145,12 @@ def _draw_curve(
     axes.plot(*zip(*points, strict=True), dashes, marker=marker, c=colour, label=label)
 
 
-def _best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int | None:
+def _is_defined(history: Sequence[Mapping[str, float]], column: str) -> bool:
+    return any(np.isfinite(row.get(column, np.nan)) for row in history)
+
+
+def _best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int:
     scored = [row for row in history if np.isfinite(row.get(column, np.nan))]
-    if not scored:
-        return None
     return int(max(scored, key=lambda row: row[column])["epoch"])
 
 
