@@ -114,6 +114,7 @@ def slices_of_two_sizes():
         slices=[0] * 5,
         shapes=shapes,
         tumour=np.ones(5, bool),
+        present=np.ones((5, 1), bool),
         labels=np.arange(5, dtype=np.int32),
         scaling=np.ones((5, 4, 1), np.float32),
         read_stored=lambda i: (images[i], masks[i]),

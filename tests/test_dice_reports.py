@@ -1,5 +1,7 @@
 """Reports of masks whose labels tell kinds of tumour apart, and of those that do not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ def make_source(labels, **classes):
         slices=[1, 2, 1, 2],
         shapes=[(8, 13)] * 4,
         tumour=np.array([True, False] * 2),
+        present=np.array([[True], [False]] * 2).repeat(len(classes), 1),
         labels=np.array([0, 0, 1, 1], np.int32),
         scaling=np.zeros((4, 4, 1), np.float32),
         read_stored=lambda i: (np.zeros((8, 13, 1), np.uint8),) * 2,
@@ -85,6 +88,32 @@ def test_labels_that_say_whether_there_is_a_tumour_change_nothing():
     assert not [name for name in rows if "with tumour" in name and "patients" in name]
     assert all("label" not in row for table in tables.values() for row in table)
     assert said == "two empty masks score: nan"
+
+
+@pytest.mark.parametrize(
+    "metric, known",
+    [
+        ("patient_dice_glioma", ["patient_dice_meningioma", "slice_dice"]),
+        ("slice_dice_tumour_glioma", ["patient_accuracy_glioma", "loss"]),
+        ("patient_dice_of_glioma_low", ["patient_dice_of_own_class"]),
+    ],
+)
+def test_a_score_of_what_validation_lacks_is_not_watched(metric, known):
+    classes = {"meningioma": 1, "glioma": 2}
+    made = task.make_task(classes, exclusive=True, threshold=0.5)
+    source = make_source(KINDS, **classes)
+    without = dataclasses.replace(
+        source,
+        labels=np.zeros(4, np.int32),
+        present=np.array([[True, False], [False, False]] * 2),
+    )
+    for name in (metric, *known):
+        segmentation.check_examples(source, source, made, name)
+    for name in known:
+        segmentation.check_examples(source, without, made, name)
+    said = "of the classes of its masks it has meningioma, and slices of meningioma"
+    with pytest.raises(ValueError, match=f"metric={metric} .*{said}. Set another"):
+        segmentation.check_examples(source, without, made, metric)
 
 
 def table(source, classes):

@@ -1,6 +1,7 @@
 """One net for a mask and a class of the image: its parts by hand, and a whole run."""
 
 import csv
+import dataclasses
 import json
 import math
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax.data import info as data_info
+from brainseg_jax.data import sources
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.models.parts.heads import Heads
@@ -23,7 +25,7 @@ from tests import small_slices, tiny_two_heads
 from tests.test_train import fingerprint, scores_of, stopping
 
 TASK = segmentation_and_classification.make_task(
-    {"tumour": 1}, ("glioma", "meningioma", "pituitary"), exclusive=False, threshold=0.5
+    {"tumour": 1}, ("meningioma", "glioma", "pituitary"), exclusive=False, threshold=0.5
 )
 INFO = data_info.described(
     "a/b",
@@ -248,3 +250,31 @@ def test_only_scores_that_validation_can_define_are_watched(config, tmp_path):
     config.evaluation.metric = "label_patient_auc"  # a patient's slices have one label
     with pytest.raises(ValueError, match="metric=label_patient_auc is not defined"):
         build.make_run(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "metric, there",
+    [
+        ("mask_patient_dice_of_glioma", "and slices of meningioma, pituitary"),
+        ("mask_slice_dice_of_glioma", "and slices of meningioma, pituitary"),
+        ("label_slice_f1_glioma", "none is of it"),
+    ],
+)
+def test_a_score_of_a_kind_that_validation_lacks_is_not_watched(data, metric, there):
+    opened = sources.open_split(
+        "figshare_brain_tumor/phantom",
+        "fold_3",
+        data,
+        size=(32, 32),
+        normalisation={"name": "unit"},
+        only_tumour=False,
+        foreground="tumour",
+    )
+    report.check_examples(opened, opened, TASK, metric)
+    glioma = opened.info.labels.index("glioma")
+    without = dataclasses.replace(
+        opened, labels=np.where(opened.labels == glioma, 0, opened.labels)
+    )
+    said = f"metric={metric} .*{there}.*config.data.validation"
+    with pytest.raises(ValueError, match=said):
+        report.check_examples(opened, without, TASK, metric)

@@ -31,6 +31,7 @@ class Source:
     slices: list[int]
     shapes: list[tuple[int, ...]]  # of the stored examples, without channels
     tumour: Bool[np.ndarray, " n"]  # whether there is any foreground
+    present: Bool[np.ndarray, "n c"]  # and whether there is any of each class
     labels: Int32[np.ndarray, " n"]  # places in info.labels
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
@@ -159,6 +160,7 @@ def open_split(
         slices=[index.slices[row] for row in rows],
         shapes=[index.shapes[row] for row in rows],
         tumour=index.foreground[rows],
+        present=_present([index.place_labels[row] for row in rows], info),
         labels=index.labels[rows],
         scaling=normalise.scaling(index.statistics.take(rows), **normalisation),
         read_stored=read_stored,
@@ -244,6 +246,15 @@ def _threaded(items: Sequence, function: Callable) -> Iterator:
     dataset = grain.MapDataset.source(items).map(function)
     options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
     return iter(dataset.to_iter_dataset(options))
+
+
+def _present(
+    labels: Sequence[Int[np.ndarray, " k"]], info: Info
+) -> Bool[np.ndarray, "n c"]:
+    """Of some places of each example's foreground, whether any is of each class."""
+    classes = [np.atleast_1d(of_class) for of_class in info.classes.values()]
+    found = [[np.isin(own, one).any() for one in classes] for own in labels]
+    return np.array(found, bool).reshape(len(labels), len(classes))
 
 
 def _check_axes(info: Info, **sizes: tuple[int, ...]) -> None:

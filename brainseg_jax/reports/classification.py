@@ -14,7 +14,7 @@ from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import decisions
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
-from brainseg_jax.reports.parts import class_figures, patient_bars
+from brainseg_jax.reports.parts import class_figures, patient_bars, undefined
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -27,6 +27,10 @@ CURVES = {
     "patient_accuracy": "accuracy\nof patients",
     "slice_accuracy": "accuracy\nof slices",
 }
+UNDEFINED_BECAUSE = (
+    "all its slices, or all slices of each patient, are of one class (for patient_vote "
+    "scores: of several classes; for those of a class: none is of it)"
+)
 PICTURED = 5  # slices in each row of panels.png
 
 
@@ -39,7 +43,9 @@ def check_examples(
         ValueError: says which, and what to change.
     """
     check_classes(training, task)
-    check_defined(metric, metric, validation, task)
+    right = Scored(np.zeros(len(validation)), perfect(validation, task))
+    known = summarise(right, validation, task, "", resamples=1)
+    undefined.require_defined(metric, known, UNDEFINED_BECAUSE)
 
 
 def check_classes(training: sources.Source, task: Task) -> None:
@@ -53,23 +59,11 @@ def check_classes(training: sources.Source, task: Task) -> None:
         )
 
 
-def check_defined(
-    score: str, metric: str, validation: sources.Source, task: Task
-) -> None:
-    """Raises ValueError for a score that is nan even for perfect predictions.
-
-    `metric` is what the config calls it.
-    """
-    labels = validation.labels
-    right = Decided(np.eye(len(task.classes))[labels], labels, labels)
-    known = summarise(Scored(np.zeros(len(labels)), right), validation, task, "")
-    if math.isnan(known[score]):
-        raise ValueError(
-            f"config.evaluation.metric={metric} is not defined on the validation split, "
-            "even for perfect predictions: all its slices, or all slices of each patient, "
-            "are of one class (for patient_vote scores: of several classes). Set another "
-            "metric, or name other folds in config.data.validation."
-        )
+def perfect(source: sources.Source, task: Task) -> Decided:
+    """Predictions that are all right and sure."""
+    return Decided(
+        np.eye(len(task.classes))[source.labels], source.labels, source.labels
+    )
 
 
 def score_names(task: Task, info: Info) -> tuple[str, ...]:
@@ -78,10 +72,18 @@ def score_names(task: Task, info: Info) -> tuple[str, ...]:
 
 
 def summarise(
-    scored: Scored, source: sources.Source, task: Task, empty: str
+    scored: Scored,
+    source: sources.Source,
+    task: Task,
+    empty: str,
+    resamples: int = 10_000,
 ) -> dict[str, float]:
     summary = class_scores.summarise(
-        scored.measured, source.patients, classes=task.classes, decide=task.predict
+        scored.measured,
+        source.patients,
+        classes=task.classes,
+        decide=task.predict,
+        resamples=resamples,
     )
     return {"loss": float(scored.loss.mean(dtype=float)), **summary}
 

@@ -13,12 +13,14 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports.parts import (
     mask_panels,
     mask_tables,
     patient_bars,
     patient_dice,
     patient_panels,
+    undefined,
 )
 from brainseg_jax.tasks.parts.task import Task
 
@@ -35,7 +37,37 @@ CURVES = {
 def check_examples(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
 ) -> None:
-    """Refuses nothing: slices with tumour, without, or both can be segmented."""
+    """Refuses a metric that validation cannot define.
+
+    Nothing else: slices with tumour, without, or both can be segmented.
+
+    Raises:
+        ValueError: says why it cannot, and what to change.
+    """
+    right = Scored(np.zeros(len(validation)), perfect(validation))
+    known = summarise(right, validation, task, "nan", resamples=1)
+    undefined.require_defined(metric, known, undefined_because(validation))
+
+
+def perfect(source: sources.Source) -> Counts:
+    """Of a prediction that is all right, as if every class had one pixel where it is."""
+    there, none = source.present.astype(int), np.zeros(source.present.shape, int)
+    return Counts(there, none, none, np.ones_like(there))
+
+
+def undefined_because(validation: sources.Source) -> str:
+    """What a score of masks may lack, in words."""
+    info = validation.info
+    there = [
+        n
+        for n, own in zip(info.classes, validation.present.T, strict=True)
+        if own.any()
+    ]
+    said = f"of the classes of its masks it has {', '.join(there) or 'none'}"
+    if info.kinds:
+        kinds = sorted({*validation.labels.tolist()})
+        said += f", and slices of {', '.join(info.kinds[kind] for kind in kinds)}"
+    return said
 
 
 def score_names(task: Task, info: Info) -> tuple[str, ...]:
@@ -47,12 +79,20 @@ def score_names(task: Task, info: Info) -> tuple[str, ...]:
 
 
 def summarise(
-    scored: Scored, source: sources.Source, task: Task, empty: str
+    scored: Scored,
+    source: sources.Source,
+    task: Task,
+    empty: str,
+    resamples: int = 10_000,
 ) -> dict[str, float]:
     """Every score by name; Dice by kind where the data set's labels tell kinds apart."""
     loss = {"loss": float(scored.loss.mean(dtype=float))}
     summary = scores.summarise(
-        scored.measured, source.patients, classes=task.classes, empty=empty
+        scored.measured,
+        source.patients,
+        classes=task.classes,
+        empty=empty,
+        resamples=resamples,
     )
     if not (kinds := source.info.kinds):
         return loss | summary
@@ -63,6 +103,7 @@ def summarise(
         names=kinds,
         classes=task.classes,
         empty=empty,
+        resamples=resamples,
     )
     return loss | summary | by_kind
 

@@ -18,6 +18,7 @@ from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.reports import classification, segmentation
+from brainseg_jax.reports.parts import undefined
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -42,9 +43,16 @@ def check_examples(
     """
     tasks = _tasks(task)
     classification.check_classes(training, tasks.label)
-    head, _, score = (BOTH[1] if metric == MEAN else metric).partition("_")
-    if head == "label":
-        classification.check_defined(score, metric, validation, tasks.label)
+    measured = Heads(
+        mask=segmentation.perfect(validation),
+        label=classification.perfect(validation, tasks.label),
+    )
+    right = Scored(np.zeros(len(validation)), measured)
+    known = summarise(right, validation, task, "nan", resamples=1)
+    reason = classification.UNDEFINED_BECAUSE
+    if metric.startswith("mask_"):
+        reason = segmentation.undefined_because(validation)
+    undefined.require_defined(metric, known, reason)
 
 
 def score_names(task: Task, info: Info) -> tuple[str, ...]:
@@ -58,7 +66,11 @@ def score_names(task: Task, info: Info) -> tuple[str, ...]:
 
 
 def summarise(
-    scored: Scored, source: sources.Source, task: Task, empty: str
+    scored: Scored,
+    source: sources.Source,
+    task: Task,
+    empty: str,
+    resamples: int = 10_000,
 ) -> dict[str, float]:
     """Both tasks' scores, Dice by label, and dice_and_balanced_accuracy: BOTH's mean.
 
@@ -66,7 +78,7 @@ def summarise(
     """
 
     def of_head(own: ModuleType, task: Task, scored: Scored) -> dict[str, float]:
-        summary = own.summarise(scored, source, task, empty)
+        summary = own.summarise(scored, source, task, empty, resamples)
         return {name: value for name, value in summary.items() if name != "loss"}
 
     by_label = dice_by_label.summarise(
@@ -76,6 +88,7 @@ def summarise(
         names=_tasks(task).label.classes,
         classes=_tasks(task).mask.classes,
         empty=empty,
+        resamples=resamples,
     )
     summary = _joined(REPORTS.map(of_head, _tasks(task), _of_each(scored)))
     summary |= {f"mask_{name}": value for name, value in by_label.items()}
