@@ -11,6 +11,7 @@ import pytest
 from brainseg_jax import parallel
 from brainseg_jax.data import augment, inputs
 from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.models.parts import kernel_gradients
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import experiment
 from brainseg_jax.tasks import (
@@ -54,14 +55,13 @@ def make_batch(step):
 
 
 @functools.cache
-def trained(optimizer_name, mode, count):
+def trained(optimizer_name, mode, count, widths=(4, 6)):
     """State and losses after five steps on `count` devices."""
     devices = parallel.Devices(mode, tuple(jax.devices()[:count]))
     task = segmentation.make_task({"tumour": 255}, exclusive=False, threshold=0.5)
-    options = {"widths": (4, 6)}
     model = experiment.make_model(
         "resunet",
-        options,
+        {"widths": widths},
         outputs=task.outputs,
         dtype="float32",
         axis_name=devices.axis_name,
@@ -102,6 +102,22 @@ def test_five_sgd_steps_agree_on_any_number_of_devices(mode, count):
             getattr(found, name),
             getattr(expected, name),
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode, count", [("pmap", 2), ("pmap", 8), ("mesh", 8)])
+def test_wide_nets_agree_where_kernels_have_other_gradients_on_a_device(mode, count):
+    image, kernel = (BATCH, SIZE // 2, SIZE // 2, 64), (3, 3, 64, 64)
+    whole = kernel_gradients.fastest(image, kernel, "float32")
+    part = kernel_gradients.fastest((BATCH // count, *image[1:]), kernel, "float32")
+    assert whole != part
+    expected, _ = trained("sgd", "pmap", 1, widths=(32, 64))
+    found, _ = trained("sgd", mode, count, widths=(32, 64))
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
+        (found.params, found.batch_stats),
+        (expected.params, expected.batch_stats),
+    )
 
 
 def classifier():
