@@ -80,6 +80,8 @@ def wide_phantom(config: ConfigDict) -> None:
     pieces.figshare_phantom(config)
     scratch(config)
     config.data.size = (64, 64)
+    config.epochs = 12
+    config.evaluation.every_epochs = 4
 
 
 def scratch(config: ConfigDict) -> None:
