@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import twins
+from brainseg_jax.data import twin_lists
 from brainseg_jax.modes import audit
 from datasets import prepare
 from tests import small_folder, tiny_volumes
@@ -183,9 +183,9 @@ def test_many_pairs_are_counted_and_said_not_to_be_listed(tmp_path, capsys):
     # Six patients in each fold.
     assert row["exact_pairs_of_two_patients"] == 18 * 12
     assert row["examples_of_second_with_twins"] == 12
-    assert row["pairs_listed"] == twins.OF_A_GROUP
+    assert row["pairs_listed"] == twin_lists.OF_A_GROUP
     with (tmp_path / "out/pairs.csv").open(newline="") as file:
-        assert len([*csv.DictReader(file)]) == twins.OF_A_GROUP
+        assert len([*csv.DictReader(file)]) == twin_lists.OF_A_GROUP
     said = capsys.readouterr().out
     assert "train, test: pairs.csv lists 100 of 216 pairs." in said
 

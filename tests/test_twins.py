@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from brainseg_jax.data import likeness, twins
-from brainseg_jax.data.twins import EXACT, NEAR, Pair, Pictures
+from brainseg_jax.data import likeness, twin_lists, twins
+from brainseg_jax.data.twin_lists import Pair, Pictures
+from brainseg_jax.data.twins import EXACT, NEAR
 
 
 def pictures(hashes, patients, digests=None, rows=None):
@@ -84,13 +85,13 @@ def test_of_many_equal_pictures_all_pairs_are_counted_and_few_are_listed():
     assert (found.tally[NEAR, True], found.tally[NEAR, False]) == (0, 1)
     assert found.with_twins == 501
     assert found.near == [(600, 500, 1)]
-    assert 100 < len(found.exact) <= 2 * twins.OF_A_GROUP
+    assert 100 < len(found.exact) <= 2 * twin_lists.OF_A_GROUP
     listed = {(first.patients[i], second.patients[j]) for i, j, _ in found.exact}
     assert (5, 5) in listed and len(listed) > 10
 
 
 def test_no_more_than_so_many_pairs_of_a_kind_are_listed(monkeypatch):
-    monkeypatch.setattr(twins, "LISTED", 4)
+    monkeypatch.setattr(twin_lists, "LISTED", 4)
     first = pictures([0, 1, 3, 7], "abcd")
     second = pictures([8, 9, 11, 15], "abcd", rows=range(4, 8))
     found = twins.find(first, second, 2)

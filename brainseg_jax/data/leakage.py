@@ -8,7 +8,8 @@ from jaxtyping import UInt64
 
 from brainseg_jax.data import twins
 from brainseg_jax.data.index import Index
-from brainseg_jax.data.twins import EXACT, NEAR, Pictures
+from brainseg_jax.data.twin_lists import Pictures
+from brainseg_jax.data.twins import EXACT, NEAR
 
 
 class Part(NamedTuple):

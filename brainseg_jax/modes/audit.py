@@ -15,7 +15,7 @@ from rich.table import Table
 from brainseg_jax import files
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import leakage, likeness, splits, stored, twins
+from brainseg_jax.data import leakage, likeness, splits, stored, twin_lists
 from brainseg_jax.data.index import Index
 from brainseg_jax.data.leakage import EXACT, NEAR, Part, Shared
 from brainseg_jax.reports.parts import planes, twin_pictures
@@ -46,8 +46,8 @@ NOBODY = (
     "two patients may be of one."
 )
 SOME = (
-    f"At most {twins.OF_A_GROUP} are listed of pictures that all look the same, and "
-    f"{twins.LISTED:,} of a column, the nearest."
+    f"At most {twin_lists.OF_A_GROUP} are listed of pictures that all look the same, and "
+    f"{twin_lists.LISTED:,} of a column, the nearest."
 )
 LOOK = (
     "Pairs of two patients that are alike have to be looked at, and prove no leak: to a "
