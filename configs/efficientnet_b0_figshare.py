@@ -2,6 +2,7 @@
 
     python main.py --config=configs/efficientnet_b0_figshare.py          our recipe
     python main.py --config=configs/efficientnet_b0_figshare.py:cpu      on two cores
+    python main.py --config=configs/efficientnet_b0_figshare.py:phantom  synthetic
 
 None of these was run to its end yet.
 """
@@ -24,4 +25,5 @@ def _ours(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, ours.wide_phantom),
 }

@@ -9,7 +9,7 @@ They are of the four classes of system 004; docs/own_data.md says how to name ot
 
 from ml_collections import ConfigDict
 
-from configs.recipes import folders, ours, pieces, references
+from configs.recipes import folders, ours, pieces, reference_classifiers
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -29,10 +29,10 @@ def _published(config: ConfigDict) -> None:
     """System 004's classifier on its own data.
 
     It held out a tenth of the slices, then a tenth of the rest for validation; here half of
-    a tenth is for each. Images and best epoch: configs/recipes/references.py,
+    a tenth is for each. Images and best epoch: configs/recipes/reference_classifiers.py,
     system_004_classifier.
     """
-    references.system_004_classifier(config)
+    reference_classifiers.system_004_classifier(config)
     folders.four_classes(config)
     config.model.name = "efficientnet_b0"
     config.model.encoder_weights = "imagenet"

@@ -9,7 +9,7 @@ docs/results.md says which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs.recipes import ours, pieces, references
+from configs.recipes import ours, pieces, reference_classifiers
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -25,9 +25,9 @@ def _ours(config: ConfigDict) -> None:
 def _published(config: ConfigDict) -> None:
     """System 004's classifier, for two classes; its own were four, of other data.
 
-    What else is different: configs/recipes/references.py, system_004_classifier.
+    What else is different: configs/recipes/reference_classifiers.py, system_004_classifier.
     """
-    references.system_004_classifier(config)
+    reference_classifiers.system_004_classifier(config)
     config.model.name = "efficientnet_b0"
     config.model.encoder_weights = "imagenet"
 

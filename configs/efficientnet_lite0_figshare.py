@@ -25,5 +25,5 @@ def _ours(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
-    "phantom": pieces.chain(_ours, pieces.figshare_phantom),
+    "phantom": pieces.chain(_ours, ours.wide_phantom),
 }

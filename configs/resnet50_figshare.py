@@ -2,6 +2,7 @@
 
     python main.py --config=configs/resnet50_figshare.py          our recipe, patient folds
     python main.py --config=configs/resnet50_figshare.py:cpu      128x128 for two CPU cores
+    python main.py --config=configs/resnet50_figshare.py:phantom  built-in synthetic data
 
 None of these was run to its end yet.
 """
@@ -21,7 +22,13 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "resnet50"
 
 
+def _pooled(config: ConfigDict) -> None:
+    """Of 64x64 pixels its head's own pooling, of 4x4 features, would leave nothing."""
+    config.model.options = {"pool": "global"}
+
+
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, ours.wide_phantom, _pooled),
 }

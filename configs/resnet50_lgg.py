@@ -11,7 +11,7 @@ docs/results.md says which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs.recipes import ours, pieces, references
+from configs.recipes import ours, pieces, reference_classifiers
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -27,9 +27,9 @@ def _ours(config: ConfigDict) -> None:
 def _published(config: ConfigDict) -> None:
     """System 002's ResNet50 as in its notebook: meant to be frozen, but every layer trains.
 
-    What is different: configs/recipes/references.py, system_002.
+    What is different: configs/recipes/reference_classifiers.py, system_002.
     """
-    references.system_002(config)
+    reference_classifiers.system_002(config)
     config.task.exclusive = True
     config.data.size = (256, 256)
     config.epochs = 100
@@ -47,9 +47,9 @@ def _deployed(config: ConfigDict) -> None:
 def _system_003(config: ConfigDict) -> None:
     """System 003's ResNet50: meant to be frozen, but every layer trains.
 
-    What is different: configs/recipes/references.py, system_003.
+    What is different: configs/recipes/reference_classifiers.py, system_003.
     """
-    references.system_003(config)
+    reference_classifiers.system_003(config)
     config.model.name = "resnet50"
     config.model.encoder_weights = "imagenet"
     config.model.options = {"hidden": (256, 256)}

@@ -2,6 +2,7 @@
 
     python main.py --config=configs/vgg16_figshare.py          our recipe, patient folds
     python main.py --config=configs/vgg16_figshare.py:cpu      128x128 for two CPU cores
+    python main.py --config=configs/vgg16_figshare.py:phantom  built-in synthetic data
 
 None of these was run to its end yet.
 """
@@ -24,4 +25,5 @@ def _ours(config: ConfigDict) -> None:
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
+    "phantom": pieces.chain(_ours, ours.wide_phantom),
 }

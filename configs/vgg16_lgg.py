@@ -11,7 +11,7 @@ docs/results.md says which of these were run, and what they reached.
 
 from ml_collections import ConfigDict
 
-from configs.recipes import ours, pieces, references
+from configs.recipes import ours, pieces, reference_classifiers
 
 
 def get_config(argument: str = "") -> ConfigDict:
@@ -28,9 +28,9 @@ def _published(config: ConfigDict) -> None:
     """System 002's model 1: meant to be frozen, but every layer trains.
 
     20 epochs as in its code; its text says 100. What is different:
-    configs/recipes/references.py, system_002.
+    configs/recipes/reference_classifiers.py, system_002.
     """
-    references.system_002(config)
+    reference_classifiers.system_002(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
 
@@ -56,9 +56,9 @@ def _frozen(config: ConfigDict) -> None:
 def _system_004(config: ConfigDict) -> None:
     """System 004's VGG16, for two classes; its own were four. It shows no run of it.
 
-    What is different: configs/recipes/references.py, system_004_classifier.
+    What is different: configs/recipes/reference_classifiers.py, system_004_classifier.
     """
-    references.system_004_classifier(config)
+    reference_classifiers.system_004_classifier(config)
     config.model.name = "vgg16"
     config.model.encoder_weights = "imagenet"
     config.model.options = {"pool": "global", "hidden": (), "dropout_before": 0.5}

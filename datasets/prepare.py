@@ -8,19 +8,16 @@ data sets are named and described by their owners has OWN_NAMES, what they may b
 takes `settings`, and says by `foretell` and `differences` what these mean.
 """
 
-import contextlib
-import fcntl
 import importlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
-from absl import logging
 
-from datasets import download, prepared
+from datasets import building, download, prepared
 from datasets.raw import BadFile, MissingRawData
 from datasets.space import NoSpace, full_disks_named, require_space
 from datasets.synthetic import phantom, pictures
@@ -63,12 +60,12 @@ def prepare(
     if folder.exists():
         prepared.require_same(module.Builder, folder, raw_dir, **own)
         return report_existing(folder)
-    make_folder(folder.parent, data_dir)
-    with lock(folder.parent / ".lock"):
+    building.make_folder(folder.parent, data_dir)
+    with building.lock(folder.parent / ".lock"):
         if folder.exists():
             prepared.require_same(module.Builder, folder, raw_dir, **own)
             return report_existing(folder)
-        remove_leftovers(folder.parent)
+        building.remove_leftovers(folder.parent)
         raw_dir = raw_dir or get_raw_files(module.Builder, data_set, variant, data_dir)
         builder = module.Builder(
             config=variant,
@@ -84,18 +81,6 @@ def prepare(
             builder.download_and_prepare()
     print(prepared.summary(folder))
     return folder
-
-
-def make_folder(folder: pathlib.Path, data_dir: pathlib.Path) -> None:
-    """Makes a folder somewhere in `data_dir`; an OSError names the key that says where."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"config.data.data_dir={data_dir} cannot hold data sets: {error.strerror}, "
-            f"{error.filename}. Give a folder that can be written, or a new one, with "
-            "--config.data.data_dir=..."
-        ) from error
 
 
 def find_builder(name: str) -> tuple[Any, str]:
@@ -156,7 +141,7 @@ def get_raw_files(
     if not hasattr(builder, "DOWNLOADS"):
         return ""
     folder = data_dir / "raw" / f"{data_set}_{variant}"
-    make_folder(folder, data_dir)
+    building.make_folder(folder, data_dir)
     download.download(builder.DOWNLOADS, folder)
     print(f"The publisher's files are in {folder}; once prepared, it may be deleted.")
     return folder
@@ -177,25 +162,6 @@ def write_phantom(data_set: str, variant: str, data_dir: pathlib.Path) -> pathli
         getattr(writers, f"write_{word}")(partial)
     partial.rename(folder)
     return folder
-
-
-def remove_leftovers(folder: pathlib.Path) -> None:
-    """Deletes what killed builds left; needs the lock, or it would delete a live one."""
-    for leftover in folder.glob("incomplete.*"):
-        logging.info("Removing %s, left by a build that was stopped.", leftover)
-        shutil.rmtree(leftover)
-
-
-@contextlib.contextmanager
-def lock(path: pathlib.Path) -> Iterator[None]:
-    """One process at a time; the system frees the lock of a process that dies."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Another process is preparing {path.parent}; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def report_existing(folder: pathlib.Path) -> pathlib.Path:

@@ -10,9 +10,10 @@ import pytest
 import tifffile
 
 from brainseg_jax.data import info as data_info
+from brainseg_jax.data import twin_lists
 from brainseg_jax.modes import audit
 from datasets import prepare
-from tests import tiny_volumes
+from tests import small_folder, tiny_volumes
 
 NAME = "lgg_mri/phantom"
 FOLDS = {"train": "fold_0+fold_1+fold_2", "validation": "fold_3", "test": "fold_4"}
@@ -150,10 +151,43 @@ def test_volumes_are_compared_by_all_pixels_and_by_a_plane(tmp_path):
 
 
 def test_one_split_alone_is_not_called_clean():
-    assert audit.verdict([]) == [
+    assert audit.verdict([], by_file=False) == [
         "One split alone: there is nothing to compare. Name others in "
         "config.data.train, validation and test."
     ]
+
+
+def test_of_pictures_of_nobody_it_is_said_that_patients_cannot_be_told(
+    tmp_path, capsys
+):
+    raw = small_folder.write_pairs(tmp_path / "raw")
+    small_folder.build(raw, tmp_path / "data", one_patient_per_file=True)
+    roles = {"train": "fold_0+fold_1", "test": "fold_4"}
+    audit.audit("folder/mine", tmp_path / "data", roles, tmp_path / "out")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "No example and no picture is in two splits." in said
+    assert "PATIENTS CANNOT BE TOLD" in said
+    assert "config.data.folder.one_patient_per_file" in said
+    assert "No patient" not in said
+
+
+def test_many_pairs_are_counted_and_said_not_to_be_listed(tmp_path, capsys):
+    raw = tmp_path / "raw"
+    for number in range(30):
+        name = f"P{number}_1.png"
+        small_folder.write(raw / "images" / name, np.full((16, 20), 7, np.uint8))
+        small_folder.write(raw / "masks" / name, np.zeros((16, 20), np.uint8))
+    small_folder.build(raw, tmp_path / "data")
+    roles = {"train": "fold_0+fold_1+fold_2", "test": "fold_3+fold_4"}
+    (row,) = audit.audit("folder/mine", tmp_path / "data", roles, tmp_path / "out")
+    # Six patients in each fold.
+    assert row["exact_pairs_of_two_patients"] == 18 * 12
+    assert row["examples_of_second_with_twins"] == 12
+    assert row["pairs_listed"] == twin_lists.OF_A_GROUP
+    with (tmp_path / "out/pairs.csv").open(newline="") as file:
+        assert len([*csv.DictReader(file)]) == twin_lists.OF_A_GROUP
+    said = capsys.readouterr().out
+    assert "train, test: pairs.csv lists 100 of 216 pairs." in said
 
 
 def test_a_split_that_there_is_not_is_named(data_dir, tmp_path):

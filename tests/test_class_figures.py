@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from brainseg_jax.metrics.classification import Decided
+from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import class_figures, figures
 from brainseg_jax.reports.parts.class_figures import Judged
 from tests.test_figures import _pixels

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainseg_jax.metrics import classification as class_scores
-from brainseg_jax.metrics.classification import Decided
+from brainseg_jax.metrics import confusions, ranking
+from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.tasks import classification
 
 CLASSES = ("no tumour", "tumour")
@@ -35,7 +36,7 @@ def summary(score=SCORES, label=LABELS, patients=PATIENTS):
 def test_slices_are_scored_all_together():
     found = summary()
     # Predicted 1 0 1 0 0 1 0 1: tp 2, fn 1, fp 2, tn 3.
-    assert class_scores.confusion(decided()).tolist() == [[3, 2], [1, 2]]
+    assert confusions.confusion(decided()).tolist() == [[3, 2], [1, 2]]
     assert found["slice_accuracy"] == 5 / 8
     assert found["slice_sensitivity"] == found["slice_recall_tumour"] == 2 / 3
     assert found["slice_specificity"] == found["slice_recall_no_tumour"] == 3 / 5
@@ -59,8 +60,8 @@ def test_a_patient_score_is_the_mean_of_each_ones_own():
 
 
 def test_in_the_patients_matrix_everyone_counts_once():
-    weights = class_scores.patient_weights(PATIENTS)
-    matrix = class_scores.confusion(decided(), weights)
+    weights = confusions.patient_weights(PATIENTS)
+    matrix = confusions.confusion(decided(), weights)
     # No tumour: ann 0 right 1/3 wrong, bob 3/5 and 1/5. Tumour: ann 1/3 and 1/3, bob 1/5.
     np.testing.assert_allclose(matrix, [[3 / 5, 8 / 15], [1 / 3, 8 / 15]])
     assert matrix.sum() == pytest.approx(2)
@@ -109,7 +110,7 @@ def many(seed, count=60, classes=4, ties=False):
 @given(st.integers(0, 1000))
 def test_every_slice_score_is_scikit_learns(seed):
     one = many(seed)
-    matrix = class_scores.confusion(one)
+    matrix = confusions.confusion(one)
     pair = (one.label, one.predicted)
     np.testing.assert_array_equal(matrix, sklearn.metrics.confusion_matrix(*pair))
     found = class_scores.summarise(
@@ -139,8 +140,8 @@ def test_auc_and_curve_with_ties_are_scikit_learns(seed):
     one = many(seed, classes=2, ties=True)
     score, positive = one.probability[:, 1], one.label == 1
     expected = sklearn.metrics.roc_auc_score(positive, score)
-    assert class_scores.mean_auc(one) == pytest.approx(expected)
-    false, true = class_scores.roc(score, positive)
+    assert ranking.mean_auc(one) == pytest.approx(expected)
+    false, true = ranking.roc(score, positive)
     assert np.trapezoid(true, false) == pytest.approx(expected)
     both = sklearn.metrics.roc_curve(positive, score, drop_intermediate=False)
     np.testing.assert_allclose((false, true), both[:2])

@@ -65,21 +65,3 @@ def test_distances_are_bits_that_differ():
     np.testing.assert_array_equal(
         likeness.distances(first, second), [[0, 2, 64], [2, 2, 64]]
     )
-
-
-def test_near_pairs_are_found_across_blocks_the_nearest_first(monkeypatch):
-    monkeypatch.setattr(likeness, "BLOCK", 2)
-    first = np.array([[0], [255], [7], [15]], np.uint64)
-    second = np.array([[3], [15]], np.uint64)
-    # 0 and 3 differ in 2 bits, 7 and 3 in 1, 7 and 15 in 1, 15 and 3 in 2, 15 and 15 in 0.
-    found = [tuple(pair) for pair in likeness.near_pairs(first, second, 2)]
-    assert found == [(3, 1, 0), (2, 0, 1), (2, 1, 1), (0, 0, 2), (3, 0, 2)]
-
-
-def test_equal_digests_make_every_pair():
-    assert likeness.equal_pairs([b"a", b"b", b"a"], [b"a", b"c", b"a"]) == [
-        (0, 0),
-        (0, 2),
-        (2, 0),
-        (2, 2),
-    ]

@@ -5,8 +5,8 @@ import pytest
 import sklearn.metrics
 
 from brainseg_jax.metrics import classification as class_scores
-from brainseg_jax.metrics import resampling
-from brainseg_jax.metrics.classification import Decided
+from brainseg_jax.metrics import confusions, resampling
+from brainseg_jax.metrics.decisions import Decided
 
 RNG = np.random.default_rng(3)
 OWNER = np.repeat(np.arange(6), 5)
@@ -35,12 +35,12 @@ def test_the_auc_of_a_draw_is_scikit_learns_of_weighted_slices(kind):
 
 def test_scores_of_a_draw_are_scikit_learns_of_weighted_slices():
     own = [
-        class_scores.confusion(Decided(*(part[i == OWNER] for part in DECIDED)))
+        confusions.confusion(Decided(*(part[i == OWNER] for part in DECIDED)))
         for i in range(6)
     ]
     matrices = resampling.drawn_matrices(np.stack(own), DRAWN)
-    f1 = class_scores.f1(matrices)
-    balanced = class_scores.balanced_accuracy(matrices)
+    f1 = confusions.f1(matrices)
+    balanced = confusions.balanced_accuracy(matrices)
     for i, often in enumerate(DRAWN):
         truth, weights = (LABEL, DECIDED.predicted), {"sample_weight": often[OWNER]}
         assert f1[i] == pytest.approx(

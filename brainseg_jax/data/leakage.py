@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt64
 
-from brainseg_jax.data import likeness
+from brainseg_jax.data import twins
 from brainseg_jax.data.index import Index
-
-EXACT, NEAR = "exact", "near"
+from brainseg_jax.data.twin_lists import Pictures
+from brainseg_jax.data.twins import EXACT, NEAR
 
 
 class Part(NamedTuple):
@@ -38,9 +38,16 @@ class Shared(NamedTuple):
     second: str
     patients: list[str]
     examples: list[int]  # rows in both splits, of which no twins are listed
-    twins: list[Twins]  # exact ones first, then the nearest
+    tally: twins.Tally  # how many pairs there are
+    twins: list[Twins]  # those listed: exact ones first, then the nearest
+    second_with_twins: int
     second_patients: int  # how many the second split has
     second_examples: int
+
+    @property
+    def unlisted(self) -> int:
+        """Pairs that are only counted."""
+        return sum(self.tally.values()) - len(self.twins)
 
     def pick(self, kind: str, *, same_patient: bool) -> list[Twins]:
         return [
@@ -52,26 +59,24 @@ class Shared(NamedTuple):
 
 def compare(first: Part, second: Part, index: Index) -> Shared:
     """Pairs are told apart by patient; nobody is taken for the same person by a hash."""
-    patients = {index.patients[row] for row in first.rows}
-    both = patients & {index.patients[row] for row in second.rows}
-    equal = dict.fromkeys(likeness.equal_pairs(first.digests, second.digests), 0)
-    near = {
-        (pair.first, pair.second): pair.distance
-        for pair in likeness.near_pairs(first.hashes, second.hashes)
-    }
-    kinds = [(EXACT, equal), (NEAR, {k: v for k, v in near.items() if k not in equal})]
+    ones, others = (
+        Pictures(part.rows, [index.patients[row] for row in part.rows], *part[2:])
+        for part in (first, second)
+    )
+    found = twins.find(ones, others)
     return Shared(
         first.name,
         second.name,
-        patients=sorted(both),
-        examples=sorted(set(first.rows) & set(second.rows)),
+        patients=sorted({*ones.patients} & {*others.patients}),
+        examples=sorted({*ones.rows} & {*others.rows}),
+        tally=found.tally,
         twins=[
             _twins(kind, first.rows[i], second.rows[j], distance, index)
-            for kind, pairs in kinds
-            for (i, j), distance in pairs.items()
-            if first.rows[i] != second.rows[j]
+            for kind, pairs in ((EXACT, found.exact), (NEAR, found.near))
+            for i, j, distance in pairs
         ],
-        second_patients=len({index.patients[row] for row in second.rows}),
+        second_with_twins=found.with_twins,
+        second_patients=len({*others.patients}),
         second_examples=len(second.rows),
     )
 
@@ -85,12 +90,13 @@ def counts(shared: Shared) -> dict[str, Any]:
         "patients_of_second": shared.second_patients,
         "examples_in_both": len(shared.examples),
         "examples_of_second": shared.second_examples,
-        "examples_of_second_with_twins": len({one.second for one in shared.twins}),
+        "examples_of_second_with_twins": shared.second_with_twins,
         **{
-            f"{kind}_pairs_of_{whose}": len(shared.pick(kind, same_patient=same))
+            f"{kind}_pairs_of_{whose}": shared.tally[kind, same]
             for kind in (EXACT, NEAR)
             for whose, same in (("one_patient", True), ("two_patients", False))
         },
+        **({"pairs_listed": len(shared.twins)} if shared.unlisted else {}),
     }
 
 

@@ -2,12 +2,7 @@
 
 A patient as a whole is classified by the mean probability of its slices; scores of that are
 called patient_vote_.... What is undefined is nan (the policy UNDEFINED), and every mean and
-interval leaves it out:
-
-- Recall of a class without examples; balanced accuracy and ROC-AUC without examples of at
-  least two classes.
-- Precision and F1 of a class that has no examples and is never predicted. A class with
-  examples that is never predicted has precision 0, as in brainseg_jax/metrics/overlap.py.
+interval leaves it out: confusions.py and ranking.py say what that is.
 """
 
 import math
@@ -15,20 +10,17 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from brainseg_jax.metrics import decisions, resampling
+from brainseg_jax.metrics import confusions, decisions, ranking, resampling
 from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.confusions import Matrices, Values
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.metrics.overlap import AnyArray
 
 UNDEFINED = "nan"
 ENDS = ("", "_low", "_high")  # of the names of a score and of its interval
 
-Matrix = Float[np.ndarray, "c c"]  # rows: the label; columns: what was predicted
-Matrices = Float[np.ndarray, "*draws c c"]  # one, or one for each draw of patients
-Values = Float[np.ndarray, "*draws c"]
 Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
 
 
@@ -47,86 +39,6 @@ class Patients(NamedTuple):
         return all(len(set(own.label.tolist())) == 1 for own in self.decided)
 
 
-def confusion(
-    decided: Decided, weights: Float[np.ndarray, " n"] | None = None
-) -> Matrix:
-    """The confusion matrix: slices, or their weights, by label and predicted class."""
-    count = decided.probability.shape[1]
-    matrix = np.zeros((count, count))
-    np.add.at(
-        matrix, (decided.label, decided.predicted), 1 if weights is None else weights
-    )
-    return matrix
-
-
-def patient_weights(patients: Sequence[Hashable]) -> Float[np.ndarray, " n"]:
-    """1 / the number of slices of the patient, so that every patient counts once."""
-    counts = {name: 0 for name in patients}
-    for name in patients:
-        counts[name] += 1
-    return np.array([1 / counts[name] for name in patients])
-
-
-def accuracy(matrix: Matrices) -> Float[np.ndarray, "*draws"]:
-    return _ratio(_right(matrix).sum(-1), matrix.sum((-2, -1)))
-
-
-def recall(matrix: Matrices) -> Values:
-    """Of the slices of each class, the share predicted as it: sensitivity."""
-    return _ratio(_right(matrix), matrix.sum(-1))
-
-
-def precision(matrix: Matrices) -> Values:
-    """Of the slices predicted as each class, the share that has it."""
-    there = matrix.sum(-1) > 0
-    found = _ratio(_right(matrix), matrix.sum(-2))
-    return np.where(np.isnan(found) & there, 0.0, found)
-
-
-def f1(matrix: Matrices) -> Values:
-    return _ratio(2 * _right(matrix), matrix.sum(-2) + matrix.sum(-1))
-
-
-def balanced_accuracy(matrix: Matrices) -> Float[np.ndarray, "*draws"]:
-    """Mean recall of the classes that have examples."""
-    known = (matrix.sum(-1) > 0).sum(-1)
-    return np.where(known > 1, _mean(recall(matrix)), math.nan)
-
-
-def auc(score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> float:
-    """Area under the ROC curve: how often a positive outscores a negative, ties by half."""
-    hits, others = int(positive.sum()), int((~positive).sum())
-    if not hits or not others:
-        return math.nan
-    ranks = scipy.stats.rankdata(score)
-    return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * others))
-
-
-def class_aucs(decided: Decided) -> Float[np.ndarray, " c"]:
-    """ROC-AUC of each class against all others."""
-    label, probability = np.asarray(decided.label), np.asarray(decided.probability)
-    return np.array(
-        [auc(probability[:, k], label == k) for k in range(probability.shape[1])]
-    )
-
-
-def mean_auc(decided: Decided) -> float:
-    """ROC-AUC of the second of two classes; of more, the mean over classes."""
-    values = class_aucs(decided)
-    return float(_mean_of_classes(values))
-
-
-def roc(
-    score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """False and true positive rate as the threshold falls, one point per score."""
-    order = np.argsort(-score, kind="stable")
-    score, positive = score[order], positive[order]
-    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    true, false = np.cumsum(positive)[last], np.cumsum(~positive)[last]
-    return np.append(0, false / false[-1]), np.append(0, true / true[-1])
-
-
 def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
     """Each patient's slices, scored by themselves, in order of appearance.
 
@@ -140,13 +52,15 @@ def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
     names = list(dict.fromkeys(patients))
     owner = np.array(patients)
     own = [Decided(*(part[owner == name] for part in decided)) for name in names]
-    matrices = [confusion(one) for one in own]
+    matrices = [confusions.confusion(one) for one in own]
     return Patients(
         names,
         own,
-        accuracy=np.array([accuracy(matrix) for matrix in matrices]),
-        balanced_accuracy=np.array([balanced_accuracy(matrix) for matrix in matrices]),
-        auc=np.array([mean_auc(one) for one in own]),
+        accuracy=np.array([confusions.accuracy(matrix) for matrix in matrices]),
+        balanced_accuracy=np.array(
+            [confusions.balanced_accuracy(matrix) for matrix in matrices]
+        ),
+        auc=np.array([ranking.mean_auc(one) for one in own]),
     )
 
 
@@ -223,14 +137,14 @@ def _pooled(
     own = [Decided(*(part[owner == i] for part in decided)) for i in range(count)]
     drawn = resampling.draws(count, resamples=resamples, seed=seed)
     matrices = resampling.drawn_matrices(
-        np.stack([confusion(one) for one in own]), drawn
+        np.stack([confusions.confusion(one) for one in own]), drawn
     )
     label, probability = np.asarray(decided.label), np.asarray(decided.probability)
     aucs = [
         resampling.drawn_auc(probability[:, k], label == k, owner, drawn)
         for k in range(len(classes))
     ]
-    known = _named(confusion(decided), class_aucs(decided), classes)
+    known = _named(confusions.confusion(decided), ranking.class_aucs(decided), classes)
     spread = _named(matrices, np.stack(aucs, -1), classes)
     summary: dict[str, float] = {}
     for name, value in known.items():
@@ -245,16 +159,19 @@ def _named(
     matrix: Matrices, aucs: Values, classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Scores by name, of one confusion matrix and its AUCs or of every draw's."""
-    per_class = {"precision": precision(matrix), "recall": recall(matrix)}
-    per_class["f1"] = f1(matrix)
+    per_class = {
+        "precision": confusions.precision(matrix),
+        "recall": confusions.recall(matrix),
+    }
+    per_class["f1"] = confusions.f1(matrix)
     named = {
-        "accuracy": accuracy(matrix),
-        "balanced_accuracy": balanced_accuracy(matrix),
-        "auc": _mean_of_classes(aucs),
+        "accuracy": confusions.accuracy(matrix),
+        "balanced_accuracy": confusions.balanced_accuracy(matrix),
+        "auc": ranking.mean_of_classes(aucs),
     }
     for name, values in per_class.items():
-        named[f"{name}_macro"] = _mean(values)
-        named[f"{name}_weighted"] = _weighted(values, matrix.sum(-1))
+        named[f"{name}_macro"] = confusions.mean(values)
+        named[f"{name}_weighted"] = confusions.weighted_mean(values, matrix.sum(-1))
     if len(classes) == 2:
         named["specificity"] = per_class["recall"][..., 0]
         named["sensitivity"] = per_class["recall"][..., 1]
@@ -264,29 +181,10 @@ def _named(
     return named
 
 
-def _right(matrix: Matrices) -> Values:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)
-
-
-def _mean_of_classes(aucs: Values) -> np.ndarray:
-    return aucs[..., -1] if aucs.shape[-1] == 2 else _mean(aucs)
-
-
 def _spread(name: str, values: np.ndarray, **interval) -> dict[str, float]:
     low, high = scores.bootstrap_interval(values, **interval)
-    return {name: float(_mean(values)), f"{name}_low": low, f"{name}_high": high}
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), math.nan)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, of what is known there."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
-
-
-def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean by the number of examples; classes without any weigh nothing."""
-    return _ratio((np.where(weights > 0, values, 0) * weights).sum(-1), weights.sum(-1))
+    return {
+        name: float(confusions.mean(values)),
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }

@@ -15,7 +15,7 @@ from rich.table import Table
 from brainseg_jax import files
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import leakage, likeness, splits, stored
+from brainseg_jax.data import leakage, likeness, splits, stored, twin_lists
 from brainseg_jax.data.index import Index
 from brainseg_jax.data.leakage import EXACT, NEAR, Part, Shared
 from brainseg_jax.reports.parts import planes, twin_pictures
@@ -38,6 +38,17 @@ COLUMNS = {  # of the printed table -> of audit.json
     "alike, two patients": "near_pairs_of_two_patients",
 }
 LEAKS = list(COLUMNS.values())[:4]  # what may not be at all
+PAIRS = list(COLUMNS.values())[2:]
+NOBODY = (
+    "PATIENTS CANNOT BE TOLD: config.data.folder.one_patient_per_file says that each "
+    "picture is another patient's, and nothing shows whether it is so. Pictures of one "
+    "patient may be in two splits without a word of it here, and those that are called of "
+    "two patients may be of one."
+)
+SOME = (
+    f"At most {twin_lists.OF_A_GROUP} are listed of pictures that all look the same, and "
+    f"{twin_lists.LISTED:,} of a column, the nearest."
+)
 LOOK = (
     "Pairs of two patients that are alike have to be looked at, and prove no leak: to a "
     "perceptual hash empty slices and similar anatomy are alike."
@@ -96,7 +107,7 @@ def audit(
     folder = pathlib.Path(outputs)
     table = _write_tables(found, index, about, folder)
     _draw(found, index, lambda row: planes.middle_plane(read(row)), folder, note)
-    show(table, note)
+    show(table, note, by_file=info.one_patient_per_file)
     logging.info("Tables and pictures are in %s.", folder)
     return table
 
@@ -120,7 +131,7 @@ def hash_parts(rows: Mapping[str, list[int]], read: ReadPicture) -> list[Part]:
     ]
 
 
-def show(table: Sequence[Mapping[str, Any]], note: str) -> None:
+def show(table: Sequence[Mapping[str, Any]], note: str, *, by_file: bool) -> None:
     """Prints what two splits each share, and what that means."""
     title = " · ".join(filter(None, ("What two splits share", note)))
     printed = Table(title=title, box=box.MARKDOWN)
@@ -131,11 +142,14 @@ def show(table: Sequence[Mapping[str, Any]], note: str) -> None:
         splits_of = f"{row['first']}, {row['second']}"
         printed.add_row(splits_of, *(str(row[key]) for key in COLUMNS.values()))
     Console(width=100).print(printed)
-    print("\n".join(verdict(table)))
+    print("\n".join(verdict(table, by_file=by_file)))
 
 
-def verdict(table: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences on what leaks and what has to be looked at."""
+def verdict(table: Sequence[Mapping[str, Any]], *, by_file: bool) -> list[str]:
+    """Sentences on what leaks and what has to be looked at.
+
+    `by_file`: each picture was said to be a patient's own, so that patients are not known.
+    """
     if not table:
         return [
             "One split alone: there is nothing to compare. Name others in "
@@ -150,9 +164,18 @@ def verdict(table: Sequence[Mapping[str, Any]]) -> list[str]:
         if any(row[key] for key in LEAKS)
     ]
     if not lines:
-        lines = ["No patient, no example and no picture is in two splits."]
+        what = "example" if by_file else "patient, no example"
+        lines = [f"No {what} and no picture is in two splits."]
+    if by_file:
+        lines.append(NOBODY)
     if any(row["near_pairs_of_two_patients"] for row in table):
         lines.append(LOOK)
+    lines += [
+        f"{row['first']}, {row['second']}: pairs.csv lists {row['pairs_listed']:,} of "
+        f"{sum(row[key] for key in PAIRS):,} pairs. {SOME}"
+        for row in table
+        if "pairs_listed" in row
+    ]
     return lines
 
 
@@ -189,7 +212,10 @@ def _draw(
             for shared in found
             for one in shared.pick(kind, same_patient=same)
         ]
+        total = sum(shared.tally[kind, same] for shared in found)
         if pairs:
-            twin_pictures.draw_twins(pairs, index, read, path, title=title, note=note)
+            twin_pictures.draw_twins(
+                pairs, index, read, path, total=total, title=title, note=note
+            )
         else:
             path.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Reports of masks: overlap per slice and patient; best, median and worst in pictures."""
 
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports.parts import (
+    mask_headline,
     mask_panels,
     mask_tables,
     patient_bars,
@@ -25,13 +25,13 @@ from brainseg_jax.reports.parts import (
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
-OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
 CURVES = {
-    OWN_CLASS: "Dice of patients'\nown class",
+    mask_headline.OWN_CLASS: "Dice of patients'\nown class",
     f"slice_dice_of_{dice_by_label.OWN}": "Dice of slices'\nown class",
     "patient_dice": "Dice",
     "patient_iou": "IoU",
 }
+headline = mask_headline.headline
 
 
 def check_examples(
@@ -168,46 +168,3 @@ def draw(
         title=title,
         note=note,
     )
-
-
-def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
-    """The scores a reader asks for first, and what has to be said below them."""
-    rows, over = {}, ""
-    if OWN_CLASS in summary:
-        name = f"mean Dice of {about['patients']} patients' own class, 95 % interval"
-        rows[name], over = _with_interval(summary, OWN_CLASS), "over all classes: "
-    name = f"{over}mean Dice over {about['patients']} patients, 95 % interval"
-    rows[name] = _with_interval(summary, "patient_dice")
-    for name, key in (
-        ("median Dice over patients", "patient_dice_median"),
-        ("mean IoU over patients", "patient_iou"),
-        ("mean precision over patients", "patient_precision"),
-        ("mean recall over patients", "patient_recall"),
-        (f"mean Dice over {about['slices']} slices", "slice_dice"),
-        ("mean Dice over slices with tumour", "slice_dice_tumour"),
-        ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
-    ):
-        if not math.isnan(summary[key]):
-            rows[over + name] = f"{summary[key]:.3f}"
-    said = f"two empty masks score: {about['empty_masks']}"
-    return rows | _by_label(summary), said
-
-
-def _by_label(summary: Mapping[str, float]) -> Row:
-    """Rows of the Dice of each label that there are slices of."""
-    prefix = "patient_dice_of_"
-    return {
-        f"mean Dice over patients with {name.removeprefix(prefix).replace('_', ' ')}": (
-            _with_interval(summary, name)
-        )
-        for name in summary
-        if name.startswith(prefix) and f"{name}_low" in summary
-        if name != OWN_CLASS and not math.isnan(summary[name])
-    }
-
-
-def _with_interval(summary: Mapping[str, float], name: str) -> str:
-    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
-    if math.isnan(summary[name]):
-        return "not defined"
-    return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"

@@ -2,7 +2,6 @@
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from rich import progress
 
-from datasets import archives, leaky, pixels, raw
+from datasets import archives, pixels, raw
 from datasets.folder import class_folders, examine, layouts, patients, tables
 from datasets.folder import settings as folder_settings
 from datasets.folder.parts import Example, Found, Meaning
@@ -146,7 +145,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.settings.layout == "classes":
             class_folders.check_patients(examples, whose, self.meaning.labels)
         table = tables.fold_table(known, self.meaning)
-        self.info.metadata.update(self._metadata(examples, known, table, skipped))
+        self.info.metadata.update(
+            tables.metadata(
+                self.settings,
+                layouts.source(self.raw_dir),
+                self.meaning,
+                examples,
+                known,
+                table=table,
+                skipped=skipped,
+            )
+        )
         splits = {
             f"fold_{fold}": [one for one in examples if table[whose[one.key]] == fold]
             for fold in sorted(set(table.values()))
@@ -181,34 +190,3 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 mask = reader.mask(one, image.shape[:2])
                 example["mask"] = pixels.encode(mask[..., None])
             yield place, example
-
-    def _metadata(
-        self,
-        examples: Sequence[Example],
-        known: Mapping[str, examine.Known],
-        table: Mapping[str, int],
-        skipped: list[dict[str, str]],
-    ) -> dict[str, Any]:
-        labels = Counter(one.label for one in known.values())
-        return {
-            "classes": self.meaning.classes,
-            "colours": self.meaning.colours,
-            "painting": self.meaning.painting,
-            "channels": list(self.meaning.channels),
-            "task": "segmentation" if self.meaning.classes else "classification",
-            "synthetic": tables.is_synthetic(examples),
-            "one_patient_per_file": self.settings.one_patient_per_file,
-            "settings": folder_settings.to_record(self.settings),
-            "source": layouts.source(self.raw_dir),
-            "licence": "yours",
-            "patients": len(table),
-            "slices": len(known),
-            "tumour_slices": sum(one.area > 0 for one in known.values()),
-            "slices_by_class": {
-                name: labels[place] for place, name in enumerate(self.meaning.labels)
-            },
-            "folds": dict(table),
-            "fold_rule": tables.FOLD_RULE,
-            "leaky": leaky.leaky_splits([one.key for one in examples], tables.SEED),
-            "skipped": skipped,
-        }

@@ -1,11 +1,14 @@
-"""Tables of the metadata: who is in which fold; whether pictures are synthetic."""
+"""The metadata of a data set, with its table of folds."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from datasets import folds, raw
+from datasets import folds, leaky, raw
+from datasets.folder import settings as folder_settings
 from datasets.folder.examine import Known
 from datasets.folder.parts import Example, Meaning
+from datasets.folder.settings import Settings
 from datasets.synthetic import phantom
 
 FOLDS, SEED = 5, 0
@@ -47,3 +50,39 @@ def is_synthetic(examples: Sequence[Example]) -> bool:
             "sets (--config.data.skip_bad_files=True does not help here)."
         )
     return bool(marked)
+
+
+def metadata(
+    settings: Settings,
+    source: str,
+    meaning: Meaning,
+    examples: Sequence[Example],
+    known: Mapping[str, Known],
+    *,
+    table: Mapping[str, int],
+    skipped: list[dict[str, str]],
+) -> dict[str, Any]:
+    """All that is said of a data set beside its pictures; `source` is where they lay."""
+    labels = Counter(one.label for one in known.values())
+    return {
+        "classes": meaning.classes,
+        "colours": meaning.colours,
+        "painting": meaning.painting,
+        "channels": list(meaning.channels),
+        "task": "segmentation" if meaning.classes else "classification",
+        "synthetic": is_synthetic(examples),
+        "one_patient_per_file": settings.one_patient_per_file,
+        "settings": folder_settings.to_record(settings),
+        "source": source,
+        "licence": "yours",
+        "patients": len(table),
+        "slices": len(known),
+        "tumour_slices": sum(one.area > 0 for one in known.values()),
+        "slices_by_class": {
+            name: labels[place] for place, name in enumerate(meaning.labels)
+        },
+        "folds": dict(table),
+        "fold_rule": FOLD_RULE,
+        "leaky": leaky.leaky_splits([one.key for one in examples], SEED),
+        "skipped": skipped,
+    }

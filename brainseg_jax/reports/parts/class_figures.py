@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 
-from brainseg_jax.metrics import classification as class_scores
-from brainseg_jax.metrics.classification import Decided
+from brainseg_jax.metrics import confusions, ranking
+from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import figures
 
 # Of Okabe and Ito's palette, told apart by colour-blind readers.
@@ -81,8 +81,8 @@ def roc_curves(
             score, positive = np.asarray(decided.probability)[:, place], label == place
             if positive.all() or not positive.any():
                 continue
-            area = class_scores.auc(score, positive)
-            false, true = class_scores.roc(score, positive)
+            area = ranking.auc(score, positive)
+            false, true = ranking.roc(score, positive)
             curves.plot(
                 false,
                 true,
@@ -90,8 +90,8 @@ def roc_curves(
                 label=f"{classes[place]}: area {area:.3f}",
             )
         if len(classes) == 2:
-            matrix = class_scores.confusion(decided)
-            specificity, sensitivity = class_scores.recall(matrix)
+            matrix = confusions.confusion(decided)
+            specificity, sensitivity = confusions.recall(matrix)
             curves.plot(
                 1 - specificity, sensitivity, "o", c="#222222", label="at the threshold"
             )

@@ -23,10 +23,13 @@ def draw_twins(
     read: Callable[[int], np.ndarray],
     path: str | Path,
     *,
+    total: int,
     title: str,
     note: str = "",
 ) -> Path:
-    """The nearest pair of every two patients first; `read` gives a row's picture.
+    """The nearest pair of every two patients first, of those that are `found`.
+
+    `read` gives a row's picture; `total` is how many pairs there are.
 
     Raises:
         ValueError: if there is no pair.
@@ -40,7 +43,7 @@ def draw_twins(
             where = f"{split}, slice {index.slices[row]}"
             caption = f"{index.patients[row]}\n{where}\n{last}"
             shown.append(Panel(example_panels.scan(read(row)), caption))
-    heading = f"{title}: {len(chosen)} of {len(found):,} pairs"
+    heading = f"{title}: {len(chosen)} of {total:,} pairs"
     return panels.draw_panels(shown, 4, path, together=2, title=heading, note=note)
 
 

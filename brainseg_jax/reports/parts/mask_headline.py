@@ -1,0 +1,53 @@
+"""The scores of masks that a reader asks for first."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from brainseg_jax.metrics import dice_by_label
+
+Row = dict[str, Any]
+OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
+
+
+def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
+    """The scores a reader asks for first, and what has to be said below them."""
+    rows, over = {}, ""
+    if OWN_CLASS in summary:
+        name = f"mean Dice of {about['patients']} patients' own class, 95 % interval"
+        rows[name], over = _with_interval(summary, OWN_CLASS), "over all classes: "
+    name = f"{over}mean Dice over {about['patients']} patients, 95 % interval"
+    rows[name] = _with_interval(summary, "patient_dice")
+    for name, key in (
+        ("median Dice over patients", "patient_dice_median"),
+        ("mean IoU over patients", "patient_iou"),
+        ("mean precision over patients", "patient_precision"),
+        ("mean recall over patients", "patient_recall"),
+        (f"mean Dice over {about['slices']} slices", "slice_dice"),
+        ("mean Dice over slices with tumour", "slice_dice_tumour"),
+        ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
+    ):
+        if not math.isnan(summary[key]):
+            rows[over + name] = f"{summary[key]:.3f}"
+    said = f"two empty masks score: {about['empty_masks']}"
+    return rows | _by_label(summary), said
+
+
+def _by_label(summary: Mapping[str, float]) -> Row:
+    """Rows of the Dice of each label that there are slices of."""
+    prefix = "patient_dice_of_"
+    return {
+        f"mean Dice over patients with {name.removeprefix(prefix).replace('_', ' ')}": (
+            _with_interval(summary, name)
+        )
+        for name in summary
+        if name.startswith(prefix) and f"{name}_low" in summary
+        if name != OWN_CLASS and not math.isnan(summary[name])
+    }
+
+
+def _with_interval(summary: Mapping[str, float], name: str) -> str:
+    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+    if math.isnan(summary[name]):
+        return "not defined"
+    return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"
