@@ -17,7 +17,9 @@ class BadFile(ValueError):
 
 
 def bad_files(
-    skipped: Sequence[dict[str, str]], remedy: str = "Download or unpack the data again"
+    skipped: Sequence[dict[str, str]],
+    remedy: str = "Download or unpack the data again",
+    what: str = "slices",
 ) -> BadFile:
     """One error for all faults, so that they can be mended in one go."""
     lines = [f"  {bad['file']}: {bad['reason']}" for bad in skipped[:KEPT_IN_MESSAGE]]
@@ -26,7 +28,7 @@ def bad_files(
     count = "1 raw file" if len(skipped) == 1 else f"{len(skipped)} raw files"
     return BadFile(
         f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
-        f"{remedy}, or leave these slices out with --config.data.skip_bad_files=True."
+        f"{remedy}, or leave these {what} out with --config.data.skip_bad_files=True."
     )
 
 

@@ -1,0 +1,212 @@
+"""TFDS builder of BraTS 2021's volumes: whole patients in five folds, lossless."""
+
+import functools
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from rich import progress
+
+from datasets import ahead, grids, pixels, raw
+from datasets.brats2021 import examine, raw_files, releases, tcga
+from datasets.brats2021.releases import Case, Release
+
+SOURCE = "https://www.kaggle.com/datasets/dschettler8845/brats-2021-task1"
+HOW_TO_GET = f"""\
+Download BraTS2021_Training_Data.tar of {SOURCE}
+(13 GB, free account needed) and pass it as it comes, or the folder it unpacks to, as
+--config.data.raw_dir=/path/to/BraTS2021_Training_Data.tar
+Cases of BraTS 2023 (BraTS-GLI-*) are read, too. To try everything on built-in synthetic
+data instead, without a download, set --config.data.name=brats2021/phantom"""
+LICENCES = {
+    "kaggle": "The challenge's own terms: for research, with the citations it asks for",
+    "phantom": "Derived from the ICBM 2009a template as shipped with nilearn; "
+    "copyright 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal "
+    "Neurological Institute, McGill University; free use with this notice",
+}
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Volumes; `raw_dir` is the tar, a folder of cases, or a folder around that."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Five folds of whole patients."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name="kaggle", description="The published volumes."),
+        tfds.core.BuilderConfig(name="phantom", description="SYNTHETIC heads."),
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME = "kaggle"
+    CHANNELS = releases.CHANNELS
+    CLASSES = releases.RELEASES[0].classes
+    LABELS = ("no tumour", "tumour")  # of whole volumes
+    OF_VOLUMES = {
+        "painting": releases.RELEASES[0].painting,
+        "dimensions": 3,
+        "dtype": "int16",
+    }
+
+    def __init__(
+        self, *, raw_dir: str = "", skip_bad_files: bool = False, **options: Any
+    ):
+        self.raw_dir = raw_dir
+        self.skip_bad_files = skip_bad_files
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        whole = (None, None, None)
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": pixels.feature((*whole, len(self.CHANNELS)), np.int16),
+                    "mask": pixels.feature((*whole, 1), np.uint8),
+                    "offset": pixels.feature((3,), np.int32),
+                    "full_shape": pixels.feature((3,), np.int32),
+                    "spacing": pixels.feature((3,), np.float64),
+                    "affine": pixels.feature((4, 4), np.float64),
+                    "axes": tfds.features.Text(),
+                    "patient": tfds.features.Text(),
+                    "key": tfds.features.Text(),
+                }
+            ),
+            homepage=SOURCE,
+            metadata=tfds.core.MetadataDict(),
+            # Stored by patient; training shuffles.
+            disable_shuffling=True,
+        )
+
+    @functools.cached_property
+    def files(self) -> raw_files.Files:
+        """The raw files, not yet read; MissingRawData if there are none."""
+        if not self.raw_dir:
+            raise raw.MissingRawData(f"{self.name} needs raw data. {HOW_TO_GET}")
+        path = pathlib.Path(self.raw_dir).expanduser()
+        if not path.exists():
+            raise raw.MissingRawData(f"There is no {path}. {HOW_TO_GET}")
+        return raw_files.open_brats(path)
+
+    @functools.cached_property
+    def found(self) -> releases.Found:
+        """All cases by name alone; MissingRawData if there is nothing like one."""
+        found = releases.find_cases(self.files.names)
+        if not found.cases and not found.bad:
+            tars = [name for name in self.files.names if name.endswith(".tar")]
+            perhaps = "".join(f"\nPerhaps {self.files.path / name}?" for name in tars)
+            raise raw.MissingRawData(
+                f"{self.raw_dir} holds no BraTS2021_*_flair.nii.gz.{perhaps}\n{HOW_TO_GET}"
+            )
+        return found
+
+    @property
+    def _synthetic(self) -> bool:
+        return self.builder_config.name == "phantom"
+
+    def bytes_needed(self) -> int:
+        """An estimate of the prepared size: every case half as large again as packed."""
+        if not self.found.cases:
+            return 0
+        first = self.found.cases[0].files.values()
+        packed = sum(len(self.files.read(name)) for name in first)
+        return len(self.found.cases) * packed * 3 // 2
+
+    def _read(self, case: Case) -> raw_files.Content:
+        shape = None if self._synthetic else raw_files.PUBLISHED_SHAPE
+        return raw_files.read_case(self.files, case, self.found.release, shape)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        """Reads everything once before a byte is written: all faults, then the folds."""
+        cases, bad, release = self.found
+        self._check_origin(cases)
+        patients, unusable = tcga.find_patients(self.files, cases)
+        tallied, known, unreadable = examine.read_all(cases, patients, self._read)
+        skipped = [*bad, *unusable, *unreadable]
+        if not known or (skipped and not self.skip_bad_files):
+            raise raw.bad_files(skipped, what="cases")
+        cases = sorted(
+            (one for one in cases if one.key in known),
+            key=lambda one: (known[one.key].patient, one.key),
+        )
+        table = examine.fold_table(known, release.enhancing)
+        self.info.metadata.update(self._metadata(known, release, table, skipped))
+        splits = {
+            f"fold_{fold}": [
+                one for one in cases if table[known[one.key].patient] == fold
+            ]
+            for fold in sorted(set(table.values()))
+        }
+        # Still the folder of an unfinished data set: the index appears with the records.
+        tallied.write(
+            self.data_dir,
+            {name: [one.key for one in members] for name, members in splits.items()},
+        )
+        return {
+            name: self._generate_examples(members, patients, name)
+            for name, members in splits.items()
+        }
+
+    def _generate_examples(
+        self, cases: Sequence[Case], patients: Mapping[str, str], split: str
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        contents = ahead.ahead(self._read, cases)
+        shown = progress.track(contents, f"Writing {split}", total=len(cases))
+        for place, (case, content) in enumerate(zip(cases, shown, strict=True)):
+            yield place, self._example(case, content, patients[case.key])
+
+    def _example(
+        self, case: Case, content: raw_files.Content, patient: str
+    ) -> dict[str, Any]:
+        where: grids.Place = content.place
+        return {
+            "image": pixels.encode(content.image),
+            "mask": pixels.encode(content.mask[..., None]),
+            "offset": np.array(where.offset, np.int32),
+            "full_shape": np.array(where.full_shape, np.int32),
+            "spacing": np.array(where.spacing),
+            "affine": where.affine,
+            "axes": where.axes,
+            "patient": patient,
+            "key": case.key,
+        }
+
+    def _check_origin(self, cases: Sequence[Case]) -> None:
+        """Raises BadFile for synthetic cases among real ones, and real among synthetic."""
+        for one in cases:
+            if one.synthetic != self._synthetic:
+                raise raw.BadFile(
+                    f"{one.key} is {'real' if self._synthetic else 'synthetic'}, so it is "
+                    f"not for {self.name}/{self.builder_config.name}: set "
+                    "--config.data.name or --config.data.raw_dir "
+                    "(--config.data.skip_bad_files=True does not help here)."
+                )
+
+    def _metadata(
+        self,
+        known: Mapping[str, examine.Known],
+        release: Release,
+        table: Mapping[str, int],
+        skipped: list[dict[str, str]],
+    ) -> dict[str, Any]:
+        return {
+            "classes": release.classes,
+            "painting": [list(pair) for pair in release.painting],
+            "channels": list(self.CHANNELS),
+            "task": "segmentation",
+            "release": release.name,
+            "synthetic": self._synthetic,
+            "source": "datasets/synthetic/phantom.py, synthetic"
+            if self._synthetic
+            else SOURCE,
+            "licence": LICENCES[self.builder_config.name],
+            "patients": len(table),
+            "volumes": len(known),
+            "tumour_volumes": sum(bool(one.voxels) for one in known.values()),
+            "enhancing_volumes": sum(
+                release.enhancing in one.voxels for one in known.values()
+            ),
+            "folds": dict(table),
+            "fold_rule": examine.FOLD_RULE,
+            "leaky": {},
+            "skipped": skipped,
+        }
