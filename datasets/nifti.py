@@ -92,17 +92,17 @@ def whole_numbers(
     return voxels.astype(dtype)
 
 
-def difference(one: Scan, other: Scan) -> str:
-    """In what two files' grids differ, as the end of a sentence; "" if in nothing."""
+def difference(one: Scan, other: Scan, name: str) -> str:
+    """In what a file's grid differs from another's, of that name; "" if in nothing."""
     if one.axes != other.axes:
-        return f"has the axes {one.axes}, {{}} {other.axes}"
+        return f"has the axes {one.axes}, but {name} has {other.axes}"
     if one.voxels.shape != other.voxels.shape:
         ours, theirs = shown(one.voxels.shape), shown(other.voxels.shape)
-        return f"has {ours} voxels, {{}} {theirs}"
+        return f"has {ours} voxels, but {name} has {theirs}"
     ends = np.array([[0, 0, 0, 1], [*one.voxels.shape, 1]]).T
     apart = np.abs((one.affine - other.affine) @ ends).max()
     if apart > APART:
-        return f"lies up to {apart:.3g} mm from where {{}} lies: their affines differ"
+        return f"lies up to {apart:.3g} mm from where {name} lies: their affines differ"
     return ""
 
 
@@ -131,7 +131,7 @@ def _read_header(stream: IO[bytes]) -> Any:
 
 def _check(header: Any) -> None:
     """Raises _Refused for what is no volume of numbers, or too large to be unpacked."""
-    if not header.is_single:
+    if header["magic"].item().startswith(b"ni"):
         raise _Refused("is the header of a pair of files: save it as one .nii.gz")
     shape = header.get_data_shape()
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):

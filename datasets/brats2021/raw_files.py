@@ -67,9 +67,8 @@ def read_case(
     scans = {part: _read(files, case.files[part]) for part in release.endings}
     first = CHANNELS[0]
     for part, scan in scans.items():
-        if differs := nifti.difference(scan, scans[first]):
-            said = differs.format(f"but {case.files[first]} has", case.files[first])
-            raise Fault(case.files[part], said)
+        if differs := nifti.difference(scan, scans[first], case.files[first]):
+            raise Fault(case.files[part], differs)
     image = [_of(case.files[name], _image, scans[name]) for name in CHANNELS]
     mask = _of(case.files[MASK], lambda scan: _mask(scan, release), scans[MASK])
     _require_different(case, image)

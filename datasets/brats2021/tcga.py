@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datasets.brats2021.raw_files import Files
 from datasets.brats2021.releases import Case
 
-CASE = re.compile(r"BraTS(?:2021|-GLI)[_-](?P<number>(?:PHANTOM)?\d{5})(?:-\d+)?")
+CASE = re.compile(r"BraTS(?:2021_|-GLI-)(?:PHANTOM)?\d+(?:-\d+)?")
 PATIENT = re.compile(r"TCGA[-_](?P<site>\w{2})[-_](?P<number>\w{4})(?![A-Za-z0-9])")
 
 Told = tuple[dict[str, str], list[dict[str, str]]]  # patients by case, bad files
@@ -39,24 +39,21 @@ def find_patients(files: Files, cases: Sequence[Case]) -> Told:
             if told.setdefault(case, patient) != patient:
                 reason = f"says that case {case} is {patient}'s and {told[case]}'s"
                 bad.append({"file": name, "reason": reason})
-    return {one.key: told.get(_number(one.key), one.patient) for one in cases}, bad
+    patients = {
+        one.key: told.get(one.key) or told.get(one.patient) or one.patient
+        for one in cases
+    }
+    return patients, bad
 
 
 def _read(data: bytes) -> list[tuple[str, str]]:
-    """Number of the case and name of the patient, of all rows that have both."""
+    """Case and patient of all rows that have both; a row may name a case of each year."""
     text = data.decode("utf-8-sig")
     found = []
     for row in csv.reader(io.StringIO(text, newline=""), strict=True):
-        cases = [one["number"] for cell in row if (one := CASE.fullmatch(cell.strip()))]
-        patients = [one for cell in row if (one := PATIENT.match(cell.strip()))]
-        if cases and patients:
-            patient = patients[0]
+        cells = [cell.strip() for cell in row]
+        cases = [cell for cell in cells if CASE.fullmatch(cell)]
+        for patient in filter(None, map(PATIENT.match, cells)):
             name = f"TCGA_{patient['site']}_{patient['number']}".upper()
-            found.append((cases[0], name))
+            found += [(case, name) for case in cases]
     return found
-
-
-def _number(key: str) -> str:
-    """What both years call a case by: they numbered the same ones alike."""
-    found = CASE.fullmatch(key)
-    return found["number"] if found else key
