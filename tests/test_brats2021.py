@@ -9,7 +9,7 @@ import pytest
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info, sources
 from datasets import grids, prepare
-from datasets.brats2021 import raw_files, releases
+from datasets.brats2021 import brats2021_dataset_builder, raw_files, releases
 from datasets.synthetic import phantom
 from tests import real_samples, small_cases
 
@@ -159,6 +159,18 @@ def test_the_tar_is_read_in_place(built, tmp_path):
     for key, example in packed.items():
         for name, value in example.items():
             np.testing.assert_array_equal(value, unpacked[key][name])
+
+
+def test_examples_are_in_order_over_several_files(built, tmp_path, monkeypatch):
+    tree, data_dir = built
+    monkeypatch.setattr(brats2021_dataset_builder, "PER_FILE", 1)
+    builder = small_cases.build(tree, tmp_path)
+    assert max(split.num_shards for split in builder.info.splits.values()) == 2
+    index = data_index.read_index(builder.data_dir)
+    for key, split, record in zip(index.keys, index.splits, index.records, strict=True):
+        assert builder.as_data_source(split)[record]["key"].decode() == key
+    for key, example in small_cases.examples(builder).items():
+        assert_is_as_published(example, tree / key)
 
 
 def test_the_numbering_of_2023_is_known(tmp_path):

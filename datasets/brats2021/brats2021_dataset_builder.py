@@ -1,8 +1,10 @@
 """TFDS builder of BraTS 2021's volumes: whole patients in five folds, lossless."""
 
+import contextlib
 import functools
+import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ Download BraTS2021_Training_Data.tar of {SOURCE}
 --config.data.raw_dir=/path/to/BraTS2021_Training_Data.tar
 Cases of BraTS 2023 (BraTS-GLI-*) are read, too. To try everything on built-in synthetic
 data instead, without a download, set --config.data.name=brats2021/phantom"""
+# Cases in a record file. TFDS holds a file's while it writes it; other builders of its hold
+# a whole split, and beyond a gigabyte need TensorFlow for it.
+PER_FILE = 4
 LICENCES = {
     "kaggle": "The challenge's own terms: for research, with the citations it asks for",
     "phantom": "Derived from the ICBM 2009a template as shipped with nilearn; "
@@ -28,7 +33,7 @@ LICENCES = {
 }
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(tfds.core.ShardBasedBuilder):
     """Volumes; `raw_dir` is the tar, a folder of cases, or a folder around that."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -105,17 +110,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def bytes_needed(self) -> int:
         """An estimate of the prepared size: every case half as large again as packed."""
-        if not self.found.cases:
-            return 0
-        first = self.found.cases[0].files.values()
-        packed = sum(len(self.files.read(name)) for name in first)
-        return len(self.found.cases) * packed * 3 // 2
+        for case in self.found.cases:
+            with contextlib.suppress(ValueError):  # it is named once all are read
+                packed = [len(self.files.read(name)) for name in case.files.values()]
+                return len(self.found.cases) * sum(packed) * 3 // 2
+        return 0
 
     def _read(self, case: Case) -> raw_files.Content:
         shape = None if self._synthetic else raw_files.PUBLISHED_SHAPE
         return raw_files.read_case(self.files, case, self.found.release, shape)
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+    def _shard_iterators_per_split(
+        self, dl_manager: Any
+    ) -> dict[str, list[Callable[[], Iterator]]]:
         """Reads everything once before a byte is written: all faults, then the folds."""
         cases, bad, release = self.found
         self._check_origin(cases)
@@ -141,17 +148,38 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self.data_dir,
             {name: [one.key for one in members] for name, members in splits.items()},
         )
+        contents = self._contents(
+            [one for members in splits.values() for one in members]
+        )
         return {
-            name: self._generate_examples(members, patients, name)
+            name: [
+                functools.partial(
+                    self._shard, members[start : start + PER_FILE], contents, patients
+                )
+                for start in range(0, len(members), PER_FILE)
+            ]
             for name, members in splits.items()
         }
 
-    def _generate_examples(
-        self, cases: Sequence[Case], patients: Mapping[str, str], split: str
+    def _contents(self, cases: Sequence[Case]) -> Iterator[raw_files.Content]:
+        """What the cases hold, read on all processors while others are written."""
+        done = ahead.ahead(self._read, cases)
+        shown = iter(progress.track(done, "Writing cases", total=len(cases)))
+        for place in range(len(cases)):
+            content = next(shown)
+            if place == len(cases) - 1:
+                next(shown, None)  # so that the bar ends
+            yield content
+
+    def _shard(
+        self,
+        cases: Sequence[Case],
+        contents: Iterator[raw_files.Content],
+        patients: Mapping[str, str],
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        contents = ahead.ahead(self._read, cases)
-        shown = progress.track(contents, f"Writing {split}", total=len(cases))
-        for place, (case, content) in enumerate(zip(cases, shown, strict=True)):
+        """The examples of a file; TFDS asks for the files in their order."""
+        own = itertools.islice(contents, len(cases))
+        for place, (case, content) in enumerate(zip(cases, own, strict=True)):
             yield place, self._example(case, content, patients[case.key])
 
     def _example(
