@@ -12,6 +12,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from brainseg_jax.data import index as data_index
+from brainseg_jax.data import leakage
 from datasets import nifti, raw
 from tests import small_cases
 
@@ -374,6 +376,16 @@ def test_the_publishers_table_names_patients(tree, tmp_path):
     }
     stored = small_cases.examples(builder)
     assert stored[CASE]["patient"] == b"TCGA_CS_4941"
+
+
+def test_a_patient_whom_a_model_of_lgg_was_trained_on_is_known(tree, tmp_path):
+    write_mapping(tree, [[CASE, "TCGA-CS-4941"]])
+    small_cases.build(tree, tmp_path / "data")
+    index = data_index.read_index(next(tmp_path.glob("data/brats2021/phantom/*")))
+    # As folders of the LGG set are called: with the date of the scan.
+    trained = ["TCGA_CS_4941_19960909", "TCGA_CS_4942_19970222"]
+    assert leakage.known(index.patients, trained) == ["TCGA_CS_4941"]
+    assert leakage.known(trained, index.patients) == trained[:1]
 
 
 def test_a_table_that_contradicts_itself_is_named(tree, tmp_path):
