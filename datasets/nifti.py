@@ -67,6 +67,21 @@ def read(data: bytes) -> Scan:
         raise ValueError(f"cannot be read as NIfTI ({reason})") from error
 
 
+def read_type(data: bytes) -> np.dtype:
+    """Of the numbers that `read` would give, by the header alone."""
+    packed = data[:2] == GZIP
+    stream: Any = (
+        gzip.GzipFile(fileobj=io.BytesIO(data)) if packed else io.BytesIO(data)
+    )
+    try:
+        header = _read_header(stream)
+        slope, intercept = header.get_slope_inter()
+    except UNREADABLE as error:
+        raise ValueError(f"cannot be read as NIfTI ({error})") from error
+    scaled = slope is not None and (slope, intercept) != (1, 0)
+    return np.dtype(np.float64) if scaled else header.get_data_dtype().newbyteorder("=")
+
+
 def whole_numbers(
     voxels: Shaped[np.ndarray, "*space"], dtype: Any
 ) -> Shaped[np.ndarray, "*space"]:

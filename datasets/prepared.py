@@ -49,7 +49,8 @@ def describe(folder: pathlib.Path) -> dict[str, Any]:
     info = open_prepared(folder).info
     features: Any = info.features
     said = {name: info.metadata[name] for name in ("channels", "classes", "painting")}
-    return {**said, "labels": features["label"].names}
+    axes = len(features["image"].shape) - 1
+    return {**said, "labels": features["label"].names, "dimensions": axes}
 
 
 def require_same(

@@ -3,8 +3,10 @@
 import functools
 import pathlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 KEPT_IN_MESSAGE = 10
 
 
@@ -30,6 +32,22 @@ def bad_files(
         f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
         f"{remedy}, or leave these {what} out with --config.data.skip_bad_files=True."
     )
+
+
+class Fault(ValueError):
+    """What is wrong with one of several files that belong together."""
+
+    def __init__(self, file: str, reason: str):
+        super().__init__(f"{file} {reason}")
+        self.file, self.reason = file, reason
+
+
+def of(file: str, function: Callable[..., Result], *arguments: Any) -> Result:
+    """function(*arguments), a ValueError of which becomes the file's Fault."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise Fault(file, str(error)) from error
 
 
 class Folder:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from rich import progress
 
-from datasets import ahead, grids, pixels, raw
+from datasets import ahead, grid_features, pixels, raw
 from datasets.brats2021 import examine, raw_files, releases, tcga
 from datasets.brats2021.releases import Case, Release
 
@@ -67,11 +67,7 @@ class Builder(tfds.core.ShardBasedBuilder):
                 {
                     "image": pixels.feature((*whole, len(self.CHANNELS)), np.int16),
                     "mask": pixels.feature((*whole, 1), np.uint8),
-                    "offset": pixels.feature((3,), np.int32),
-                    "full_shape": pixels.feature((3,), np.int32),
-                    "spacing": pixels.feature((3,), np.float64),
-                    "affine": pixels.feature((4, 4), np.float64),
-                    "axes": tfds.features.Text(),
+                    **grid_features.features(),
                     "patient": tfds.features.Text(),
                     "key": tfds.features.Text(),
                 }
@@ -185,15 +181,10 @@ class Builder(tfds.core.ShardBasedBuilder):
     def _example(
         self, case: Case, content: raw_files.Content, patient: str
     ) -> dict[str, Any]:
-        where: grids.Place = content.place
         return {
             "image": pixels.encode(content.image),
             "mask": pixels.encode(content.mask[..., None]),
-            "offset": np.array(where.offset, np.int32),
-            "full_shape": np.array(where.full_shape, np.int32),
-            "spacing": np.array(where.spacing),
-            "affine": where.affine,
-            "axes": where.axes,
+            **grid_features.values(content.place),
             "patient": patient,
             "key": case.key,
         }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from rich import progress
 
-from datasets import ahead, folds, index
+from datasets import ahead, folds, index, raw
 from datasets.brats2021 import raw_files
 from datasets.brats2021.releases import Case
 
@@ -44,16 +44,16 @@ def read_all(
     found = Examined(index.Index(), {}, [])
     seen: dict[bytes, str] = {}  # cases by their voxels
 
-    def examine(case: Case) -> tuple[Case, "_One | raw_files.Fault"]:
+    def examine(case: Case) -> tuple[Case, "_One | raw.Fault"]:
         try:
             content = read(case)
-        except raw_files.Fault as fault:
+        except raw.Fault as fault:
             return case, fault
         return case, _tally(case, content, patients[case.key])
 
     done = ahead.ahead(examine, cases)
     for case, one in progress.track(done, "Checking cases", total=len(cases)):
-        if isinstance(one, raw_files.Fault):
+        if isinstance(one, raw.Fault):
             found.bad.append({"file": one.file, "reason": one.reason})
         elif (before := seen.setdefault(one.digest, case.key)) != case.key:
             reason = f"has the same voxels as case {before}, so it is the same patient"

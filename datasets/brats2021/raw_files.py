@@ -2,13 +2,12 @@
 
 import hashlib
 import pathlib
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Int16, UInt8
 
-from datasets import archives, grids, nifti, tars
+from datasets import archives, grids, nifti, raw, tars
 from datasets.brats2021.releases import CHANNELS, MASK, Case, Release
 
 PUBLISHED_SHAPE = (155, 240, 240)  # z, y, x of every published case
@@ -36,14 +35,6 @@ class Content(NamedTuple):
         return hashlib.blake2b(kind + self.image.tobytes(), digest_size=16).digest()
 
 
-class Fault(ValueError):
-    """What is wrong with one file of a case."""
-
-    def __init__(self, file: str, reason: str):
-        super().__init__(f"{file} {reason}")
-        self.file, self.reason = file, reason
-
-
 def open_brats(path: pathlib.Path) -> Files:
     """The folder of cases, one around it, a zip of it, or the tar as Kaggle has it.
 
@@ -59,18 +50,21 @@ def read_case(
     release: Release,
     full_shape: tuple[int, ...] | None = PUBLISHED_SHAPE,
 ) -> Content:
-    """All four sequences and the mask; Fault says what is wrong with which file.
+    """All four sequences and the mask; raw.Fault says what is wrong with which file.
 
     Args:
         full_shape: that every case has, as z, y, x; None: any.
     """
-    scans = {part: _read(files, case.files[part]) for part in release.endings}
+    scans = {
+        part: raw.of(case.files[part], _read, files, case.files[part])
+        for part in release.endings
+    }
     first = CHANNELS[0]
     for part, scan in scans.items():
         if differs := nifti.difference(scan, scans[first], case.files[first]):
-            raise Fault(case.files[part], differs)
-    image = [_of(case.files[name], _image, scans[name]) for name in CHANNELS]
-    mask = _of(case.files[MASK], lambda scan: _mask(scan, release), scans[MASK])
+            raise raw.Fault(case.files[part], differs)
+    image = [raw.of(case.files[name], _image, scans[name]) for name in CHANNELS]
+    mask = raw.of(case.files[MASK], _mask, scans[MASK], release)
     _require_different(case, image)
     turned = [grids.to_stored(one, scans[first].affine) for one in (*image, mask)]
     place = turned[0][1]
@@ -80,7 +74,7 @@ def read_case(
             f"has {ours} voxels along z, y and x, where all published cases have {theirs}: "
             "its axes are in another order than its affine says, or it was changed"
         )
-        raise Fault(case.files[first], reason)
+        raise raw.Fault(case.files[first], reason)
     box = grids.foreground_box(*(one for one, _ in turned))
     parts = [one[box] for one, _ in turned]
     return Content(
@@ -91,20 +85,7 @@ def read_case(
 
 
 def _read(files: Files, name: str) -> nifti.Scan:
-    try:
-        return nifti.read(files.read(name))
-    except ValueError as error:
-        raise Fault(name, str(error)) from error
-
-
-def _of(
-    file: str, function: Callable[[nifti.Scan], np.ndarray], scan: nifti.Scan
-) -> np.ndarray:
-    """function(scan), a ValueError of which is told of the file."""
-    try:
-        return function(scan)
-    except ValueError as error:
-        raise Fault(file, str(error)) from error
+    return nifti.read(files.read(name))
 
 
 def _image(scan: nifti.Scan) -> Int16[np.ndarray, "i j k"]:
@@ -136,4 +117,4 @@ def _require_different(case: Case, images: list[np.ndarray]) -> None:
         for before in range(later):
             if np.array_equal(images[later], images[before]):
                 other = case.files[CHANNELS[before]]
-                raise Fault(case.files[name], f"has the same voxels as {other}")
+                raise raw.Fault(case.files[name], f"has the same voxels as {other}")
