@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import tarfile
 import tracemalloc
+import zipfile
 
 import nibabel
 import numpy as np
@@ -353,6 +354,16 @@ def test_a_tar_that_cannot_be_read_in_place_is_refused(tree, tmp_path, mode):
         path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(raw.BadFile, match="cannot be read as a tar .*fetch it again"):
         small_cases.build(path, tmp_path / "data")
+
+
+def test_a_zip_around_the_tar_is_to_be_unpacked(tmp_path):
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("BraTS2021_00495.tar", b"")
+        archive.writestr("BraTS2021_Training_Data.tar", b"")
+    said = r"holds BraTS2021_Training_Data.tar: unpack the zip, and pass that"
+    with pytest.raises(raw.BadFile, match=said):
+        small_cases.build(path, tmp_path / "data", "kaggle")
 
 
 def write_mapping(tree, rows):

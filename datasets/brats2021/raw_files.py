@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import zipfile
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,7 +33,9 @@ class Content(NamedTuple):
     def digest(self) -> bytes:
         """Equal for cases of the same voxels alone, whatever they are called."""
         kind = str(self.image.shape).encode()
-        return hashlib.blake2b(kind + self.image.tobytes(), digest_size=16).digest()
+        found = hashlib.blake2b(kind, digest_size=16)
+        found.update(self.image)
+        return found.digest()
 
 
 def open_brats(path: pathlib.Path) -> Files:
@@ -41,7 +44,17 @@ def open_brats(path: pathlib.Path) -> Files:
     Raises:
         BadFile: for an archive that is damaged, and a folder that may not be read.
     """
-    return tars.Tar(path) if tars.is_tar(path) else archives.Files(path)
+    if tars.is_tar(path):
+        return tars.Tar(path)
+    if path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed = [name for name in archive.namelist() if name.endswith(".tar")]
+        if packed:  # as Kaggle sends it
+            raise raw.BadFile(
+                f"{path} holds {max(packed, key=len)}: unpack the zip, and pass that as "
+                "--config.data.raw_dir."
+            )
+    return archives.Files(path)
 
 
 def read_case(
