@@ -34,7 +34,7 @@ class Content(NamedTuple):
         """Equal for cases of the same voxels alone, whatever they are called."""
         kind = str(self.image.shape).encode()
         found = hashlib.blake2b(kind, digest_size=16)
-        found.update(self.image)
+        found.update(self.image.data)
         return found.digest()
 
 
