@@ -35,7 +35,8 @@ def get_config() -> ConfigDict:
     # Train on parts of this size, of examples as they are stored; (): on whole ones.
     # data.size is then the stored size: whole examples are scored at the same scale
     data.patch = ()
-    # unit | image_standard | volume_percentile | volume_unit, with its options:
+    # unit | image_standard | volume_percentile | volume_unit | brain_percentile (of what
+    # is not 0: volumes without their skull), with its options:
     # brainseg_jax/data/normalise.py
     data.normalisation = ConfigDict({"name": "volume_percentile"})
     # What pictures of your own are like, data.name="folder/<a name of yours>"; needed to

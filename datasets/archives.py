@@ -12,6 +12,7 @@ import re
 import shutil
 import struct
 import tempfile
+import threading
 import weakref
 import zipfile
 import zlib
@@ -72,6 +73,7 @@ class Files:
         self.path = path
         self._zips: dict[str, zipfile.ZipFile] = {}  # by name; "" is `path` itself
         self._opened = contextlib.ExitStack()
+        self._turn = threading.Lock()
         weakref.finalize(self, self._opened.close)
         self.names = self._list()
 
@@ -84,7 +86,8 @@ class Files:
             if not around:
                 return (self.path / name).read_bytes()
             innermost = max(around, key=len)
-            return self._zips[innermost].read(name[len(innermost) :].lstrip("/"))
+            with self._turn:  # a zip in a zip is read through the outer one's file
+                return self._zips[innermost].read(name[len(innermost) :].lstrip("/"))
         except UNREADABLE as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"cannot be read ({reason})") from error

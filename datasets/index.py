@@ -116,6 +116,20 @@ class Index:
             unknown[1] if affine is None else np.asarray(affine, float),
         )
 
+    def update(self, other: "Index") -> None:
+        """Takes over all of another's examples; no volume may be in both.
+
+        Raises:
+            ValueError: if their images are of another type, or a volume is in both.
+        """
+        if self.dtype not in (None, other.dtype):
+            raise ValueError(f"Images are {other.dtype}, others are {self.dtype}.")
+        if shared := self.volumes.keys() & other.volumes.keys():
+            raise ValueError(f"The volume {min(shared)} is in both.")
+        self.dtype = other.dtype
+        self.examples |= other.examples
+        self.volumes |= other.volumes
+
     def write(
         self, folder: str | pathlib.Path, splits: Mapping[str, Sequence[str]]
     ) -> None:

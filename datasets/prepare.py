@@ -3,7 +3,8 @@
 A data set is a package here: <name>/<name>_dataset_builder.py with a TFDS `Builder` that
 takes raw_dir and skip_bad_files and has bytes_needed(). Its `phantom` configuration is
 built from synthetic raw files, which `write_<name's first word>` of phantom.py makes. Where
-it has DOWNLOADS, what everybody may download, the others need no raw_dir either. One whose
+it has DOWNLOADS, what everybody may download, the others need no raw_dir either. One of
+volumes has OF_VOLUMES, what else is to be known of them before they are prepared. One whose
 data sets are named and described by their owners has OWN_NAMES, what they may be called; it
 takes `settings`, and says by `foretell` and `differences` what these mean.
 """
@@ -124,12 +125,13 @@ def describe(
         if folder.exists():
             return {"name": name, **prepared.describe(folder)}
         return {"name": name, **builder.foretell(settings, str(raw_dir))}
-    return {
+    told = {
         "name": name,
         "channels": builder.CHANNELS,
         "classes": builder.CLASSES,
         "labels": builder.LABELS,
     }
+    return told | getattr(builder, "OF_VOLUMES", {})
 
 
 def get_raw_files(

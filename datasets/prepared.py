@@ -49,7 +49,8 @@ def describe(folder: pathlib.Path) -> dict[str, Any]:
     info = open_prepared(folder).info
     features: Any = info.features
     said = {name: info.metadata[name] for name in ("channels", "classes", "painting")}
-    return {**said, "labels": features["label"].names}
+    axes = len(features["image"].shape) - 1
+    return {**said, "labels": features["label"].names, "dimensions": axes}
 
 
 def require_same(
@@ -80,12 +81,13 @@ def summary(folder: pathlib.Path) -> str:
     info = open_prepared(folder).info
     metadata = info.metadata
     patients = Counter(f"fold_{fold}" for fold in metadata["folds"].values())
+    kind = "volumes" if "volumes" in metadata else "slices"
     lines = [
         f"{info.full_name} in {folder}",
-        f"  {metadata['patients']} patients, {metadata['slices']} slices, "
+        f"  {metadata['patients']} patients, {metadata[kind]} {kind}, "
         + contents(metadata),
         *(
-            f"  {name}: {patients[name]} patients, {split.num_examples} slices"
+            f"  {name}: {patients[name]} patients, {split.num_examples} {kind}"
             for name, split in info.splits.items()
         ),
     ]
@@ -107,7 +109,9 @@ def summary(folder: pathlib.Path) -> str:
 
 
 def contents(metadata: Mapping[str, Any]) -> str:
-    """How many slices have tumour, or how many there are of each class without masks."""
+    """How many have tumour, or how many there are of each class without masks."""
+    if "volumes" in metadata:
+        return f"{metadata['tumour_volumes']} with tumour"
     if metadata["classes"]:
         return f"{metadata['tumour_slices']} with tumour"
     counts = metadata["slices_by_class"]

@@ -3,8 +3,10 @@
 import functools
 import pathlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 KEPT_IN_MESSAGE = 10
 
 
@@ -17,7 +19,9 @@ class BadFile(ValueError):
 
 
 def bad_files(
-    skipped: Sequence[dict[str, str]], remedy: str = "Download or unpack the data again"
+    skipped: Sequence[dict[str, str]],
+    remedy: str = "Download or unpack the data again",
+    what: str = "slices",
 ) -> BadFile:
     """One error for all faults, so that they can be mended in one go."""
     lines = [f"  {bad['file']}: {bad['reason']}" for bad in skipped[:KEPT_IN_MESSAGE]]
@@ -26,8 +30,24 @@ def bad_files(
     count = "1 raw file" if len(skipped) == 1 else f"{len(skipped)} raw files"
     return BadFile(
         f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
-        f"{remedy}, or leave these slices out with --config.data.skip_bad_files=True."
+        f"{remedy}, or leave these {what} out with --config.data.skip_bad_files=True."
     )
+
+
+class Fault(ValueError):
+    """What is wrong with one of several files that belong together."""
+
+    def __init__(self, file: str, reason: str):
+        super().__init__(f"{file} {reason}")
+        self.file, self.reason = file, reason
+
+
+def of(file: str, function: Callable[..., Result], *arguments: Any) -> Result:
+    """function(*arguments), a ValueError of which becomes the file's Fault."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise Fault(file, str(error)) from error
 
 
 class Folder:

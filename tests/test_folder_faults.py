@@ -307,7 +307,7 @@ V1 = {"modality": {"0": "T1"}, "channel_names": None}
 LIES = {
     "count": ({"numTraining": 11}, "has numTraining 11, but labelsTr holds 12 cases"),
     "ending": ({"file_ending": ".tif"}, r"'.tif', and .*Tr holds no such file, but f"),
-    "volumes": ({"file_ending": ".nii.gz"}, "of NIfTI volumes, which are not read yet"),
+    "volumes": ({"file_ending": ".nii.gz"}, r"'.nii.gz', and .*Tr holds no such f"),
     "bmp": ({"file_ending": ".bmp"}, "has the file_ending '.bmp'; .png, .tif"),
     "a channel more": (
         {"channel_names": {"0": "T1", "1": "T2", "2": "FLAIR"}},
@@ -399,11 +399,11 @@ def test_a_case_that_does_not_fit_is_named(tmp_path, fault, said):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("raw/.hidden", b"", "holds no pictures: PNG, TIFF and JPEG are read"),
+        ("raw/.hidden", b"", "holds no pictures: PNG, TIFF, JPEG and NIfTI"),
         (
             "raw/a.nii.gz",
             b"",
-            "NIfTI volumes, such as a.nii.gz, which are not read yet",
+            "no images in the folder images and no masks in masks",
         ),
         ("raw/else/a.png", b"", "no images in the folder images and no masks in masks"),
         ("other", b"", "There is no .*raw"),

@@ -152,6 +152,28 @@ def test_two_dtypes_in_one_set_are_refused():
         index.add("b", image.astype(np.float32), mask, patient="p", volume="p")
 
 
+def test_indices_of_different_volumes_become_one(tmp_path):
+    parts = []
+    for name in "ab":
+        one = written.Index()
+        image = np.full((2, 2, 2, 1), ord(name), np.int16)
+        one.add(name, image, image > 0, patient=name, volume=name)
+        parts.append(one)
+    whole = written.Index()
+    for one in parts:
+        whole.update(one)
+    whole.write(tmp_path, {"fold_0": ["b", "a"]})
+    read = data_index.read_index(tmp_path)
+    assert read.keys == ["b", "a"]
+    assert [of[0].values.tolist() for of in read.statistics.tallies] == [[98], [97]]
+    with pytest.raises(ValueError, match="volume a is in both"):
+        whole.update(parts[0])
+    other = written.Index()
+    other.add("c", image.astype(np.uint8), image > 0, patient="c", volume="c")
+    with pytest.raises(ValueError, match="Images are uint8, others are int16"):
+        whole.update(other)
+
+
 def test_a_data_set_without_an_index_says_to_prepare_again(tmp_path):
     raw = phantom.write_lgg(tmp_path / "raw", patients=5, slices=1)
     folder = prepare.prepare("lgg_mri/phantom", tmp_path, raw)

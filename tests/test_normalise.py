@@ -57,6 +57,25 @@ def test_volume_percentile_uses_all_slices_of_a_volume(pictures, low, high):
         np.testing.assert_allclose(found[volume], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_brain_percentile_leaves_out_what_is_0(pictures):
+    pictures = np.where(pictures > np.median(pictures), pictures, 0).astype(
+        pictures.dtype
+    )
+    pictures[..., 2] = 0  # a sequence that is missing
+    found = normalised(pictures, list("abaab"), name="brain_percentile")
+    for volume in ([0, 2, 3], [1, 4]):
+        for channel in range(2):
+            pixels = pictures[volume][..., channel].astype(float)
+            brain = pixels[pixels != 0]
+            edges = np.percentile(brain, (0.5, 99.5))
+            clipped = np.clip(brain, *edges)
+            expected = (np.clip(pixels, *edges) - clipped.mean()) / clipped.std()
+            result = found[volume][..., channel]
+            np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+            assert result.min() == result[pixels == 0].max()
+    assert (found[..., 2] == 0).all()
+
+
 def test_percentiles_of_all_channels_together_are_those_of_budas_code(pictures):
     options = {"name": "volume_percentile", "low": 10, "high": 99, "together": True}
     found = normalised(pictures, list("abaab"), **options)

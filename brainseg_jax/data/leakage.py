@@ -1,6 +1,7 @@
 """What two splits of an experiment share: patients, examples, pictures."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ from brainseg_jax.data import twins
 from brainseg_jax.data.index import Index
 from brainseg_jax.data.twin_lists import Pictures
 from brainseg_jax.data.twins import EXACT, NEAR
+
+# Of The Cancer Genome Atlas; LGG's names go on with the date of the scan.
+DATED = re.compile(r"(?P<person>TCGA_\w{2}_\w{4})_\d{8}")
 
 
 class Part(NamedTuple):
@@ -55,6 +59,18 @@ class Shared(NamedTuple):
             for one in self.twins
             if one.kind == kind and one.same_patient == same_patient
         ]
+
+
+def known(patients: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Those of `patients` who are among `others`, in whichever data set those are."""
+    persons = {_person(other) for other in others}
+    return sorted({one for one in patients if _person(one) in persons})
+
+
+def _person(patient: str) -> str:
+    """A patient's name without what only some data sets add to it."""
+    found = DATED.fullmatch(patient)
+    return found["person"] if found else patient
 
 
 def compare(first: Part, second: Part, index: Index) -> Shared:

@@ -126,11 +126,24 @@ def volume_percentile(
     """
 
     def numbers_of(one: Tally, whole: Tally) -> tuple[float, ...]:
-        counted = whole if together else one
-        bottom, top = (tallies.percentile(counted, q) for q in (low, high))
-        clipped = Tally(np.clip(one.values, bottom, top), one.counts)
-        mean, variance = tallies.moments(clipped)
-        return bottom, top, mean, float(_deviation(mean, variance))
+        return _clipped_standard(one, whole if together else one, low, high)
+
+    return _of_volumes(statistics, numbers_of)
+
+
+def brain_percentile(
+    statistics: Statistics, *, low: float = 0.5, high: float = 99.5
+) -> np.ndarray:
+    """As volume_percentile, with statistics of what is not 0: the brain alone.
+
+    For volumes without their skull, whose surroundings are 0, however much of them there
+    is: these become as dark as the darkest of the brain.
+    """
+
+    def numbers_of(one: Tally, _: Tally) -> tuple[float, ...]:
+        there = one.values != 0
+        brain = Tally(one.values[there], one.counts[there]) if there.any() else one
+        return _clipped_standard(brain, brain, low, high)
 
     return _of_volumes(statistics, numbers_of)
 
@@ -153,9 +166,26 @@ def volume_unit(
 
 NORMALISATIONS = {
     function.__name__: function
-    for function in (unit, image_standard, volume_percentile, volume_unit)
+    for function in (
+        unit,
+        image_standard,
+        volume_percentile,
+        volume_unit,
+        brain_percentile,
+    )
 }
 ZERO_TO_ONE = ("unit", "volume_unit")
+
+
+def _clipped_standard(
+    one: Tally, counted: Tally, low: float, high: float
+) -> tuple[float, ...]:
+    """Percentiles of what is counted; mean and deviation of `one`, clipped to them."""
+    bottom, top = (tallies.percentile(counted, q) for q in (low, high))
+    mean, variance = tallies.moments(
+        Tally(np.clip(one.values, bottom, top), one.counts)
+    )
+    return bottom, top, mean, float(_deviation(mean, variance))
 
 
 def _of_volumes(statistics: Statistics, numbers_of) -> Float[np.ndarray, "n 4 c"]:

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import files, parallel, registry, reports, tasks
-from brainseg_jax.data import sources
+from brainseg_jax.data import leakage, sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference import folding, scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
@@ -93,11 +93,11 @@ def default_split(about: About) -> str:
 
 def make_note(about: About, source: sources.Source, split: str) -> str:
     """What has to be said wherever these scores are shown."""
-    patients, options = set(source.patients), about.config["data"]
+    options = about.config["data"]
     notes = [source.info.note(options["train"], split)]
-    if trained := patients & {*about.trained_patients}:
+    if trained := leakage.known(source.patients, about.trained_patients):
         notes.append(f"CONTAMINATED: {len(trained)} patients were trained on")
-    if chosen := patients & {*about.chosen_patients}:
+    if chosen := leakage.known(source.patients, about.chosen_patients):
         notes.append(
             f"VALIDATION: the epoch was chosen by {len(chosen)} patients of it"
         )
@@ -134,12 +134,11 @@ def _reported_step(path: pathlib.Path) -> int | None:
 
 
 def _refuse_trained(source: sources.Source, about: About, split: str) -> None:
-    patients = set(source.patients)
-    if shared := sorted(patients & {*about.trained_patients}):
+    if shared := leakage.known(source.patients, about.trained_patients):
         raise ValueError(
-            f"{len(shared)} of {len(patients)} patients of {split} were trained on "
-            f"({', '.join(shared[:3])}...): its scores would say nothing of new patients. "
-            "Choose another --split, or add --allow_contaminated."
+            f"{len(shared)} of {len(set(source.patients))} patients of {split} were "
+            f"trained on ({', '.join(shared[:3])}...): its scores would say nothing of new "
+            "patients. Choose another --split, or add --allow_contaminated."
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import logging
 
+from brainseg_jax.data import leakage
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Record
 
@@ -92,7 +93,7 @@ def check_earlier_patients(run: Run, origin: About) -> None:
     scored = {name for name, fold in folds.items() if f"fold_{fold}" in wanted}
     scored |= {*run.validation.patients}
     leaky = options.train in run.training.info.leaky
-    if (known := sorted(scored & {*origin.trained_patients})) and not leaky:
+    if (known := leakage.known(scored, origin.trained_patients)) and not leaky:
         raise ValueError(
             f"config.init_from={run.config.init_from} was trained on {len(known)} "
             f"patients of the validation or test split ({', '.join(known[:3])}...); "
@@ -100,7 +101,7 @@ def check_earlier_patients(run: Run, origin: About) -> None:
         )
     test = options.test.split("+")
     tested = {name for name, fold in folds.items() if f"fold_{fold}" in test}
-    if chosen := sorted(tested & {*origin.chosen_patients}):
+    if chosen := leakage.known(tested, origin.chosen_patients):
         logging.warning(
             "config.init_from=%s chose its epoch by %d patients of the test split "
             "(%s...); its report will say so.",

@@ -1,14 +1,16 @@
 """Reads all pictures once, one at a time: what each holds, and every fault."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from rich import progress
 
-from datasets import archives, index
-from datasets.folder import pictures
+from datasets import ahead, archives, grids, index, raw
+from datasets.folder import pictures, volumes
 from datasets.folder.parts import Example, Meaning
+
+Result = TypeVar("Result")
 
 
 class Known(NamedTuple):
@@ -28,6 +30,25 @@ class Examined(NamedTuple):
     bad: list[dict[str, str]]
 
 
+class Content(NamedTuple):
+    """What an example holds; of a volume also where that lies."""
+
+    image: np.ndarray  # [*space c]
+    mask: np.ndarray  # [*space]; empty where there are no masks
+    place: grids.Place | None = None
+
+
+class VolumeReader:
+    """Reads volumes of any channels; all are stored as one type of number."""
+
+    def __init__(self, files: archives.Files, meaning: Meaning, dtype: np.dtype):
+        self.files, self.meaning, self.dtype = files, meaning, dtype
+
+    def read(self, one: Example) -> Content:
+        """All of it; raw.Fault says what is wrong with which file."""
+        return Content(*volumes.read(self.files, one, self.meaning, self.dtype))
+
+
 class Reader:
     """Reads pictures that all have the same channels and bits, those of the first."""
 
@@ -35,6 +56,11 @@ class Reader:
         self.files, self.meaning = files, meaning
         self.dtype: np.dtype | None = None
         self.first = ""
+
+    def read(self, one: Example) -> Content:
+        """All of it; raw.Fault says what is wrong with which file."""
+        image = raw.of(one.images[0], self.image, one)
+        return Content(image, raw.of(one.mask, self.mask, one, image.shape[:2]))
 
     def image(self, one: Example) -> pictures.Picture:
         """Its pixels; ValueError if it is not like the others."""
@@ -65,34 +91,56 @@ class Reader:
 
 
 def read_all(
-    reader: Reader, examples: Sequence[Example], patients: Mapping[str, str]
+    reader: Reader | VolumeReader,
+    examples: Sequence[Example],
+    patients: Mapping[str, str],
 ) -> Examined:
-    """Reads pictures in their order, which numbers those of a patient."""
+    """Reads examples in their order, which numbers those of a patient."""
     found = Examined(index.Index(), {}, [])
     seen: dict[str, int] = {}
-    for one in progress.track(examples, "Checking pictures"):
-        name = one.images[0]
+
+    def examine(one: Example) -> Content | raw.Fault:
         try:
-            image = reader.image(one)
-            name = one.mask
-            mask = reader.mask(one, image.shape[:2])
-        except ValueError as error:
-            found.bad.append({"file": name, "reason": str(error)})
+            return reader.read(one)
+        except raw.Fault as fault:
+            return fault
+
+    done = zip(examples, read_each(reader, examine, examples), strict=True)
+    for one, content in progress.track(done, "Checking files", total=len(examples)):
+        if isinstance(content, raw.Fault):
+            found.bad.append({"file": content.file, "reason": content.reason})
             continue
-        patient, area = patients[one.key], int((mask > 0).sum())
+        patient, area = patients[one.key], int((content.mask > 0).sum())
         seen[patient] = seen.get(patient, 0) + 1
         label = int(area > 0) if one.label is None else one.label
         found.known[one.key] = Known(patient, seen[patient], label, area)
+        place = content.place
         found.tallied.add(
             one.key,
-            image,
-            mask,
+            content.image,
+            content.mask,
             patient=patient,
-            volume=patient,
+            volume=one.key if place else patient,
             number=seen[patient],
             label=label,
+            spacing=place and place.spacing,
+            affine=place and place.affine,
         )
     return found
+
+
+def read_each(
+    reader: Reader | VolumeReader,
+    function: Callable[[Example], Result],
+    examples: Sequence[Example],
+) -> Iterator[Result]:
+    """function(example) of each in order; volumes on all processors.
+
+    Of pictures the first that is read decides what the others have to be like.
+    """
+    if isinstance(reader, VolumeReader):
+        return ahead.ahead(function, examples)
+    return map(function, examples)
 
 
 def _channels(count: int) -> str:

@@ -1,21 +1,24 @@
 """TFDS builder of your own pictures: whole patients in five folds, lossless."""
 
+import contextlib
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from rich import progress
 
-from datasets import archives, pixels, raw
-from datasets.folder import class_folders, examine, layouts, patients, tables
+from datasets import archives, grid_features, pixels, raw
+from datasets.folder import class_folders, examine, layouts, patients, tables, volumes
 from datasets.folder import settings as folder_settings
-from datasets.folder.parts import Example, Found, Meaning
+from datasets.folder.parts import Example, Found, Meaning, is_volume
+
+PICTURES_PER_FILE, VOLUMES_PER_FILE = 1024, 4
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(tfds.core.ShardBasedBuilder):
     """Pictures; `raw_dir` is laid out as `settings`, a config's data.folder, says."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -53,12 +56,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     @classmethod
     def foretell(cls, settings: Mapping[str, Any], raw_dir: str = "") -> dict[str, Any]:
         """Channels and classes before anything is prepared, as far as they are known."""
-        told = layouts.foretell(folder_settings.read(settings), raw_dir)
+        checked = folder_settings.read(settings)
+        told = layouts.foretell(checked, raw_dir)
         return {
             "channels": told.channels,
             "classes": told.classes,
             "labels": told.labels,
             "painting": told.painting,
+            "dimensions": layouts.dimensions(checked, raw_dir),
         }
 
     @staticmethod
@@ -74,10 +79,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return found
 
     def _info(self) -> tfds.core.DatasetInfo:
+        whole = (None, None, None) if self.volumes else (None, None)
         channels = len(self.meaning.channels)
         features = {
-            "image": pixels.feature((None, None, channels), self.first.dtype),
-            "mask": pixels.feature((None, None, 1), np.uint8),
+            "image": pixels.feature((*whole, channels), self.dtype),
+            "mask": pixels.feature((*whole, 1), np.uint8),
             "label": tfds.features.ClassLabel(names=list(self.meaning.labels)),
             "patient": tfds.features.Text(),
             "slice": tfds.features.Scalar(np.int32),
@@ -85,6 +91,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
         if not self.meaning.classes:
             del features["mask"]
+        if self.volumes:
+            features |= grid_features.features()
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
             metadata=tfds.core.MetadataDict(),
@@ -125,15 +133,39 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 continue  # it is named with all others once they are examined
         return np.zeros((0, 0, len(self.meaning.channels)), np.uint8)
 
+    @functools.cached_property
+    def volumes(self) -> bool:
+        """Whether examples are volumes; pictures else."""
+        return any(is_volume(one.images[0]) for one in self.found.examples)
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype:
+        """Of all stored images."""
+        if self.volumes:
+            return volumes.common_type(self.files, self.found.examples)
+        return self.first.dtype
+
+    def _reader(self) -> examine.Reader | examine.VolumeReader:
+        if self.volumes:
+            return examine.VolumeReader(self.files, self.meaning, self.dtype)
+        return examine.Reader(self.files, self.meaning)
+
     def bytes_needed(self) -> int:
-        """An estimate of the prepared size: all pictures as large as the first, decoded."""
+        """An estimate of the prepared size: all examples as large as the first."""
+        if self.volumes:
+            for one in self.found.examples:
+                with contextlib.suppress(ValueError):  # it is named once all are read
+                    packed = sum(len(self.files.read(name)) for name in one.images)
+                    return len(self.found.examples) * packed * 2
         return len(self.found.examples) * (self.first.nbytes + self.first[..., 0].size)
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+    def _shard_iterators_per_split(
+        self, dl_manager: Any
+    ) -> dict[str, list[Callable[[], Iterator]]]:
         """Reads everything once before a byte is written: all faults, then the folds."""
         whose, nobodys = self.told
         examples = [one for one in self.found.examples if one.key in whose]
-        reader = examine.Reader(self.files, self.meaning)
+        reader = self._reader()
         tallied, known, unreadable = examine.read_all(reader, examples, whose)
         skipped = [*self.found.bad, *nobodys, *unreadable]
         if not known or (skipped and not self.skip_bad_files):
@@ -165,28 +197,38 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self.data_dir,
             {name: [one.key for one in members] for name, members in splits.items()},
         )
+        # TFDS holds a file's examples while it writes it.
+        size = VOLUMES_PER_FILE if self.volumes else PICTURES_PER_FILE
         return {
-            name: self._generate_examples(members, known, name)
+            name: [
+                functools.partial(
+                    self._shard, members[start : start + size], known, name
+                )
+                for start in range(0, len(members), size)
+            ]
             for name, members in splits.items()
         }
 
-    def _generate_examples(
+    def _shard(
         self,
         examples: Sequence[Example],
         known: Mapping[str, examine.Known],
         split: str,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        reader = examine.Reader(self.files, self.meaning)
-        for place, one in enumerate(progress.track(examples, f"Writing {split}")):
-            image = reader.image(one)
+        """The examples of a file."""
+        reader = self._reader()
+        contents = examine.read_each(reader, reader.read, examples)
+        shown = progress.track(contents, f"Writing {split}", total=len(examples))
+        for place, (content, one) in enumerate(zip(shown, examples, strict=True)):
             example = {
-                "image": pixels.encode(image),
+                "image": pixels.encode(content.image),
                 "label": known[one.key].label,
                 "patient": known[one.key].patient,
                 "slice": known[one.key].number,
                 "key": one.key,
             }
             if self.meaning.classes:
-                mask = reader.mask(one, image.shape[:2])
-                example["mask"] = pixels.encode(mask[..., None])
+                example["mask"] = pixels.encode(content.mask[..., None])
+            if content.place:
+                example |= grid_features.values(content.place)
             yield place, example

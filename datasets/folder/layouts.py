@@ -4,7 +4,7 @@ import pathlib
 
 from datasets import archives, raw
 from datasets.folder import class_folders, nnunet, pairs
-from datasets.folder.parts import VOLUMES, Found, Meaning, is_picture
+from datasets.folder.parts import Found, Meaning, is_picture, is_volume
 from datasets.folder.settings import Settings
 
 HOW_TO_GIVE = "Pass the folder of your pictures, or a zip, as --config.data.raw_dir=..."
@@ -20,14 +20,10 @@ def open_files(raw_dir: str) -> archives.Files:
     if not path.exists():
         raise raw.MissingRawData(f"There is no {path}. {HOW_TO_GIVE}")
     files = archives.Files(path)
-    if any(map(is_picture, files.names)):
+    if any(is_picture(name) or is_volume(name) for name in files.names):
         return files
-    volumes = [name for name in files.names if name.lower().endswith(VOLUMES)]
     raise raw.MissingRawData(
-        f"{path} holds NIfTI volumes, such as {volumes[0]}, which are not read yet: "
-        "export their slices as PNG or TIFF."
-        if volumes
-        else f"{path} holds no pictures: PNG, TIFF and JPEG are read. {HOW_TO_GIVE}"
+        f"{path} holds no pictures: PNG, TIFF, JPEG and NIfTI are read. {HOW_TO_GIVE}"
     )
 
 
@@ -37,6 +33,15 @@ def foretell(settings: Settings, raw_dir: str) -> Meaning:
     if declared or settings.layout == "pairs":
         return meaning(settings, None)
     return meaning(settings, open_files(raw_dir))
+
+
+def dimensions(settings: Settings, raw_dir: str) -> int:
+    """Spatial axes of the examples: 3 of volumes; 2 where there is nothing to tell by."""
+    path = pathlib.Path(raw_dir).expanduser()
+    if settings.layout == "classes" or not raw_dir or not path.exists():
+        return 2
+    found = find(settings, open_files(raw_dir)).examples
+    return 3 if any(is_volume(one.images[0]) for one in found) else 2
 
 
 def meaning(settings: Settings, files: archives.Files | None) -> Meaning:
@@ -65,6 +70,12 @@ def find(settings: Settings, files: archives.Files) -> Found:
         found = nnunet.find(files.names, nnunet.Described(files))
     if not found.examples and not found.bad:
         raise raw.MissingRawData(_no_pairs(settings, files.path))
+    kinds = {is_volume(one.images[0]): one.images[0] for one in found.examples}
+    if len(kinds) > 1:
+        raise raw.BadFile(
+            f"{kinds[True]} is a volume and {kinds[False]} a picture: make two data sets "
+            "of them (--config.data.skip_bad_files=True does not help here)."
+        )
     return found
 
 

@@ -71,15 +71,9 @@ class Described:
 
     def _ending(self) -> str:
         ending = self.said["file_ending"]
-        if ending in VOLUMES:
-            raise self.refused(
-                f"has the file_ending {ending!r}, of NIfTI volumes, which are not read "
-                f"yet: slices are, as {', '.join(ENDINGS)}"
-            )
-        if ending not in ENDINGS:
-            raise self.refused(
-                f"has the file_ending {ending!r}; {', '.join(ENDINGS)} are read"
-            )
+        if ending not in (*ENDINGS, *VOLUMES):
+            listed = ", ".join((*ENDINGS, *VOLUMES))
+            raise self.refused(f"has the file_ending {ending!r}; {listed} are read")
         return ending
 
     def _channels(self) -> tuple[str, ...]:

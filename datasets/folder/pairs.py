@@ -8,6 +8,7 @@ from datasets.folder.parts import (
     Meaning,
     below,
     is_picture,
+    is_volume,
     labels_of_masks,
     natural,
     stem,
@@ -34,7 +35,9 @@ def find(names: Sequence[str], settings: Settings) -> Found:
     images: dict[str, str] = {}
     masks: dict[str, str] = {}
     bad: list[dict[str, str]] = []
-    for name in filter(is_picture, names):
+    for name in names:
+        if not is_picture(name) and not is_volume(name):
+            continue
         key = _key(name, settings.masks, settings.mask_suffix)
         kind = masks
         if key is None or not _is_mask(name, settings):

@@ -45,8 +45,14 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
+def is_volume(name: str) -> bool:
+    return name.lower().endswith(VOLUMES)
+
+
 def stem(name: str) -> str:
-    """A path without the ending of a picture."""
+    """A path without the ending of a picture or volume."""
+    if is_volume(name):
+        return re.sub(r"\.nii(\.gz)?$", "", name, flags=re.I)
     return (
         str(pathlib.PurePosixPath(name).with_suffix("")) if is_picture(name) else name
     )

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import folds, leaky, raw
 from datasets.folder import settings as folder_settings
 from datasets.folder.examine import Known
-from datasets.folder.parts import Example, Meaning
+from datasets.folder.parts import Example, Meaning, is_volume
 from datasets.folder.settings import Settings
 from datasets.synthetic import phantom
 
@@ -64,6 +64,7 @@ def metadata(
 ) -> dict[str, Any]:
     """All that is said of a data set beside its pictures; `source` is where they lay."""
     labels = Counter(one.label for one in known.values())
+    kind = "volumes" if is_volume(examples[0].images[0]) else "slices"
     return {
         "classes": meaning.classes,
         "colours": meaning.colours,
@@ -76,8 +77,8 @@ def metadata(
         "source": source,
         "licence": "yours",
         "patients": len(table),
-        "slices": len(known),
-        "tumour_slices": sum(one.area > 0 for one in known.values()),
+        kind: len(known),
+        f"tumour_{kind}": sum(one.area > 0 for one in known.values()),
         "slices_by_class": {
             name: labels[place] for place, name in enumerate(meaning.labels)
         },

@@ -71,24 +71,25 @@ def make_series(
     """Slices through the tumour, each with some of it, of size x size pixels."""
     axis = AXES[plane]
     thickness = min(7.0, 1.5 * float(tumour.radii.min()) / slices)
+    grid = head.Grid(slices, thickness)
     places_along = (np.arange(slices) - (slices - 1) / 2) * thickness
     while True:
         middle = (tumour.centre - NOT_IN_PLACE)[axis] + rng.normal(0, 1)
         heights = (middle + places_along).astype(np.float32)
-        places = head.place_head(rng, heights, thickness, plane)
+        places = head.place_head(rng, heights, grid, plane)
         places = lesion.push_aside(places, tumour.centre, rng.uniform(0.0, 0.2))
         depth = head.sample(head.template().depth, places, step=2)
-        tissues = head.find_tissues(rng, places, depth, thickness)
-        _add_neck(rng, tissues, places, depth, thickness)
-        weights = _grow(rng, tumour, places, depth, tissues, thickness)
+        tissues = head.find_tissues(rng, places, depth, grid)
+        _add_neck(rng, tissues, places, depth, grid)
+        weights = _grow(rng, tumour, places, depth, tissues, grid)
         drawn = np.stack(
             [cv2.GaussianBlur(one, (0, 0), 1.2) for one in weights["whole"]]
         )
         masks = lesion.keep_large(drawn > 0.5)
         if (masks.sum((1, 2)) >= SMALLEST).all():
             break
-    signal = _measure(rng, tumour, tissues, weights, thickness)
-    images = _scan(rng, signal, thickness)
+    signal = _measure(rng, tumour, tissues, weights, grid)
+    images = _scan(rng, signal, grid)
     return [
         outline.finish(image, mask, size)
         for image, mask in zip(images, masks, strict=True)
@@ -100,7 +101,7 @@ def _add_neck(
     tissues: dict[str, head.Volume],
     places: np.ndarray,
     depth: head.Volume,
-    thickness: float,
+    grid: head.Grid,
 ) -> None:
     """What the template lacks below the skull: muscle in fat, a spine and a throat."""
     _, _, z = places
@@ -109,8 +110,8 @@ def _add_neck(
     throat = head.band(6 * (1 - head.distance(places, (0, 28, -90), (11, 9, 60))), 0, 9)
     neck = below * head.band(inside, 0, 999, 1.5) * (1 - throat)
     neck = neck * (1 - head.band(depth, -1e3, -4) * below)  # the cord goes on
-    grain = head.noise(rng, len(depth), 17, thickness)
-    grain += 0.5 * head.noise(rng, len(depth), 6, thickness)
+    grain = head.noise(rng, grid, 17)
+    grain += 0.5 * head.noise(rng, grid, 6)
     spine = head.band(
         6 * (1 - head.distance(places, (0, -8, -150), (13, 11, 90))), 0, 9
     )
@@ -128,7 +129,7 @@ def _grow(
     places: np.ndarray,
     depth: head.Volume,
     tissues: dict[str, head.Volume],
-    thickness: float,
+    grid: head.Grid,
 ) -> dict[str, head.Volume]:
     """Shares of each pixel: the whole tumour, its core, and what surrounds it."""
     away = (head.rotation(tumour.turns) / tumour.radii[:, None]) @ (
@@ -137,7 +138,7 @@ def _grow(
     radius = np.sqrt(np.square(away).sum(0)).reshape(depth.shape).astype(np.float32)
     rough = 2.2 if tumour.kind == "glioma" else 0.7
     for amount, period in ((0.09, 30), (0.05, 14), (0.02, 6)):
-        radius += rough * amount * head.noise(rng, len(depth), period, thickness)
+        radius += rough * amount * head.noise(rng, grid, period)
     soft = 0.22 if tumour.kind == "glioma" else 0.08
     whole = head.band(radius, -9, 1.0, soft)
     around = head.band(radius, -9, 1.5, 0.5) * tissues["white"]
@@ -163,18 +164,17 @@ def _measure(
     tumour: Tumour,
     tissues: dict[str, head.Volume],
     weights: dict[str, head.Volume],
-    thickness: float,
+    grid: head.Grid,
 ) -> head.Volume:
     """T1 after contrast, free of noise."""
-    slices = len(weights["whole"])
     healthy = np.zeros_like(weights["whole"])
     for name, values in scanner.SIGNALS.items():
         healthy += np.float32(values[2] * rng.normal(1, 0.06)) * tissues[name]
-    healthy += 0.015 * head.noise(rng, slices, 5, thickness) * (healthy > 0.1)
+    healthy += 0.015 * head.noise(rng, grid, 5) * (healthy > 0.1)
     healthy = healthy * (1 - rng.uniform(0, 0.3) * weights["around"])  # oedema
     healthy = healthy * (1 - weights["cleft"]) + 0.2 * weights["cleft"]
     healthy = healthy * (1 - weights["tail"]) + tumour.bright * weights["tail"]
-    patches = 0.06 * head.noise(rng, slices, 8, thickness)
+    patches = 0.06 * head.noise(rng, grid, 8)
     if tumour.kind != "glioma":
         inner = tumour.bright * (1 + patches)
     else:
@@ -188,11 +188,11 @@ def _measure(
 
 
 def _scan(
-    rng: np.random.Generator, signal: head.Volume, thickness: float
+    rng: np.random.Generator, signal: head.Volume, grid: head.Grid
 ) -> head.Volume:
     """Blur, bias field, gain and Rician noise: values in the hundreds and thousands."""
     blur, gain = rng.uniform(0.45, 0.8), rng.uniform(500, 2500)
-    bias = np.exp(0.15 * head.noise(rng, len(signal), 110, thickness))
+    bias = np.exp(0.15 * head.noise(rng, grid, 110))
     clean = np.stack([cv2.GaussianBlur(one, (0, 0), blur) for one in signal]) * bias
     sigma = rng.uniform(0.008, 0.025)
     real, imaginary = rng.standard_normal((2, *clean.shape), np.float32) * sigma

@@ -20,6 +20,15 @@ LEVEL = -8.0  # mm in template space: the middle of coronal and sagittal slices
 Volume = Float32[np.ndarray, "slices rows columns"]
 
 
+class Grid(NamedTuple):
+    """Parallel slices of square pixels."""
+
+    slices: int
+    thickness: float  # mm from one to the next
+    size: int = SIZE  # rows and columns
+    pixel: float = 1.0  # mm, about
+
+
 class Template(NamedTuple):
     """Maps at 1 mm, but `depth` at 2: mm from the inside of the skull, negative within."""
 
@@ -60,18 +69,19 @@ def template() -> Template:
 def place_head(
     rng: np.random.Generator,
     heights: Float32[np.ndarray, "slices"],
-    thickness: float,
+    grid: Grid,
     plane: str = "axial",
+    pixel: float | None = None,
 ) -> Float32[np.ndarray, "3 slices rows columns"]:
     """Where in the template each pixel lies (mm): pose, size, and a smooth warp.
 
     Args:
         heights: of the slices (mm), along the axis that the plane cuts: z, and y for
             coronal or x for sagittal ones.
+        pixel: size in mm; None: as drawn, which makes heads of several sizes.
     """
-    slices = len(heights)
-    pixel = rng.uniform(0.78, 0.98)
-    across = (np.arange(SIZE, dtype=np.float32) - SIZE / 2) * pixel
+    pixel = rng.uniform(0.78, 0.98) if pixel is None else pixel
+    across = (np.arange(grid.size, dtype=np.float32) - grid.size / 2) * pixel
     shift = rng.uniform(-8, 8, 2)
     if plane == "axial":
         z, y, x = np.meshgrid(heights, -across, across, indexing="ij")
@@ -79,15 +89,15 @@ def place_head(
         y, z, x = np.meshgrid(heights, LEVEL - across, across, indexing="ij")
     else:
         x, z, y = np.meshgrid(heights, LEVEL - across, -across, indexing="ij")
-    grid = np.stack([x + shift[0], y + shift[1], z])
+    straight = np.stack([x + shift[0], y + shift[1], z])
     turns = np.deg2rad(rng.normal(0, [4, 3, 4]))
     scales = rng.normal(1.0, 0.04, 3)
     matrix = (rotation(turns) / scales).astype(np.float32)
     middle = np.array([0, 0, 18], np.float32)[:, None, None, None]  # turn about it
-    places = np.einsum("ij,jzyx->izyx", matrix, grid - middle)
+    places = np.einsum("ij,jzyx->izyx", matrix, straight - middle)
     for axis in range(3):
-        places[axis] += 2.6 * noise(rng, slices, 110, thickness)
-        places[axis] += 1.2 * noise(rng, slices, 30, thickness)
+        places[axis] += 2.6 * noise(rng, grid, 110)
+        places[axis] += 1.2 * noise(rng, grid, 30)
     brain = np.array([0, -18, 18], np.float32)[:, None, None, None]
     return (places + brain).astype(np.float32)
 
@@ -112,20 +122,19 @@ def sample(volume: np.ndarray, places: np.ndarray, step: int = 1) -> Volume:
     )
 
 
-def noise(
-    rng: np.random.Generator, slices: int, period: float, thickness: float
-) -> Volume:
-    """Smooth noise of unit size whose bumps are about `period` mm wide (1 mm pixels)."""
-    across = int(np.ceil(SIZE / period)) + 3
+def noise(rng: np.random.Generator, grid: Grid, period: float) -> Volume:
+    """Smooth noise of unit size whose bumps are about `period` mm wide."""
+    across = int(np.ceil(grid.size * grid.pixel / period)) + 3
     # Slices further apart than a bump is wide have nothing to do with each other.
-    along = slices
-    if thickness < period:
-        along = max(2, int(np.ceil(slices * thickness / period)) + 1)
+    along = grid.slices
+    if grid.thickness < period:
+        along = max(2, int(np.ceil(grid.slices * grid.thickness / period)) + 1)
     coarse = rng.standard_normal((along, across * across), np.float32)
-    levels = np.asarray(cv2.resize(coarse, (across * across, slices)))
-    planes = levels.reshape(slices, across, across)
+    levels = np.asarray(cv2.resize(coarse, (across * across, grid.slices)))
+    planes = levels.reshape(grid.slices, across, across)
     fine = [
-        cv2.resize(one, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for one in planes
+        cv2.resize(one, (grid.size, grid.size), interpolation=cv2.INTER_CUBIC)
+        for one in planes
     ]
     return np.stack(fine) * 1.3
 
@@ -146,19 +155,19 @@ def band(value: Volume, low: float, high: float, soft: float = 1.0) -> Volume:
 
 
 def find_tissues(
-    rng: np.random.Generator, places: np.ndarray, depth: Volume, thickness: float
+    rng: np.random.Generator, places: np.ndarray, depth: Volume, grid: Grid
 ) -> dict[str, Volume]:
     """The share of each tissue in each pixel, and of the `halo` around ventricles."""
     inside = band(depth, -1e3, 0.0)
-    brain = find_brain(rng, places, depth, thickness, inside)
-    return brain | find_coverings(rng, places, depth, thickness, 1 - inside)
+    brain = find_brain(rng, places, depth, grid, inside)
+    return brain | find_coverings(rng, places, depth, grid, 1 - inside)
 
 
 def find_brain(
     rng: np.random.Generator,
     places: np.ndarray,
     depth: Volume,
-    thickness: float,
+    grid: Grid,
     inside: Volume,
 ) -> dict[str, Volume]:
     """Tissues within the skull; the template's, with sulci of the subject's own."""
@@ -166,7 +175,7 @@ def find_brain(
     grey, white = sample(template().grey, places), sample(template().white, places)
     # The template's cortex is an average over many, and blurred. These sulci run along
     # the zero lines of smooth noise, which wind as sulci do.
-    sulci = np.clip(1 - 3.2 * np.abs(noise(rng, len(depth), 13, thickness)), 0, 1)
+    sulci = np.clip(1 - 3.2 * np.abs(noise(rng, grid, 13)), 0, 1)
     sulci = sulci * band(depth, -15, 2, 5) * rng.uniform(0.5, 1.0)
     grey, white = grey * (1 - sulci), white * (1 - 0.8 * sulci)
     total = np.maximum(grey + white, 1.0)
@@ -181,14 +190,13 @@ def find_coverings(
     rng: np.random.Generator,
     places: np.ndarray,
     depth: Volume,
-    thickness: float,
+    grid: Grid,
     outside: Volume,
 ) -> dict[str, Volume]:
     """Bone with marrow, scalp, and below the forehead a face with eyes and air."""
     x, _, z = places
-    slices = len(depth)
-    bone_end = rng.uniform(5.0, 8.0) + 0.7 * noise(rng, slices, 40, thickness)
-    skin_end = bone_end + rng.uniform(3, 7) + 0.7 * noise(rng, slices, 80, thickness)
+    bone_end = rng.uniform(5.0, 8.0) + 0.7 * noise(rng, grid, 40)
+    skin_end = bone_end + rng.uniform(3, 7) + 0.7 * noise(rng, grid, 80)
     skull = band(depth - bone_end, -1e3, 0) * outside
     marrow = skull * band((depth - 0.5 * bone_end) / 1.6, -0.5, 0.5, 0.6)
     face = 48 * (1 - distance(places, (0, 50, -50), (62, 50, 52)))
@@ -199,7 +207,7 @@ def find_coverings(
     scalp = np.maximum(band(depth - skin_end, -1e3, 0, 1.5), band(face, 0, 1e3, 1.5))
     scalp = scalp * outside * (1 - skull) * (1 - eyes)
     # Low down, muscle and air in patches take the place of fat.
-    patches = noise(rng, slices, 11, thickness)
+    patches = noise(rng, grid, 11)
     low = np.maximum(band(z, -200, -15, 25), band(face, 7, 99, 5))
     lean = low * band(patches, -0.9, 9, 0.5)
     air = band(face, 8, 99, 4) * band(patches, 0.5, 9, 0.4) * band(x, -26, 26, 6)

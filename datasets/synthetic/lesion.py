@@ -50,17 +50,16 @@ def grow_lesion(
     depth: head.Volume,
     tissues: dict[str, head.Volume],
     centre: np.ndarray,
-    thickness: float,
+    grid: head.Grid,
 ) -> Lesion:
     """Core, rim and oedema about the centre: ragged, along white matter, off the fluid."""
-    slices = len(depth)
     radii = rng.uniform(16, 38) * rng.uniform(0.8, 1.25, 3)
     away = (head.rotation(rng.uniform(-1, 1, 3)) / radii[:, None]) @ (
         places - centre[:, None, None, None]
     ).reshape(3, -1)
     radius = np.sqrt(np.square(away).sum(0)).reshape(depth.shape)
     ragged = sum(
-        size * head.noise(rng, slices, period, thickness)
+        size * head.noise(rng, grid, period)
         for size, period in ((0.16, 30), (0.10, 14), (0.05, 6))
     )
     radius = (radius + ragged).astype(np.float32)

@@ -2,11 +2,13 @@
 
 python -m datasets.synthetic.phantom OUT --patients=20 --slices=24
 python -m datasets.synthetic.phantom OUT --set=figshare --patients=30 --slices=2
+python -m datasets.synthetic.phantom OUT --set=brats2021 --patients=20 --step=2.5
 """
 
 import argparse
 import csv
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +16,16 @@ import tifffile
 from jaxtyping import Bool, UInt8
 from rich import progress
 
-from datasets.synthetic import enhanced, head, matlab, scanner
+from datasets.synthetic import enhanced, glioma, head, matlab, nifti_files, scanner
 from datasets.synthetic.lesion import draw_centre, grow_lesion, push_aside
 
 MARK = "PHANTOM"  # in every synthetic patient's name; never in a real one's
 PATIENTS, SLICES = 20, 24
 FIGSHARE_PATIENTS, FIGSHARE_SLICES = 30, 2  # of each of the three planes
+BRATS_PATIENTS, BRATS_STEP = (
+    20,
+    2.5,
+)  # mm of a voxel; 1.0 gives 240x240x155 as published
 # Shares as in the real set, in an order that varies even among the first few.
 INSTITUTIONS = ("DU", "HT", "CS", "DU", "HT", "FG", "DU", "HT", "DU", "EZ")
 
@@ -70,19 +76,20 @@ def make_subject(rng: np.random.Generator, slices: int) -> Subject:
     if slices == 2:  # within the head, for no tumour lies at both its ends
         thickness /= 3
         heights = head.LOWEST + thickness * np.array([1, 2], np.float32)
+    grid = head.Grid(slices, thickness)
     while True:
         centre = draw_centre(rng, heights)
-        places = head.place_head(rng, heights, thickness)
+        places = head.place_head(rng, heights, grid)
         places = push_aside(places, centre, rng.uniform(0.0, 0.3))
         depth = head.sample(head.template().depth, places, step=2)
-        tissues = head.find_tissues(rng, places, depth, thickness)
-        lesion = grow_lesion(rng, places, depth, tissues, centre, thickness)
+        tissues = head.find_tissues(rng, places, depth, grid)
+        lesion = grow_lesion(rng, places, depth, tissues, centre, grid)
         with_tumour = lesion.mask.any((1, 2))
         if with_tumour.any() and (slices < 3 or not with_tumour.all()):
             break
-    signals = scanner.measure_signals(rng, tissues, lesion, thickness)
+    signals = scanner.measure_signals(rng, tissues, lesion, grid)
     signals = scanner.lose_sequence(rng, signals)
-    return Subject(scanner.scan(rng, signals, thickness), lesion.mask)
+    return Subject(scanner.scan(rng, signals, grid), lesion.mask)
 
 
 def patient_name(number: int) -> str:
@@ -164,9 +171,42 @@ def write_figshare(
     return tree
 
 
+def write_brats2021(
+    folder: str | pathlib.Path,
+    *,
+    patients: int = BRATS_PATIENTS,
+    step: float = BRATS_STEP,
+    seed: int = 0,
+) -> pathlib.Path:
+    """Writes folder/BraTS2021_Training_Data as its tar is unpacked, and returns it.
+
+    Every fifth patient's tumour does not enhance.
+
+    Args:
+        step: mm of a voxel: 1.0 gives 240x240x155 voxels, as published, 2.5 96x96x62.
+
+    Raises:
+        ValueError: if there are no patients, or voxels of a size that shows nothing.
+    """
+    if patients < 1 or not 0.5 <= step <= 6:
+        raise ValueError(f"Cannot make {patients} patients of voxels of {step} mm.")
+    tree = pathlib.Path(folder) / "BraTS2021_Training_Data"
+    for number in progress.track(range(1, patients + 1), "Making synthetic patients"):
+        rng = np.random.default_rng([seed, number])
+        case = glioma.make_case(rng, step, enhances=number % 5 > 0)
+        nifti_files.write_case(tree / f"BraTS2021_{MARK}{number:04d}", case, step)
+    return tree
+
+
+WRITERS: dict[str, Callable[..., pathlib.Path]] = {
+    "lgg": write_lgg,
+    "figshare": write_figshare,
+    "brats2021": write_brats2021,
+}
 # About the size on disk of what each writes by default; images as if uncompressed.
 BYTES = {
     "lgg": PATIENTS * SLICES * (head.SIZE**2 * 4 + 1024),
+    "brats2021": BRATS_PATIENTS * int(240 * 240 * 155 / BRATS_STEP**3 * 2),
     "figshare": FIGSHARE_PATIENTS * FIGSHARE_SLICES * 3 * (512**2 * 3 + 4096),
 }
 
@@ -174,26 +214,17 @@ BYTES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--set", choices=("lgg", "figshare"), default="lgg")
+    parser.add_argument("--set", choices=WRITERS, default="lgg")
     parser.add_argument("--patients", type=int)
     parser.add_argument("--slices", help="24, or 20-28 (lgg); of each plane (figshare)")
+    parser.add_argument("--step", type=float, help="mm of a voxel (brats2021)")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.set == "figshare":
-        write_figshare(
-            options.out,
-            patients=options.patients or FIGSHARE_PATIENTS,
-            slices=int(options.slices or FIGSHARE_SLICES),
-            seed=options.seed,
-        )
-        return
-    least, _, most = (options.slices or str(SLICES)).partition("-")
-    write_lgg(
-        options.out,
-        patients=options.patients or PATIENTS,
-        slices=(int(least), int(most or least)),
-        seed=options.seed,
-    )
+    given = {name: one for name, one in vars(parser.parse_args()).items() if one}
+    write = WRITERS[given.pop("set")]
+    if slices := given.pop("slices", None):
+        least, _, most = slices.partition("-")
+        given["slices"] = (int(least), int(most)) if most else int(least)
+    write(given.pop("out"), **given)
 
 
 if __name__ == "__main__":

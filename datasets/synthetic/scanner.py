@@ -25,13 +25,12 @@ def measure_signals(
     rng: np.random.Generator,
     tissues: dict[str, head.Volume],
     lesion: Lesion,
-    thickness: float,
+    grid: head.Grid,
 ) -> list[head.Volume]:
     """Pre-contrast T1, FLAIR and post-contrast T1, free of noise, tumour and all."""
-    slices = len(lesion.mask)
-    texture = 0.015 * head.noise(rng, slices, 5, thickness)
-    patches = 0.05 * head.noise(rng, slices, 10, thickness)
-    patches += 0.04 * head.noise(rng, slices, 17, thickness)
+    texture = 0.015 * head.noise(rng, grid, 5)
+    patches = 0.05 * head.noise(rng, grid, 10)
+    patches += 0.04 * head.noise(rng, grid, 17)
     weights = (lesion.core, lesion.rim, lesion.oedema)
     whole = lesion.core + lesion.rim + lesion.oedema
     parts = draw_tumour_signals(rng)
@@ -42,7 +41,7 @@ def measure_signals(
             healthy += np.float32(values[channel] * rng.normal(1, 0.06)) * tissues[name]
         healthy += texture * (healthy > 0.1)
         if channel == 1:
-            healthy += bright_but_healthy(rng, tissues, thickness)
+            healthy += bright_but_healthy(rng, tissues, grid)
         tumour = whole * patches * (1.0 if channel == 1 else 0.5)
         for part, weight in zip(parts, weights, strict=True):
             tumour = tumour + np.float32(part[channel]) * weight
@@ -63,12 +62,11 @@ def draw_tumour_signals(rng: np.random.Generator) -> list[tuple[float, float, fl
 
 
 def bright_but_healthy(
-    rng: np.random.Generator, tissues: dict[str, head.Volume], thickness: float
+    rng: np.random.Generator, tissues: dict[str, head.Volume], grid: head.Grid
 ) -> head.Volume:
     """On FLAIR, caps around the ventricles and spots in white matter, not in the mask."""
-    slices = len(tissues["white"])
-    caps = tissues["halo"] * (1.6 + head.noise(rng, slices, 16, thickness))
-    spots = head.band(head.noise(rng, slices, 8, thickness), 2.2, 99, 0.4)
+    caps = tissues["halo"] * (1.6 + head.noise(rng, grid, 16))
+    spots = head.band(head.noise(rng, grid, 8), 2.2, 99, 0.4)
     return (
         rng.uniform(0, 1.3) * np.clip(caps, 0, 0.6)
         + rng.uniform(0, 0.5) * spots * tissues["white"]
@@ -87,14 +85,13 @@ def lose_sequence(
 
 
 def scan(
-    rng: np.random.Generator, signals: list[head.Volume], thickness: float
+    rng: np.random.Generator, signals: list[head.Volume], grid: head.Grid
 ) -> UInt8[np.ndarray, "slices rows columns 3"]:
     """Blur, bias field, gain and Rician noise; each sequence has its own."""
-    slices = len(signals[0])
     channels = []
     for signal in signals:
         blur = rng.uniform(0.45, 0.9)
-        bias = np.exp(0.12 * head.noise(rng, slices, 110, thickness))
+        bias = np.exp(0.12 * head.noise(rng, grid, 110))
         gain, sigma = rng.uniform(70, 150), rng.uniform(1.0, 3.5)
         clean = np.stack([cv2.GaussianBlur(one, (0, 0), blur) for one in signal])
         clean = clean * bias * gain

@@ -88,7 +88,8 @@ def draw_places(found: Survey, path: Path, rng: np.random.Generator) -> str:
         return nothing
     counts = np.maximum((found.areas > 0).sum(0), 1)
     maps = {
-        name: found.places[place] / counts[place]
+        name: planes.as_shown(found.places[place], found.info.dimensions)
+        / counts[place]
         for place, name in enumerate(survey_tables.mask_classes(found))
     }
     rows = rng.permutation(len(found.index))[:AVERAGED]

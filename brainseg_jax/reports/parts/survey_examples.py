@@ -13,16 +13,18 @@ EXAMPLES = 12
 
 
 def draw_pairs(found: Survey, path: Path, rng: np.random.Generator) -> str:
-    """Scans and their masks; of volumes the middle plane."""
+    """Scans and their masks; of volumes the plane with most foreground."""
     if not found.has_masks:
         return survey_tables.NO_MASKS
     shown = []
     for row in choose_rows(found, np.arange(len(found.index)), rng):
         example = found.read(row)
-        image = planes.middle_plane(example["image"])
+        plane = _plane(example)
         shown += [
-            Panel(example_panels.scan(image), _where(found, row)),
-            _mask_panel(found, row, planes.middle_plane(example["mask"])),
+            Panel(
+                example_panels.scan(example["image"][plane]), _where(found, row, plane)
+            ),
+            _mask_panel(found, row, example["mask"][plane]),
         ]
     title = f"Random examples of {found.info.name}, with their masks"
     note = found.info.note()
@@ -62,12 +64,12 @@ def choose_rows(
 
 
 def _tumour_panels(found: Survey, row: int, example: dict[str, Any]) -> list[Panel]:
-    plane = planes.choose_plane(example["image"], example["mask"][..., 0] > 0)
+    plane = _plane(example)
     image, mask = example["image"][plane], example["mask"][plane]
     border = example.get("border")
     both = example_panels.scan_with_mask(image, mask, found.info.classes, border)
     return [
-        Panel(example_panels.scan(image), _where(found, row)),
+        Panel(example_panels.scan(image), _where(found, row, plane)),
         _mask_panel(found, row, mask),
         Panel(both, "scan with\nmask"),
     ]
@@ -80,6 +82,11 @@ def _mask_panel(found: Survey, row: int, mask: np.ndarray) -> Panel:
     )
 
 
-def _where(found: Survey, row: int) -> str:
+def _plane(example: dict[str, Any]) -> planes.Plane:
+    return planes.choose_plane(example["image"], example["mask"][..., 0] > 0)
+
+
+def _where(found: Survey, row: int, plane: planes.Plane) -> str:
     index = found.index
-    return f"{index.patients[row]}\nslice {index.slices[row]}, {index.splits[row]}"
+    number = f"plane {plane[0]}" if plane else f"slice {index.slices[row]}"
+    return f"{index.patients[row]}\n{number}, {index.splits[row]}"

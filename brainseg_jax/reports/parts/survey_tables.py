@@ -8,6 +8,7 @@ import numpy as np
 
 from brainseg_jax.data.survey import Survey
 
+SIZES = 6  # that are listed one by one
 NO_MASKS = "left out, for the data set has no masks"
 
 
@@ -138,7 +139,7 @@ def summary_lines(summary: Mapping[str, Any], missing: Sequence[str]) -> list[st
         f"{summary['data_set']} {summary['version']}: {summary['patients']:,} patients, "
         f"{summary['examples']:,} examples, {summary['with_foreground']:,} with foreground",
         f"  stored as {summary['dtype']}, channels {', '.join(summary['channels'])}",
-        f"  sizes: {_listed(summary['shapes'])}",
+        f"  sizes: {_sizes(summary['shapes'])}",
     ]
     for name, counts in summary["labels"].items():
         lines.append(
@@ -173,6 +174,18 @@ def _areas(found: Survey, place: int) -> dict[str, Any]:
         "median_share": float(np.median(with_any)) if len(with_any) else None,
         "largest_share": float(with_any.max(initial=0)),
     }
+
+
+def _sizes(counts: Mapping[str, int]) -> str:
+    """All of a few; of many between which they lie along each axis."""
+    if len(counts) <= SIZES:
+        return _listed(counts)
+    sizes = [[int(size) for size in shape.split("x")] for shape in counts]
+    low, high = (
+        "x".join(str(most(axis)) for axis in zip(*sizes, strict=True))
+        for most in (min, max)
+    )
+    return f"{len(counts)} different ones, from {low} to {high} along the axes"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

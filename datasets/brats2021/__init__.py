@@ -1,0 +1,1 @@
+"""Glioma: volumes of four MR sequences with oedema, core and enhancing tumour (BraTS)."""
