@@ -157,6 +157,12 @@ def get_config() -> ConfigDict:
     # volumes, "depth"; () for none
     evaluation.mirror = ()
 
+    # Score and predict examples as they are stored, in windows of this size; (): whole, at
+    # data.size
+    evaluation.window = ()
+    evaluation.overlap = 0.5  # the least share of a window that its neighbour sees, too
+    evaluation.window_batch = 1  # windows at a time, rounded up to fill all devices
+
     config.parallel = ConfigDict({"mode": "pmap"})  # or mesh
 
     logging = config.logging = ConfigDict()

@@ -241,10 +241,19 @@ def evaluation_order(source: Source, size: int) -> list[Int[np.ndarray, " b"]]:
     ]
 
 
-def _threaded(items: Sequence, function: Callable) -> Iterator:
+def whole_examples(source: Source) -> Iterator[Batch]:
+    """Image, target and scaling of each example in order, few of them at a time."""
+
+    def make(i: int) -> Batch:
+        return {**source.example(i), "scaling": source.scaling[i]}
+
+    return iter(_threaded(range(len(source)), make, ahead=2))
+
+
+def _threaded(items: Sequence, function: Callable, ahead: int = 16) -> Iterator:
     """function(item) for each item in order, computed ahead by a few threads."""
     dataset = grain.MapDataset.source(items).map(function)
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
+    options = grain.ReadOptions(num_threads=min(4, ahead), prefetch_buffer_size=ahead)
     return iter(dataset.to_iter_dataset(options))
 
 

@@ -5,8 +5,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import numpy as np
 from absl import logging
 from rich.console import Console
 from rich.progress import track
@@ -18,8 +16,8 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.inference import folding, scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import precision, restore
-from brainseg_jax.runs.predictor import make_predictor
+from brainseg_jax.runs import experiment, precision, restore
+from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -65,7 +63,7 @@ def evaluate(
         data_name or options.name,
         split := split or default_split(about),
         data_dir or options.data_dir,
-        size=tuple(options.size),
+        size=experiment.scored_size(about.settings),
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
@@ -213,17 +211,26 @@ def _score(
     devices = parallel.local_devices(config.parallel.mode)
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
     variables = devices.replicate(fold(restored.variables))
+    windows = experiment.windows_of(config)
     step = devices.eval_step(
         scoring.make_eval_step(
-            parts.model, parts.task, parts.loss, config.evaluation.mirror
+            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
         )
     )
-    batch_size = scoring.fitting(config.evaluation.batch_size, devices)
-    batches = sources.evaluation_batches(source, batch_size, resident=False)
-    total = len(sources.evaluation_order(source, batch_size))
-    shown = track(batches, "evaluating", total=total, transient=True)
-    stopped = (lambda: stop.signal is not None) if stop else (lambda: False)
-    scored = scoring.score(step, variables, {}, shown, devices, stopped)
+    scored = scoring.score_split(
+        step,
+        variables,
+        source,
+        task=parts.task,
+        devices=devices,
+        batch_size=config.evaluation.batch_size,
+        windows=windows,
+        resident={},
+        stop=(lambda: stop.signal is not None) if stop else (lambda: False),
+        show=lambda examples, total: track(
+            examples, "evaluating", total=total, transient=True
+        ),
+    )
     if scored is None:
         raise Interrupted(
             "Stopped while scoring; training is finished and saved, and "
@@ -235,12 +242,10 @@ def _score(
 
 def _predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
     """Predicted labels [*space, 1] of one example of a split; of two heads of each."""
-    predict = make_predictor(restored)
+    label = make_labeller(restored)
 
     def labels(index: int) -> Any:
-        probs = predict(source.read_stored(index)[0], source.scaling[index])
-        found = restored.parts.task.predict(probs)
-        return jax.tree.map(lambda labels: np.asarray(labels)[0], found)
+        return label(source.read_stored(index)[0], source.scaling[index])
 
     return labels
 

@@ -73,6 +73,7 @@ def make_task(
         resize=_to_grid,
         predict=predict,
         measure=measure,
+        members=tuple(members_of),
     )
 
 
