@@ -51,7 +51,15 @@ flags.DEFINE_string("data_dir", "", "evaluate: where prepared data sets lie now.
 flags.DEFINE_bool(
     "allow_contaminated", False, "evaluate: score patients that were trained on."
 )
-flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them.")
+flags.DEFINE_multi_string(
+    "inputs", [], "predict: image files (pictures or NIfTI) or folders of them."
+)
+flags.DEFINE_enum(
+    "axis",
+    "axial",
+    ("axial", "coronal", "sagittal"),
+    "predict: the slices of a NIfTI volume that a model of slices sees.",
+)
 flags.DEFINE_string(
     "outputs",
     "",

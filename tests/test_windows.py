@@ -23,6 +23,7 @@ from configs import base
 from tests import tiny_volumes
 
 CLASSES = {"WT": [1, 2, 4], "TC": [1, 4], "ET": 4}
+MEMBERS = ((1, 2, 4), (1, 4), (4,))
 PAINTING = (("WT", 2), ("TC", 1), ("ET", 4))
 TASK = segmentation.make_task(
     CLASSES, exclusive=False, threshold=0.5, painting=PAINTING
@@ -214,7 +215,7 @@ def test_labels_are_decided_and_counted_as_they_are_of_whole_examples():
         blending.label_volume, step_of(Identity()), blending.make_decide(TASK), {},
         windows=options, devices=ONE,
     )  # fmt: skip
-    scored = scoring.score_labels(label, iter([example]), TASK)
+    scored = scoring.score_labels(label, iter([example]), MEMBERS)
     batch = {name: values[None] for name, values in example.items()}
     whole = steps.eval_step(
         {}, {}, batch, model=Identity(), task=TASK, loss=LOSS, mirror=()
@@ -229,7 +230,7 @@ def test_labels_are_decided_and_counted_as_they_are_of_whole_examples():
 def test_counts_of_labels_by_hand():
     truth = np.array([0, 1, 2, 4, 4], np.uint8)[:, None]
     pred = np.array([2, 1, 4, 4, 0], np.uint8)[:, None]
-    counts = overlap.counts_of_labels(overlap.label_table(pred, truth), TASK.members)
+    counts = overlap.counts_of_labels(overlap.label_table(pred, truth), MEMBERS)
     # Of WT {1, 2, 4}: found at 0 to 3, true at 1 to 4. ET {4}: found 2, 3, true 3, 4.
     assert counts.true_positives.tolist() == [[3, 2, 1]]
     assert counts.false_positives.tolist() == [[1, 1, 1]]
@@ -276,9 +277,7 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     )  # fmt: skip
     image, mask = source.read_stored(0)
     labels = predictor.make_labeller(restored)(image, source.scaling[0])
-    counts = overlap.counts_of_labels(
-        overlap.label_table(labels, mask), restored.parts.task.members
-    )
+    counts = overlap.counts_of_labels(overlap.label_table(labels, mask), MEMBERS)
     table = (tmp_path / "evaluation/fold_1/patients.csv").read_text()
     rows = list(csv.DictReader(table.splitlines()))[:3]
     assert [int(row["true_positives"]) for row in rows] == [*counts.true_positives[0]]

@@ -146,6 +146,7 @@ def open_split(
     rows = splits.rows_of(
         index, info, split, list(builder.info.splits), only_tumour=only_tumour
     )
+    info = _with_spacing(info, index, rows)
     _check_axes(info, size=size, patch=cutting["size"] if cutting else ())
     target = ("mask" if stored_masks or cutting else "share") if with_masks else ""
     read = stored.open_records(builder)
@@ -173,6 +174,13 @@ def open_split(
     patients = len(set(source.patients))
     logging.info("%s %s: %d examples of %d patients", name, split, len(rows), patients)
     return source
+
+
+def _with_spacing(info: Info, index: data_index.Index, rows: Sequence[int]) -> Info:
+    """Of volumes, with how far apart the voxels of most examples lie."""
+    if info.dimensions != 3:
+        return info
+    return dataclasses.replace(info, spacing=index.usual_spacing(rows))
 
 
 def keep_decoded(source: Source) -> Source:

@@ -81,16 +81,19 @@ def score_split(
         return blending.label_volume(step, decide, variables, example, windows, devices)
 
     examples = show(sources.whole_examples(source), len(source))
-    return score_labels(label, examples, task, stop)
+    return score_labels(label, examples, source.info.members, stop)
 
 
 def score_labels(
     label: Callable[[dict[str, np.ndarray]], blending.Labelled],
     examples: Iterator[dict[str, np.ndarray]],
-    task: Task,
+    members: Sequence[Sequence[int]],
     stop: Callable[[], bool] = lambda: False,
 ) -> Scored | None:
-    """Loss and overlap of each example's labels with its mask; None if `stop` asked to."""
+    """Loss and overlap of each example's labels with its mask; None if `stop` asked to.
+
+    `members` are each class's labels in the publisher's mask.
+    """
     losses, counted = [], []
     for example in examples:
         if stop():
@@ -98,7 +101,7 @@ def score_labels(
         labels, loss = label(example)
         losses.append(loss)
         table = overlap.label_table(labels, example["mask"])
-        counted.append(overlap.counts_of_labels(table, task.members))
+        counted.append(overlap.counts_of_labels(table, members))
     measured = jax.tree.map(lambda *parts: np.concatenate(parts), *counted)
     return Scored(np.array(losses), measured)
 

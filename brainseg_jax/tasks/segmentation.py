@@ -73,7 +73,6 @@ def make_task(
         resize=_to_grid,
         predict=predict,
         measure=measure,
-        members=tuple(members_of),
     )
 
 

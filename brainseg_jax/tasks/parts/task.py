@@ -31,5 +31,3 @@ class Task:
     predict: Callable[[Each], Each]  # probabilities -> the publisher's labels
     measure: Callable[[Each, Batch], Any]  # arrays with a value per example
     heads: Heads | None = None  # the tasks of both
-    # Of masks: each class's labels in the publisher's mask
-    members: tuple[tuple[int, ...], ...] = ()
