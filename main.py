@@ -43,7 +43,10 @@ config_flags.DEFINE_config_file(
 )
 flags.DEFINE_enum("mode", "train", MODES, "What to do: a file of brainseg_jax/modes.")
 flags.DEFINE_string(
-    "workdir", None, "Folder of the run; by default runs/<config>[-<argument>]."
+    "workdir",
+    None,
+    "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict: a,b for "
+    "the mean of several.",
 )
 flags.DEFINE_string("split", "", "evaluate: split to score; by default the test split.")
 flags.DEFINE_string("data_name", "", "evaluate: another data set than the run's own.")

@@ -16,7 +16,7 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.inference import folding, scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import experiment, precision, restore
+from brainseg_jax.runs import ensembles, experiment, precision, restore
 from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -47,6 +47,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores the best checkpoint of `workdir`; empty arguments mean its own config's.
 
+    Of several, as a,b, the mean of their probabilities is scored; the first has the report.
     Where a run has no test split, its validation split is scored, and the note says so.
 
     Raises:
@@ -55,7 +56,7 @@ def evaluate(
             trained on and that is not allowed.
         Interrupted: if `stop` asked to.
     """
-    restored = restore.restore(workdir)
+    restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
     options = about.settings.data
@@ -78,7 +79,9 @@ def evaluate(
         restored,
         source,
         report_folder(workdir, about, source.info.name, split),
-        note=make_note(about, source, split),
+        note="; ".join(
+            filter(None, (ensembles.said(workdir), make_note(about, source, split)))
+        ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
         stop=stop,
     )
@@ -109,9 +112,11 @@ def report_folder(
 ) -> pathlib.Path:
     """Where a split's report lies; another data set's has its name before it."""
     own = data_name == about.config["data"]["name"]
-    parts = [] if own else [data_name.replace("/", "_")]
+    first, *others = ensembles.folders(workdir)
+    joined = [f"ensemble_of_{1 + len(others)}"] if others else []
+    parts = joined if own else [*joined, data_name.replace("/", "_")]
     name = "_".join([*parts, split.replace("+", "_")])
-    return pathlib.Path(workdir) / "evaluation" / name
+    return pathlib.Path(first) / "evaluation" / name
 
 
 def is_reported(workdir: str | pathlib.Path) -> bool:

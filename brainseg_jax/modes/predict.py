@@ -14,7 +14,7 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files, modalities, normalise
 from brainseg_jax.metrics import decisions
 from brainseg_jax.models.parts.heads import Heads
-from brainseg_jax.runs import precision, restore, run_folder, volumes
+from brainseg_jax.runs import ensembles, precision, restore, run_folder, volumes
 from brainseg_jax.runs.predictor import Predictor, make_predictor
 from brainseg_jax.tasks.parts.task import Task
 
@@ -64,7 +64,7 @@ def predict(
     run_folder.check_writable(folder, "--outputs")
     scanned = modalities.find_volumes(inputs)
     found = [] if scanned else image_files.find_images(inputs)
-    restored = restore.restore(workdir)
+    restored = ensembles.restore_all(workdir)
     precision.set_precision(restored.record.about.config)
     if scanned:
         rows = volumes.predict(restored, scanned, folder, axis)
