@@ -44,10 +44,10 @@ def compiled_once():
     """Labels by one compiled function for each net below."""
     make_label, kept = volumes.make_label, {}
 
-    def once(net, axis):
-        key = id(net), axis
+    def once(net, axis, rules):
+        key = id(net), axis, rules
         if key not in kept:
-            kept[key] = make_label(net, axis)
+            kept[key] = make_label(net, axis, rules)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:

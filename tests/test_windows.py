@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import json
 import tracemalloc
 
 import jax
@@ -12,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainseg_jax import parallel
-from brainseg_jax.inference import blending, scoring, steps, windows
+from brainseg_jax.inference import blending, post_processing, scoring, steps, windows
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap
-from brainseg_jax.modes import evaluate, train
-from brainseg_jax.runs import build, checks, predictor, restore
+from brainseg_jax.modes import evaluate, postprocess, train
+from brainseg_jax.runs import build, cards, checks, predictor, restore
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective
 from configs import base
@@ -282,6 +283,15 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     rows = list(csv.DictReader(table.splitlines()))[:3]
     assert [int(row["true_positives"]) for row in rows] == [*counts.true_positives[0]]
     assert [int(row["false_positives"]) for row in rows] == [*counts.false_positives[0]]
+
+    postprocess.choose(tmp_path)
+    rules = post_processing.Rules(least_part=10**6)  # nothing is left
+    cards.write(tmp_path, rules, restored.record.step, {})
+    again = evaluate.evaluate(tmp_path)
+    assert again["patient_dice"] == pytest.approx(summary["patient_dice"])
+    report = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
+    # Of the two volumes the last has no tumour: all is right there, nothing in the other.
+    assert report["post_processing"]["scores"]["patient_dice"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Scores a model on a split: per slice, per patient, in tables and pictures."""
 
 import json
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,8 @@ from rich.table import Table
 from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
-from brainseg_jax.inference import folding, scoring
+from brainseg_jax.inference import blending, folding, post_processing, scoring
+from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
 from brainseg_jax.runs import ensembles, experiment, precision, restore
@@ -83,6 +85,7 @@ def evaluate(
             filter(None, (ensembles.said(workdir), make_note(about, source, split)))
         ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
+        rules=ensembles.rules_of(workdir, restored),
         stop=stop,
     )
 
@@ -164,9 +167,12 @@ def report(
     *,
     note: str,
     title: str,
+    rules: Rules | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary.
+
+    By post-processing `rules` it is scored once more, beside the scores without.
 
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
@@ -201,9 +207,14 @@ def report(
         "checkpoint_step": record.step,
         **own.policies(options.to_dict()),
     }
+    rows, caption = own.headline(summary, said)
+    if rules:
+        mended = _score_mended(restored, source, rules, folder, note)
+        said["post_processing"] = {**rules._asdict(), "scores": mended}
+        rows["the same after post-processing"] = f"{mended['patient_dice']:.3f}"
     # Last: with it the report is complete.
     files.write_json(folder / "summary.json", {**said, **summary})
-    print_summary(*own.headline(summary, said), title=title, note=note)
+    print_summary(rows, caption, title=title, note=note)
     Console().print(f"Tables and pictures: {folder}")
     return summary
 
@@ -243,6 +254,36 @@ def _score(
             stop.status if stop else 1,
         )
     return scored
+
+
+def _score_mended(
+    restored: Restored,
+    source: sources.Source,
+    rules: Rules,
+    folder: pathlib.Path,
+    note: str,
+) -> dict[str, float]:
+    """Scores of the labels after post-processing, and patients_post_processed.csv."""
+    predict, task = make_labeller(restored), restored.parts.task
+    empty = restored.record.about.settings.evaluation.empty
+
+    def label(example: dict[str, Any]) -> blending.Labelled:
+        labels = predict(example["image"], example["scaling"])
+        labels = post_processing.apply(labels, rules)
+        return blending.Labelled(labels, math.nan)
+
+    shown = track(
+        sources.whole_examples(source), "mending", total=len(source), transient=True
+    )
+    scored = scoring.score_labels(label, iter(shown), source.info.members)
+    assert scored is not None
+    own = registry.find(reports, task.name)
+    rows = own.tables(scored, source, task, empty)["patients.csv"]
+    files.write_csv(
+        folder / "patients_post_processed.csv", [{**row, "note": note} for row in rows]
+    )
+    summary = own.summarise(scored, source, task, empty)
+    return {name: value for name, value in summary.items() if name != "loss"}
 
 
 def _predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:

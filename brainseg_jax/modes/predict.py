@@ -67,7 +67,8 @@ def predict(
     restored = ensembles.restore_all(workdir)
     precision.set_precision(restored.record.about.config)
     if scanned:
-        rows = volumes.predict(restored, scanned, folder, axis)
+        rules = ensembles.rules_of(workdir, restored)
+        rows = volumes.predict(restored, scanned, folder, axis, rules)
     else:
         rows = _predict_pictures(restored, workdir, found, folder)
     files.write_csv(folder / "predictions.csv", rows)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brainseg_jax.inference.ensemble import Ensemble, join
-from brainseg_jax.runs import restore
+from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.runs import cards, restore
 from brainseg_jax.runs.restore import Restored
 
 # What gives inputs and outputs their meaning: parts of the config, and of the data set.
@@ -62,6 +63,12 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
         first.parts._replace(model=model),
         join([one.variables for one in every]),
     )
+
+
+def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:
+    """The post-processing of a run's card; of several runs none is chosen."""
+    first, *others = folders(workdir) or [str(workdir)]
+    return None if others else cards.read(first, restored.record.step)
 
 
 def _check_alike(

@@ -18,6 +18,8 @@ from brainseg_jax.data import modalities, normalise, scan_pictures, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.data.scans import Scan
+from brainseg_jax.inference import post_processing
+from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.runs import experiment
 from brainseg_jax.runs.predictor import make_labeller, make_volume_labeller
@@ -27,9 +29,15 @@ Label = Callable[[Scan], UInt8[np.ndarray, "z y x"]]
 
 
 def predict(
-    restored: Restored, found: Sequence[pathlib.Path], outputs: pathlib.Path, axis: str
+    restored: Restored,
+    found: Sequence[pathlib.Path],
+    outputs: pathlib.Path,
+    axis: str,
+    rules: Rules | None = None,
 ) -> list[dict[str, Any]]:
     """Writes a mask and a picture of every case; gives the rows of `predictions.csv`.
+
+    `rules` mend the masks of a model of volumes, on the grid that it was trained on.
 
     Raises:
         UnreadableImage: before the first mask is written, if a case cannot be read.
@@ -46,7 +54,7 @@ def predict(
     names = _output_names(cases)
     for case in track(cases, "reading", transient=True):
         scans.read(case, channels)
-    label = make_label(restored, axis)
+    label = make_label(restored, axis, rules or Rules())
     rows = []
     for case, name in zip(
         track(cases, "predicting", transient=True), names, strict=True
@@ -61,13 +69,14 @@ def predict(
                 "volume": str(case.name),
                 "mask": f"{name}_mask.nii.gz",
                 **sizes(labels, scan.spacing, about.info.members),
+                "post_processed": bool(rules),
                 "note": about.note,
             }
         )
     return rows
 
 
-def make_label(restored: Restored, axis: str) -> Label:
+def make_label(restored: Restored, axis: str, rules: Rules) -> Label:
     """The publisher's labels of a scan, on its own grid."""
     about = restored.record.about
     options = about.config["data"]["normalisation"]
@@ -75,7 +84,12 @@ def make_label(restored: Restored, axis: str) -> Label:
         return _of_slices(make_labeller(restored), options, axis)
     windows = experiment.windows_of(about.settings) or _training_windows(about.settings)
     spacing = about.info.spacing
-    return _of_volumes(make_volume_labeller(restored, windows), options, spacing)
+    label = make_volume_labeller(restored, windows)
+
+    def mended(image: np.ndarray, scaling: np.ndarray) -> np.ndarray:
+        return post_processing.apply(label(image, scaling), rules)
+
+    return _of_volumes(mended, options, spacing)
 
 
 def sizes(
