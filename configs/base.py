@@ -151,7 +151,8 @@ def get_config() -> ConfigDict:
     # Evaluations without a better one before training ends; 0: never.
     evaluation.patience = 0
     evaluation.threshold = 0.5  # classification: of the last of two classes
-    # What a metric gives for two empty masks: one | zero | nan
+    # What a metric gives for two empty masks: one | zero | nan | brats2021 (one, as that
+    # challenge scores a region that a case lacks; where only one is empty, 0)
     evaluation.empty = "one"
     # Average over mirror images at test time: any of "horizontal", "vertical" and, for
     # volumes, "depth"; () for none

@@ -284,6 +284,11 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     assert [int(row["true_positives"]) for row in rows] == [*counts.true_positives[0]]
     assert [int(row["false_positives"]) for row in rows] == [*counts.false_positives[0]]
 
+    # Voxels of 1 x 1 x 1 mm: a thousandth of the true ones.
+    true = np.add(counts.true_positives, counts.false_negatives)[0] / 1000
+    assert [float(row["ml_true"]) for row in rows] == pytest.approx([*true])
+    assert (tmp_path / "evaluation/fold_1/planes.png").exists()
+
     postprocess.choose(tmp_path)
     rules = post_processing.Rules(least_part=10**6)  # nothing is left
     cards.write(tmp_path, rules, restored.record.step, {})

@@ -36,6 +36,7 @@ class Source:
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
     fit: Fit  # of one example, to the model
+    spacings: Sequence[tuple[float, ...]] = ()  # of volumes, mm; NaN where not known
     patches: Patches | None = None  # that training cuts out of what `fit` gives
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
@@ -146,7 +147,6 @@ def open_split(
     rows = splits.rows_of(
         index, info, split, list(builder.info.splits), only_tumour=only_tumour
     )
-    info = _with_spacing(info, index, rows)
     _check_axes(info, size=size, patch=cutting["size"] if cutting else ())
     target = ("mask" if stored_masks or cutting else "share") if with_masks else ""
     read = stored.open_records(builder)
@@ -167,6 +167,7 @@ def open_split(
         read_stored=read_stored,
         fit=Fit(() if cutting else size, target, tuple(info.classes.values())),
     )
+    source = _with_spacings(source, index, rows)
     if cutting:
         places = [index.places[row] for row in rows]
         patches = Patches(shapes=source.shapes, places=places, **cutting)
@@ -176,11 +177,15 @@ def open_split(
     return source
 
 
-def _with_spacing(info: Info, index: data_index.Index, rows: Sequence[int]) -> Info:
-    """Of volumes, with how far apart the voxels of most examples lie."""
-    if info.dimensions != 3:
-        return info
-    return dataclasses.replace(info, spacing=index.usual_spacing(rows))
+def _with_spacings(
+    source: Source, index: data_index.Index, rows: Sequence[int]
+) -> Source:
+    """Of volumes, how far apart the voxels of each lie, and of most."""
+    if source.info.dimensions != 3:
+        return source
+    info = dataclasses.replace(source.info, spacing=index.usual_spacing(rows))
+    spacings = [tuple(index.spacings[index.volumes[row]].tolist()) for row in rows]
+    return dataclasses.replace(source, info=info, spacings=spacings)
 
 
 def keep_decoded(source: Source) -> Source:

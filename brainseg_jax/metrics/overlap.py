@@ -6,7 +6,8 @@ denominator is 0 there are two cases:
 
 - Both masks are empty (for specificity: neither has background). The ratio is what the
   policy `empty` names in EMPTY: 1, 0, or nan, which every mean and interval of
-  brainseg_jax/metrics/segmentation.py leaves out. Another policy is a ValueError.
+  brainseg_jax/metrics/segmentation.py leaves out. brats2021 is that challenge's, by case
+  and region: 1 where neither has enhancing tumour. Another policy is a ValueError.
 - Only one of the masks is empty (precision of a missed tumour, recall where there is none).
   The ratio is 0 under every policy.
 """
@@ -21,7 +22,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 AnyArray = Any  # of jax or of numpy; a union would need a check at every use
 
-EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
+EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan, "brats2021": 1.0}
 
 
 class Counts(NamedTuple):
