@@ -6,6 +6,7 @@ import json
 import tracemalloc
 
 import jax
+import nibabel
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -16,7 +17,7 @@ from brainseg_jax import parallel
 from brainseg_jax.inference import blending, post_processing, scoring, steps, windows
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap
-from brainseg_jax.modes import evaluate, postprocess, train
+from brainseg_jax.modes import evaluate, postprocess, predict, train
 from brainseg_jax.runs import build, cards, checks, predictor, restore
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective
@@ -260,6 +261,24 @@ def volumes_config(tmp_path_factory):
     return config
 
 
+def predict_a_scan(workdir, image, expected):
+    """The stored volume as NIfTI files has the labels that it has when it is evaluated."""
+    scan = np.ascontiguousarray(image.transpose(2, 1, 0, 3)[::-1])  # from right to left
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    folder = workdir / "scan"
+    folder.mkdir()
+    for place, name in enumerate(("t1n", "t1c", "t2w", "t2f")):
+        file = folder / f"a-{name}.nii.gz"
+        nibabel.Nifti1Image(scan[..., place], affine).to_filename(file)
+    (row,) = predict.predict(workdir, [str(folder)], str(workdir / "masks"))
+    mask = nibabel.load(workdir / "masks" / row["mask"])
+    np.testing.assert_array_equal(mask.affine, affine)
+    found = np.asanyarray(mask.dataobj)[::-1].transpose(2, 1, 0)
+    np.testing.assert_array_equal(found, expected[..., 0])
+    assert row["post_processed"] is False
+    assert (workdir / "masks" / "a_overlay.png").exists()
+
+
 @pytest.mark.slow
 def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     volumes_config, tmp_path, monkeypatch
@@ -288,6 +307,8 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     true = np.add(counts.true_positives, counts.false_negatives)[0] / 1000
     assert [float(row["ml_true"]) for row in rows] == pytest.approx([*true])
     assert (tmp_path / "evaluation/fold_1/planes.png").exists()
+
+    predict_a_scan(tmp_path, image, labels)
 
     postprocess.choose(tmp_path)
     rules = post_processing.Rules(least_part=10**6)  # nothing is left
