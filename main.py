@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=postprocess --workdir=runs/...   how masks of volumes are mended
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every model
@@ -43,7 +44,10 @@ config_flags.DEFINE_config_file(
 )
 flags.DEFINE_enum("mode", "train", MODES, "What to do: a file of brainseg_jax/modes.")
 flags.DEFINE_string(
-    "workdir", None, "Folder of the run; by default runs/<config>[-<argument>]."
+    "workdir",
+    None,
+    "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict: a,b for "
+    "the mean of several.",
 )
 flags.DEFINE_string("split", "", "evaluate: split to score; by default the test split.")
 flags.DEFINE_string("data_name", "", "evaluate: another data set than the run's own.")
@@ -51,7 +55,15 @@ flags.DEFINE_string("data_dir", "", "evaluate: where prepared data sets lie now.
 flags.DEFINE_bool(
     "allow_contaminated", False, "evaluate: score patients that were trained on."
 )
-flags.DEFINE_multi_string("inputs", [], "predict: image files or folders of them.")
+flags.DEFINE_multi_string(
+    "inputs", [], "predict: image files (pictures or NIfTI) or folders of them."
+)
+flags.DEFINE_enum(
+    "axis",
+    "axial",
+    ("axial", "coronal", "sagittal"),
+    "predict: the slices of a NIfTI volume that a model of slices sees.",
+)
 flags.DEFINE_string(
     "outputs",
     "",

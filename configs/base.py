@@ -152,11 +152,18 @@ def get_config() -> ConfigDict:
     # Evaluations without a better one before training ends; 0: never.
     evaluation.patience = 0
     evaluation.threshold = 0.5  # classification: of the last of two classes
-    # What a metric gives for two empty masks: one | zero | nan
+    # What a metric gives for two empty masks: one | zero | nan | brats2021 (one, as that
+    # challenge scores a region that a case lacks; where only one is empty, 0)
     evaluation.empty = "one"
     # Average over mirror images at test time: any of "horizontal", "vertical" and, for
     # volumes, "depth"; () for none
     evaluation.mirror = ()
+
+    # Score and predict examples as they are stored, in windows of this size; (): whole, at
+    # data.size
+    evaluation.window = ()
+    evaluation.overlap = 0.5  # the least share of a window that its neighbour sees, too
+    evaluation.window_batch = 1  # windows at a time, rounded up to fill all devices
 
     config.parallel = ConfigDict({"mode": "pmap"})  # or mesh
 

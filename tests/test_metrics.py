@@ -122,7 +122,9 @@ def test_counts_of_a_whole_brats_volume_are_exact():
 
 
 @every_ratio
-@pytest.mark.parametrize("policy, value", [("one", 1), ("zero", 0), ("nan", np.nan)])
+@pytest.mark.parametrize(
+    "policy, value", [("one", 1), ("zero", 0), ("nan", np.nan), ("brats2021", 1)]
+)
 def test_two_empty_masks_give_what_the_policy_names(ratio, policy, value):
     # For specificity it is the background that is empty in both.
     full = overlap.specificity is ratio

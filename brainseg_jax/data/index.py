@@ -5,6 +5,7 @@ datasets/index.py writes it and says what each array holds.
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
@@ -37,6 +38,12 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def usual_spacing(self, rows: Sequence[int]) -> tuple[float, ...]:
+        """The median of some examples' on each axis; () where none is known."""
+        of_rows = np.array([self.spacings[self.volumes[row]] for row in rows])
+        known = of_rows[np.isfinite(of_rows).all(axis=1)]
+        return tuple(np.median(known, axis=0).tolist()) if len(known) else ()
 
 
 def read_index(folder: str | pathlib.Path) -> Index:

@@ -32,6 +32,8 @@ class Info:
     dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
     dtype: str = "uint8"  # of its stored images
     one_patient_per_file: bool = False  # said by its owner, and shown by nothing
+    # Of volumes, millimetres along each axis, as most are stored; (): not known
+    spacing: tuple[float, ...] = ()
     # The publisher's own split of whole patients -> keys of its examples
     official: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
@@ -45,6 +47,11 @@ class Info:
             self.labels[0] in ("empty", f"no {self.labels[1]}")
         )
         return () if marked_or_not or len(self.labels) < 2 else self.labels
+
+    @property
+    def members(self) -> tuple[tuple[int, ...], ...]:
+        """Each class's labels in the mask."""
+        return tuple(tuple(_list(labels)) for labels in self.classes.values())
 
     def note(self, *splits: str) -> str:
         """What every table and picture of these splits has to say."""
@@ -85,7 +92,10 @@ class Info:
         """All but the keys of leaky and official splits, as plain JSON."""
         kept = dataclasses.asdict(self)
         del kept["leaky"], kept["official"]
+        spacing = {"spacing": list(self.spacing)} if self.spacing else {}
+        del kept["spacing"]  # of slices, as records always had it
         return kept | {
+            **spacing,
             "painting": [list(pair) for pair in self.painting],
             "labels": list(self.labels),
             "channels": list(self.channels),
@@ -151,6 +161,7 @@ def described(
     synthetic: bool = False,
     leaky: Mapping[str, Sequence[str]] | None = None,
     official: Mapping[str, Sequence[str]] | None = None,
+    spacing: Sequence[float] = (),
     **form: Any,
 ) -> Info:
     """From its parts as JSON or a builder has them; what is not known yet stays empty."""
@@ -167,6 +178,7 @@ def described(
         folds=dict(folds or {}),
         synthetic=synthetic,
         leaky={split: list(keys) for split, keys in (leaky or {}).items()},
+        spacing=tuple(spacing),
         official={split: list(keys) for split, keys in (official or {}).items()},
         **form,
     )

@@ -36,6 +36,7 @@ class Source:
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
     fit: Fit  # of one example, to the model
+    spacings: Sequence[tuple[float, ...]] = ()  # of volumes, mm; NaN where not known
     patches: Patches | None = None  # that training cuts out of what `fit` gives
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
@@ -166,6 +167,7 @@ def open_split(
         read_stored=read_stored,
         fit=Fit(() if cutting else size, target, tuple(info.classes.values())),
     )
+    source = _with_spacings(source, index, rows)
     if cutting:
         places = [index.places[row] for row in rows]
         patches = Patches(shapes=source.shapes, places=places, **cutting)
@@ -173,6 +175,17 @@ def open_split(
     patients = len(set(source.patients))
     logging.info("%s %s: %d examples of %d patients", name, split, len(rows), patients)
     return source
+
+
+def _with_spacings(
+    source: Source, index: data_index.Index, rows: Sequence[int]
+) -> Source:
+    """Of volumes, how far apart the voxels of each lie, and of most."""
+    if source.info.dimensions != 3:
+        return source
+    info = dataclasses.replace(source.info, spacing=index.usual_spacing(rows))
+    spacings = [tuple(index.spacings[index.volumes[row]].tolist()) for row in rows]
+    return dataclasses.replace(source, info=info, spacings=spacings)
 
 
 def keep_decoded(source: Source) -> Source:
@@ -241,10 +254,19 @@ def evaluation_order(source: Source, size: int) -> list[Int[np.ndarray, " b"]]:
     ]
 
 
-def _threaded(items: Sequence, function: Callable) -> Iterator:
+def whole_examples(source: Source) -> Iterator[Batch]:
+    """Image, target and scaling of each example in order, few of them at a time."""
+
+    def make(i: int) -> Batch:
+        return {**source.example(i), "scaling": source.scaling[i]}
+
+    return iter(_threaded(range(len(source)), make, ahead=2))
+
+
+def _threaded(items: Sequence, function: Callable, ahead: int = 16) -> Iterator:
     """function(item) for each item in order, computed ahead by a few threads."""
     dataset = grain.MapDataset.source(items).map(function)
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=16)
+    options = grain.ReadOptions(num_threads=min(4, ahead), prefetch_buffer_size=ahead)
     return iter(dataset.to_iter_dataset(options))
 
 

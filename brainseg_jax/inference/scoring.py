@@ -1,6 +1,10 @@
-"""What a model scores on every slice of a split; the tables are in reports/."""
+"""What a model scores on every slice of a split; the tables are in reports/.
 
-from collections.abc import Callable, Sequence
+Examples are seen whole, many at a time, or one after the other in windows. Of those it is
+the labels that are scored, as `predict` would write them: see blending.py.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +12,11 @@ import numpy as np
 from flax import linen as nn
 
 from brainseg_jax import parallel
+from brainseg_jax.data import sources
+from brainseg_jax.inference import blending
 from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.inference.windows import Windows
+from brainseg_jax.metrics import overlap
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training.objective import Loss
 
@@ -21,12 +29,17 @@ class Scored(NamedTuple):
 
 
 def make_eval_step(
-    model: nn.Module, task: Task, loss: Loss, mirror: Sequence[str]
+    model: nn.Module,
+    task: Task,
+    loss: Loss,
+    mirror: Sequence[str],
+    windows: Windows | None = None,
 ) -> Callable:
-    """eval_step as a function of (variables, resident, batch) alone."""
+    """eval_step as a function of (variables, resident, batch) alone; or window_step."""
+    own = inference_steps.window_step if windows else inference_steps.eval_step
 
     def step(variables, resident, batch):
-        return inference_steps.eval_step(
+        return own(
             variables, resident, batch, model=model, task=task, loss=loss, mirror=mirror
         )
 
@@ -37,6 +50,60 @@ def fitting(batch_size: int, devices: parallel.Devices) -> int:
     """The batch size, rounded up to a multiple of the devices."""
     count = len(devices.devices)
     return -(-batch_size // count) * count
+
+
+def score_split(
+    step: Callable,
+    variables: Any,
+    source: sources.Source,
+    *,
+    task: Task,
+    devices: parallel.Devices,
+    batch_size: int,
+    windows: Windows | None,
+    resident: Any,
+    stop: Callable[[], bool] = lambda: False,
+    show: Callable[[Iterator, int], Any] = lambda examples, total: examples,
+) -> Scored | None:
+    """Loss and measures of every example; None if `stop` asked to.
+
+    `step` is make_eval_step's, spread over the devices; `show` may draw a bar.
+    """
+    if windows is None:
+        size = fitting(batch_size, devices)
+        batches = sources.evaluation_batches(source, size, resident=bool(resident))
+        shown = show(batches, len(sources.evaluation_order(source, size)))
+        return score(step, variables, resident, shown, devices, stop)
+    windows = windows._replace(batch=fitting(windows.batch, devices))
+    decide = blending.make_decide(task)
+
+    def label(example: dict[str, np.ndarray]) -> blending.Labelled:
+        return blending.label_volume(step, decide, variables, example, windows, devices)
+
+    examples = show(sources.whole_examples(source), len(source))
+    return score_labels(label, examples, source.info.members, stop)
+
+
+def score_labels(
+    label: Callable[[dict[str, np.ndarray]], blending.Labelled],
+    examples: Iterator[dict[str, np.ndarray]],
+    members: Sequence[Sequence[int]],
+    stop: Callable[[], bool] = lambda: False,
+) -> Scored | None:
+    """Loss and overlap of each example's labels with its mask; None if `stop` asked to.
+
+    `members` are each class's labels in the publisher's mask.
+    """
+    losses, counted = [], []
+    for example in examples:
+        if stop():
+            return None
+        labels, loss = label(example)
+        losses.append(loss)
+        table = overlap.label_table(labels, example["mask"])
+        counted.append(overlap.counts_of_labels(table, members))
+    measured = jax.tree.map(lambda *parts: np.concatenate(parts), *counted)
+    return Scored(np.array(losses), measured)
 
 
 def score(

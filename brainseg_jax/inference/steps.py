@@ -65,6 +65,36 @@ def eval_step(
     return {"loss": per_example, "measured": measured}
 
 
+def window_step(
+    variables: Variables,
+    resident: Batch,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    task: Task,
+    loss: Loss,
+    mirror: Sequence[str],
+) -> Batch:
+    """Probabilities of windows times what each counts; the loss of those with a mask.
+
+    What window i counts is the product of `share_<axis>` [n, size of that axis]. It has
+    the arguments of eval_step, though nothing of it is resident.
+    """
+    del resident
+    image = normalise.apply(batch["image"], batch["scaling"])
+    outputs = run_model(variables, image, model=model, task=task, mirror=mirror)
+    size = image.shape[1:-1]
+    probs = task.resize(outputs.probs, size)
+    for axis in range(len(size)):
+        spread = [1] * probs.ndim
+        spread[0], spread[axis + 1] = len(image), size[axis]
+        probs = probs * batch[f"share_{axis}"].reshape(spread)
+    if "mask" not in batch:
+        return {"probs": probs}
+    per_window, _ = loss(task.resize(outputs.logits, size), batch)
+    return {"probs": probs, "loss": per_window}
+
+
 def run_model(
     variables: Variables,
     image: Float[Array, "n *space c"],

@@ -6,20 +6,23 @@ denominator is 0 there are two cases:
 
 - Both masks are empty (for specificity: neither has background). The ratio is what the
   policy `empty` names in EMPTY: 1, 0, or nan, which every mean and interval of
-  brainseg_jax/metrics/segmentation.py leaves out. Another policy is a ValueError.
+  brainseg_jax/metrics/segmentation.py leaves out. brats2021 is that challenge's, by case
+  and region: 1 where neither has enhancing tumour. Another policy is a ValueError.
 - Only one of the masks is empty (precision of a missed tumour, recall where there is none).
   The ratio is 0 under every policy.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
 
 AnyArray = Any  # of jax or of numpy; a union would need a check at every use
 
-EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
+EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan, "brats2021": 1.0}
 
 
 class Counts(NamedTuple):
@@ -56,6 +59,36 @@ def counts(
         false_negatives=size(~pred & truth),
         true_negatives=size(~pred & ~truth),
     )
+
+
+def label_table(
+    pred: UInt8[np.ndarray, "*space 1"], truth: UInt8[np.ndarray, "*space 1"]
+) -> Int[np.ndarray, "256 256"]:
+    """How often each label of a truth (row) is predicted as each (column).
+
+    Raises:
+        ValueError: if the two masks differ in shape.
+    """
+    if pred.shape != truth.shape:
+        raise ValueError(
+            f"The prediction has shape {pred.shape}, the truth {truth.shape}."
+        )
+    pairs = truth.reshape(-1).astype(np.uint16) * 256 + pred.reshape(-1)
+    return np.bincount(pairs, minlength=256**2).reshape(256, 256)
+
+
+def counts_of_labels(
+    table: Int[np.ndarray, "256 256"], members: Sequence[Sequence[int]]
+) -> Counts:
+    """Counts [1, c] of one example's label_table, for classes of these labels."""
+    inside = np.zeros((len(members), 256), bool)
+    for place, labels in enumerate(members):
+        inside[place, list(labels)] = True
+    hits = np.array([table[one][:, one].sum() for one in inside])
+    true, found = (table.sum(axis) @ inside.T for axis in (1, 0))
+    wrong, missed = found - hits, true - hits
+    rest = table.sum() - hits - wrong - missed
+    return Counts(*(part[None] for part in (hits, wrong, missed, rest)))
 
 
 def dice(counts: Counts, *, empty: str) -> Float[AnyArray, "n c"]:

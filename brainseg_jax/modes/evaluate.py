@@ -1,12 +1,11 @@
 """Scores a model on a split: per slice, per patient, in tables and pictures."""
 
 import json
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import numpy as np
 from absl import logging
 from rich.console import Console
 from rich.progress import track
@@ -15,11 +14,12 @@ from rich.table import Table
 from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import leakage, sources
 from brainseg_jax.data.info import Info
-from brainseg_jax.inference import folding, scoring
+from brainseg_jax.inference import blending, folding, post_processing, scoring
+from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import precision, restore
-from brainseg_jax.runs.predictor import make_predictor
+from brainseg_jax.runs import ensembles, experiment, precision, restore
+from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -49,6 +49,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores the best checkpoint of `workdir`; empty arguments mean its own config's.
 
+    Of several, as a,b, the mean of their probabilities is scored; the first has the report.
     Where a run has no test split, its validation split is scored, and the note says so.
 
     Raises:
@@ -57,7 +58,7 @@ def evaluate(
             trained on and that is not allowed.
         Interrupted: if `stop` asked to.
     """
-    restored = restore.restore(workdir)
+    restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
     options = about.settings.data
@@ -65,7 +66,7 @@ def evaluate(
         data_name or options.name,
         split := split or default_split(about),
         data_dir or options.data_dir,
-        size=tuple(options.size),
+        size=experiment.scored_size(about.settings),
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
@@ -80,8 +81,11 @@ def evaluate(
         restored,
         source,
         report_folder(workdir, about, source.info.name, split),
-        note=make_note(about, source, split),
+        note="; ".join(
+            filter(None, (ensembles.said(workdir), make_note(about, source, split)))
+        ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
+        rules=ensembles.rules_of(workdir, restored),
         stop=stop,
     )
 
@@ -111,9 +115,11 @@ def report_folder(
 ) -> pathlib.Path:
     """Where a split's report lies; another data set's has its name before it."""
     own = data_name == about.config["data"]["name"]
-    parts = [] if own else [data_name.replace("/", "_")]
+    first, *others = ensembles.folders(workdir)
+    joined = [f"ensemble_of_{1 + len(others)}"] if others else []
+    parts = joined if own else [*joined, data_name.replace("/", "_")]
     name = "_".join([*parts, split.replace("+", "_")])
-    return pathlib.Path(workdir) / "evaluation" / name
+    return pathlib.Path(first) / "evaluation" / name
 
 
 def is_reported(workdir: str | pathlib.Path) -> bool:
@@ -160,9 +166,12 @@ def report(
     *,
     note: str,
     title: str,
+    rules: Rules | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary.
+
+    By post-processing `rules` it is scored once more, beside the scores without.
 
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
@@ -197,9 +206,14 @@ def report(
         "checkpoint_step": record.step,
         **own.policies(options.to_dict()),
     }
+    rows, caption = own.headline(summary, said)
+    if rules:
+        mended = _score_mended(restored, source, rules, folder, note)
+        said["post_processing"] = {**rules._asdict(), "scores": mended}
+        rows["the same after post-processing"] = f"{mended['patient_dice']:.3f}"
     # Last: with it the report is complete.
     files.write_json(folder / "summary.json", {**said, **summary})
-    print_summary(*own.headline(summary, said), title=title, note=note)
+    print_summary(rows, caption, title=title, note=note)
     Console().print(f"Tables and pictures: {folder}")
     return summary
 
@@ -212,17 +226,26 @@ def _score(
     devices = parallel.local_devices(config.parallel.mode)
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
     variables = devices.replicate(fold(restored.variables))
+    windows = experiment.windows_of(config)
     step = devices.eval_step(
         scoring.make_eval_step(
-            parts.model, parts.task, parts.loss, config.evaluation.mirror
+            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
         )
     )
-    batch_size = scoring.fitting(config.evaluation.batch_size, devices)
-    batches = sources.evaluation_batches(source, batch_size, resident=False)
-    total = len(sources.evaluation_order(source, batch_size))
-    shown = track(batches, "evaluating", total=total, transient=True)
-    stopped = (lambda: stop.signal is not None) if stop else (lambda: False)
-    scored = scoring.score(step, variables, {}, shown, devices, stopped)
+    scored = scoring.score_split(
+        step,
+        variables,
+        source,
+        task=parts.task,
+        devices=devices,
+        batch_size=config.evaluation.batch_size,
+        windows=windows,
+        resident={},
+        stop=(lambda: stop.signal is not None) if stop else (lambda: False),
+        show=lambda examples, total: track(
+            examples, "evaluating", total=total, transient=True
+        ),
+    )
     if scored is None:
         raise Interrupted(
             "Stopped while scoring; training is finished and saved, and "
@@ -232,14 +255,42 @@ def _score(
     return scored
 
 
+def _score_mended(
+    restored: Restored,
+    source: sources.Source,
+    rules: Rules,
+    folder: pathlib.Path,
+    note: str,
+) -> dict[str, float]:
+    """Scores of the labels after post-processing, and patients_post_processed.csv."""
+    predict, task = make_labeller(restored), restored.parts.task
+    empty = restored.record.about.settings.evaluation.empty
+
+    def label(example: dict[str, Any]) -> blending.Labelled:
+        labels = predict(example["image"], example["scaling"])
+        labels = post_processing.apply(labels, rules)
+        return blending.Labelled(labels, math.nan)
+
+    shown = track(
+        sources.whole_examples(source), "mending", total=len(source), transient=True
+    )
+    scored = scoring.score_labels(label, iter(shown), source.info.members)
+    assert scored is not None
+    own = registry.find(reports, task.name)
+    rows = own.tables(scored, source, task, empty)["patients.csv"]
+    files.write_csv(
+        folder / "patients_post_processed.csv", [{**row, "note": note} for row in rows]
+    )
+    summary = own.summarise(scored, source, task, empty)
+    return {name: value for name, value in summary.items() if name != "loss"}
+
+
 def _predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
     """Predicted labels [*space, 1] of one example of a split; of two heads of each."""
-    predict = make_predictor(restored)
+    label = make_labeller(restored)
 
     def labels(index: int) -> Any:
-        probs = predict(source.read_stored(index)[0], source.scaling[index])
-        found = restored.parts.task.predict(probs)
-        return jax.tree.map(lambda labels: np.asarray(labels)[0], found)
+        return label(source.read_stored(index)[0], source.scaling[index])
 
     return labels
 

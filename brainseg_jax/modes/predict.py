@@ -11,10 +11,10 @@ from jaxtyping import Shaped
 from rich.progress import track
 
 from brainseg_jax import files
-from brainseg_jax.data import image_files, normalise
+from brainseg_jax.data import image_files, modalities, normalise
 from brainseg_jax.metrics import decisions
 from brainseg_jax.models.parts.heads import Heads
-from brainseg_jax.runs import precision, restore, run_folder
+from brainseg_jax.runs import ensembles, precision, restore, run_folder, volumes
 from brainseg_jax.runs.predictor import Predictor, make_predictor
 from brainseg_jax.tasks.parts.task import Task
 
@@ -24,11 +24,18 @@ COLOUR = (0, 255, 0)
 def run(request: Any) -> None:
     """--mode=predict: by the checkpoint's own config; --config only names the workdir."""
     request.refuse_overrides()
-    predict(request.workdir, request.flags.inputs, request.flags.outputs)
+    flags = request.flags
+    predict(request.workdir, flags.inputs, flags.outputs, flags.axis)
 
 
-def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str, Any]]:
+def predict(
+    workdir: str, inputs: Sequence[str], outputs: str, axis: str = "axial"
+) -> list[dict[str, Any]]:
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
+
+    Where there are NIfTI files, it is scans that are predicted (runs/volumes.py), and
+    pictures among them are left out. `axis` is that along which a model of slices sees
+    them, one of scans.AXES.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone, of a net with two heads both. Intensities are normalised over
@@ -55,29 +62,42 @@ def predict(workdir: str, inputs: Sequence[str], outputs: str) -> list[dict[str,
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
-    found = image_files.find_images(inputs)
-    restored = restore.restore(workdir)
+    scanned = modalities.find_volumes(inputs)
+    found = [] if scanned else image_files.find_images(inputs)
+    restored = ensembles.restore_all(workdir)
     precision.set_precision(restored.record.about.config)
+    if scanned:
+        rules = ensembles.rules_of(workdir, restored)
+        rows = volumes.predict(restored, scanned, folder, axis, rules)
+    else:
+        rows = _predict_pictures(restored, workdir, found, folder)
+    files.write_csv(folder / "predictions.csv", rows)
+    if note := restored.record.about.note:
+        logging.warning("The model was trained on: %s.", note)
+    return rows
+
+
+def _predict_pictures(
+    restored: restore.Restored,
+    workdir: str,
+    found: Sequence[pathlib.Path],
+    outputs: pathlib.Path,
+) -> list[dict[str, Any]]:
     if (axes := restored.record.about.info.dimensions) != 2:
         raise ValueError(
-            f"{workdir} holds a model of volumes with {axes} axes; --mode=predict reads "
-            "pictures of 2 so far. --mode=evaluate scores it on prepared volumes."
+            f"{workdir} holds a model of volumes with {axes} axes, and the inputs are "
+            "pictures of 2. Give it NIfTI files (.nii.gz)."
         )
-    volumes = image_files.group_volumes(found)
+    by_volume = image_files.group_volumes(found)
     names = _output_names(found)
     info = restored.record.about.info
     for path in found:  # before the first mask is written
         image_files.read_image(path, len(info.channels), info.dtype)
     predictor = make_predictor(restored)
     rows = []
-    with_progress = track(volumes.items(), "predicting", transient=True)
+    with_progress = track(by_volume.items(), "predicting", transient=True)
     for volume, paths in with_progress:
-        rows += _predict_volume(
-            restored, predictor, volume, paths, names, pathlib.Path(outputs)
-        )
-    files.write_csv(pathlib.Path(outputs) / "predictions.csv", rows)
-    if note := restored.record.about.note:
-        logging.warning("The model was trained on: %s.", note)
+        rows += _predict_volume(restored, predictor, volume, paths, names, outputs)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
     return rows
 

@@ -21,6 +21,7 @@ from brainseg_jax.reports.parts import (
     patient_dice,
     patient_panels,
     undefined,
+    volume_panels,
 )
 from brainseg_jax.tasks.parts.task import Task
 
@@ -168,6 +169,15 @@ def draw(
         title=title,
         note=note,
     )
+    if source.info.dimensions == 3:
+        volume_panels.three_planes(
+            predict,
+            source,
+            dict(zip(patients, dice, strict=True)),
+            folder / "planes.png",
+            title=title,
+            note=note,
+        )
 
 
 def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:

@@ -141,16 +141,36 @@ def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
         "train": load(
             config.data.train, cutting=cutting if config.data.patch else None
         ),
-        "validation": load(config.data.validation, stored_masks=True),
+        "validation": load(
+            config.data.validation,
+            size=experiment.scored_size(config),
+            stored_masks=True,
+        ),
     }
     if config.data.test:
         opened["test"] = load(config.data.test)
-    if config.data.patch:
-        scored = [
-            opened[name].shapes for name in ("validation", "test") if name in opened
-        ]
-        _refuse_resizing({*itertools.chain(*scored)}, tuple(config.data.size))
+    _check_scale(config, opened)
     return opened
+
+
+def _check_scale(config: ConfigDict, opened: dict[str, sources.Source]) -> None:
+    """A net is scored at the scale that it was trained at."""
+    size, scored = tuple(config.data.size), (opened[n] for n in opened if n != "train")
+    if config.evaluation.window and not config.data.patch:
+        _refuse_windows({*opened["train"].shapes}, size)
+    if config.data.patch and not config.evaluation.window:
+        _refuse_resizing({*itertools.chain(*(one.shapes for one in scored))}, size)
+
+
+def _refuse_windows(stored: set[tuple[int, ...]], size: tuple[int, ...]) -> None:
+    """Windows show examples as they are stored, and so has training to."""
+    if stored != {size}:
+        raise ValueError(
+            "config.evaluation.window scores examples as they are stored, but "
+            f"config.data.size={size} resizes those that are trained on, stored as "
+            f"{', '.join(map(str, sorted(stored)[:3]))}. Set config.data.patch to train "
+            "on parts of them, or config.evaluation.window to ()."
+        )
 
 
 def _refuse_resizing(stored: set[tuple[int, ...]], size: tuple[int, ...]) -> None:
@@ -198,12 +218,13 @@ def _place(
     devices: parallel.Devices,
 ) -> tuple[sources.Source, sources.Source, list[dict[str, Any]]]:
     """Both splits where config.data.cache says, or where there is room for them."""
+    windowed = bool(config.evaluation.window)  # cut on the host, one after the other
     cache, reason = memory.choose_cache(
         config.data.cache,
         training.decoded_bytes + validation.decoded_bytes,
         devices.free_bytes(),
         parallel.free_host_bytes(),
-        resident=training.residable and validation.residable,
+        resident=training.residable and (windowed or validation.residable),
     )
     if reason:
         logging.warning("%s", reason)
@@ -211,13 +232,14 @@ def _place(
         training, validation = map(sources.keep_decoded, (training, validation))
     if cache != "device":
         return training, validation, [{}, {}]
-    residents = [devices.replicate(s.resident) for s in (training, validation)]
+    kept = [training] if windowed else [training, validation]
+    residents = [devices.replicate(source.resident) for source in kept]
     jax.block_until_ready(residents)
     # The host's copies have served; on a CPU they would double the memory.
-    training, validation = (
-        dataclasses.replace(source, arrays={}) for source in (training, validation)
-    )
-    return training, validation, residents
+    emptied = [dataclasses.replace(source, arrays={}) for source in kept]
+    if windowed:
+        return emptied[0], validation, [*residents, {}]
+    return emptied[0], emptied[1], residents
 
 
 def _map_steps(
@@ -242,7 +264,11 @@ def _map_steps(
         steps.refresh_step, model=parts.model, frozen=frozen
     )
     eval_step = scoring.make_eval_step(
-        parts.model, parts.task, parts.loss, config.evaluation.mirror
+        parts.model,
+        parts.task,
+        parts.loss,
+        config.evaluation.mirror,
+        experiment.windows_of(config),
     )
     return {
         "train_step": devices.train_step(train_step),

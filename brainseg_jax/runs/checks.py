@@ -58,6 +58,7 @@ def check_settings(config: ConfigDict) -> None:
         )
     _check_size(tuple(data.size), config.model.name)
     _check_patch(tuple(data.patch), tuple(data.size), config.task.name)
+    _check_window(config)
     _check_augmentation(config.augment)
     augment.check_options(config.augment.to_dict(), len(data.size))
     _check_losses("losses", config.losses)
@@ -271,6 +272,31 @@ def _check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> No
         raise ValueError(
             f"config.data.patch is {patch}; it has {len(size)} numbers of 1 or more, like "
             "config.data.size, or none."
+        )
+
+
+def _check_window(config: ConfigDict) -> None:
+    options, size = config.evaluation, tuple(config.data.size)
+    window = tuple(options.window)
+    if window and config.task.name != "segmentation":
+        raise ValueError(
+            f"config.evaluation.window is {window}, but config.task.name="
+            f"{config.task.name} is about whole images. Set it to ()."
+        )
+    if window and (len(window) != len(size) or min(window) < 1):
+        raise ValueError(
+            f"config.evaluation.window is {window}; it has {len(size)} numbers of 1 or "
+            "more, like config.data.size, or none."
+        )
+    if not 0 <= options.overlap < 1:
+        raise ValueError(
+            f"config.evaluation.overlap is {options.overlap}; it has to be 0 or more and "
+            "below 1."
+        )
+    if options.window_batch < 1:
+        raise ValueError(
+            f"config.evaluation.window_batch is {options.window_batch}; it has to be 1 "
+            "or more."
         )
 
 

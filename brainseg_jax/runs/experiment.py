@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import models, registry, tasks
 from brainseg_jax.data.info import Info
+from brainseg_jax.inference.windows import Windows
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import model_options
 from brainseg_jax.tasks.parts.task import Task
@@ -48,6 +49,24 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
     loss = loss_of(config, task)
     size = config.data.patch or config.data.size
     return Parts(task, model, loss, (1, *size, len(info.channels)))
+
+
+def windows_of(config: ConfigDict) -> Windows | None:
+    """How examples are scored and predicted part by part; None: whole."""
+    options = config.evaluation
+    if not options.window:
+        return None
+    return Windows(
+        tuple(options.window),
+        options.overlap,
+        options.window_batch,
+        config.augment.fill,
+    )
+
+
+def scored_size(config: ConfigDict) -> tuple[int, ...]:
+    """What examples are resized to before they are scored; (): they keep their size."""
+    return () if config.evaluation.window else tuple(config.data.size)
 
 
 def task_of(config: ConfigDict, info: Info) -> Task:

@@ -15,7 +15,7 @@ from brainseg_jax import files
 from brainseg_jax.data import sources
 from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
-from brainseg_jax.runs import checkpoints, epochs, records
+from brainseg_jax.runs import checkpoints, epochs, experiment, records
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Progress, Row
 from brainseg_jax.terminal import Clock, TrainingBar
@@ -204,16 +204,15 @@ def refresh_statistics(run: Run, state: TrainState) -> TrainState:
 def _score_validation(run: Run, state: TrainState, stop: StopRequest) -> Row | None:
     """Scores of the validation split; None if a signal came before they were whole."""
     options = run.config.evaluation
-    scored = scoring.score(
+    scored = scoring.score_split(
         run.eval_step,
         run.fold(state.evaluated),
-        run.validation_resident,
-        sources.evaluation_batches(
-            run.validation,
-            scoring.fitting(options.batch_size, run.devices),
-            resident=bool(run.validation_resident),
-        ),
-        run.devices,
+        run.validation,
+        task=run.parts.task,
+        devices=run.devices,
+        batch_size=options.batch_size,
+        windows=experiment.windows_of(run.config),
+        resident=run.validation_resident,
         stop=lambda: stop.signal is not None,
     )
     if scored is None:

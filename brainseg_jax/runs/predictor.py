@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,13 +10,56 @@ from jaxtyping import Float32, Num
 
 from brainseg_jax import parallel
 from brainseg_jax.data import fitting
-from brainseg_jax.inference import folding
+from brainseg_jax.inference import blending, folding, scoring
 from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.inference.windows import Windows
+from brainseg_jax.runs import experiment
 from brainseg_jax.runs.restore import Restored
 
 Predictor = Callable[
     [Num[np.ndarray, "*space c"], Float32[np.ndarray, "4 c"]], jax.Array
 ]
+
+
+# (image, its four numbers per channel) -> labels [*space, 1]; of two heads of each
+Labeller = Callable[[np.ndarray, np.ndarray], Any]
+
+
+def make_labeller(restored: Restored) -> Labeller:
+    """The publisher's labels on an image's own grid, whole or in windows, as trained."""
+    if windows := experiment.windows_of(restored.record.about.settings):
+        return make_volume_labeller(restored, windows)
+    predict = make_predictor(restored)
+
+    def label(image: np.ndarray, scaling: np.ndarray) -> Any:
+        found = restored.parts.task.predict(predict(image, scaling))
+        return jax.tree.map(lambda labels: np.asarray(labels)[0], found)
+
+    return label
+
+
+def make_volume_labeller(restored: Restored, windows: Windows) -> Labeller:
+    """Labels of images of any size, seen in windows that are spread over all devices."""
+    config, parts = restored.record.about.settings, restored.parts
+    devices = parallel.local_devices(config.parallel.mode)
+    windows = windows._replace(batch=scoring.fitting(windows.batch, devices))
+    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
+    variables = devices.replicate(fold(restored.variables))
+    step = devices.eval_step(
+        scoring.make_eval_step(
+            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
+        )
+    )
+    decide = blending.make_decide(parts.task)
+
+    def label(image: np.ndarray, scaling: np.ndarray) -> np.ndarray:
+        example = {"image": image, "scaling": scaling}
+        found = blending.label_volume(
+            step, decide, variables, example, windows, devices
+        )
+        return found.labels
+
+    return label
 
 
 def make_predictor(restored: Restored) -> Predictor:

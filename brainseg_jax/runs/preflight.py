@@ -39,7 +39,7 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
     config = encoder_weights.resolve(config)
     parts = experiment.make_parts(config, info)
     checks.check_metric(config, parts.task, info)
-    whole = (1, *config.data.size, len(info.channels))
+    whole = (1, *(config.evaluation.window or config.data.size), parts.shape[-1])
     for shape in {parts.shape, whole}:  # as trained, and as scored
         experiment.check_model(
             parts.model, config.task.name, shape, config.optimizer.encoder_rate

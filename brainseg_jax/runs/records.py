@@ -23,6 +23,9 @@ LATER_KEYS = {
     "data.patch": [],
     "init_channels": "match",
     "matmul_precision": "default",
+    "evaluation.window": [],
+    "evaluation.overlap": 0.5,
+    "evaluation.window_batch": 1,
 }
 
 

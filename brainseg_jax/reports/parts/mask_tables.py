@@ -1,7 +1,9 @@
 """Tables of masks: counts and ratios by slice and by patient."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from brainseg_jax.data import sources
 from brainseg_jax.inference.scoring import Scored
@@ -42,7 +44,29 @@ def by_patient(
         {"patient": name, "slices": len(own), **kind_of(source, own)}
         for name, own in members.items()
     ]
-    return _with_counts(rows, volumes, classes, empty)
+    table = _with_counts(rows, volumes, classes, empty)
+    if not len(source.spacings):
+        return table
+    sizes = _millilitres(scored.measured, source, members)
+    return [{**row, **own} for row, own in zip(table, sizes, strict=True)]
+
+
+def _millilitres(
+    counts: Counts, source: sources.Source, members: Mapping[Hashable, list[int]]
+) -> list[Row]:
+    """A row per patient and class: the size of the truth and of the prediction."""
+    voxel = np.prod(np.array(source.spacings), axis=1)[:, None] / 1000
+    true, found = (
+        voxel * (np.asarray(counts.true_positives) + np.asarray(other))
+        for other in (counts.false_negatives, counts.false_positives)
+    )
+    return [
+        {"ml_true": round(one, 3), "ml_predicted": round(other, 3)}
+        for own in members.values()
+        for one, other in zip(
+            true[own].sum(0).tolist(), found[own].sum(0).tolist(), strict=True
+        )
+    ]
 
 
 def kind_of(source: sources.Source, members: Sequence[int]) -> Row:

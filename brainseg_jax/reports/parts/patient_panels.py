@@ -26,15 +26,11 @@ def choose(
     Of a patient without tumour, of the slice with the most pixels predicted. `dice` is of
     every patient; those without are left out.
     """
-    known = [name for name, value in dice.items() if not np.isnan(value)]
-    ranked = sorted(known, key=lambda name: dice[name])
-    middle = ranked[(len(ranked) - 1) // 2]  # of an even number the lower
-    picks = {"best": ranked[-1], "median": middle, "worst": ranked[0]}
     counts = Counts(*(np.asarray(part).sum(1) for part in scored.measured))
     extent = counts.true_positives + counts.false_negatives
     extent = np.where(extent > 0, extent, counts.false_positives * 1e-6)
     rows = []
-    for rank, patient in picks.items():
+    for rank, patient in picks(dice).items():
         members = np.flatnonzero(np.array(source.patients) == patient)
         chosen = int(members[np.argmax(extent[members])])
         kind = [*mask_tables.kind_of(source, [chosen]).values()]
@@ -42,6 +38,14 @@ def choose(
         label = " · ".join([*said, f"Dice of the patient {dice[patient]:.2f}"])
         rows.append(_row(label, source, chosen, predict(chosen)))
     return rows
+
+
+def picks(dice: Mapping[str, float]) -> dict[str, str]:
+    """The best, median and worst of the patients that have a score."""
+    known = [name for name, value in dice.items() if not np.isnan(value)]
+    ranked = sorted(known, key=lambda name: dice[name])
+    middle = ranked[(len(ranked) - 1) // 2]  # of an even number the lower
+    return {"best": ranked[-1], "median": middle, "worst": ranked[0]}
 
 
 def _row(

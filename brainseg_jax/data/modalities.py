@@ -1,0 +1,141 @@
+"""Cases among NIfTI files: which files are one patient's scan, told by their names.
+
+A sequence is known by the end of its file's name, as BraTS 2021 and 2023 and nnU-Net have
+it: case_flair.nii.gz, case-t2f.nii.gz, or case_0000.nii.gz for a model's first channel.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
+
+from brainseg_jax.data.image_files import UnreadableImage
+
+ENDINGS = (".nii", ".nii.gz")
+# What files of each sequence end in; the first is BraTS 2021's, the second 2023's.
+SEQUENCES = {
+    "flair": ("flair", "t2f"),
+    "t1": ("t1", "t1n"),
+    "t1ce": ("t1ce", "t1c", "t1gd"),
+    "t2": ("t2", "t2w"),
+}
+# What data sets call them, beside the sequence's own name.
+CALLED = {
+    "pre-contrast": "t1",
+    "post-contrast": "t1ce",
+    "post-contrast t1": "t1ce",
+}
+LEFT_OUT = ("seg", "mask")  # truth, or an earlier prediction
+STEM = re.compile(r"(?P<case>.+)[_-](?P<part>[A-Za-z0-9]+)")
+
+
+class Case(NamedTuple):
+    """A scan: a file for each channel of the model, or one file for all."""
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
+    """NIfTI files, and those of folders and all below; masks and hidden ones left out.
+
+    Raises:
+        FileNotFoundError: if a path does not exist.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; give a file or a folder.")
+        below = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in below:
+            hidden = path.is_dir() and any(
+                part.startswith(".") for part in file.relative_to(path).parts
+            )
+            if file.name.lower().endswith(ENDINGS) and file.is_file() and not hidden:
+                found[file.absolute()] = file
+    kept = [file for file in found.values() if _part(file)[1] not in LEFT_OUT]
+    if left_out := len(found) - len(kept):
+        logging.info("Left out %d NIfTI files named *_seg or *_mask.", left_out)
+    return kept
+
+
+def group_cases(files: Sequence[Path], channels: Sequence[str]) -> list[Case]:
+    """A case for each beginning of names that ends in sequences; else each file alone.
+
+    Sequences that the model does not take are left out.
+
+    Raises:
+        UnreadableImage: if a case lacks one that it does; says what was expected.
+    """
+    endings = [endings_of(channel, place) for place, channel in enumerate(channels)]
+    known = {end for ends in (*endings, *SEQUENCES.values()) for end in ends}
+    cases: dict[Path, dict[str, Path]] = {}
+    alone = []
+    for file in files:
+        case, part = _part(file)
+        if part in known:
+            cases.setdefault(file.parent / case, {})[part] = file
+        else:
+            alone.append(Case(file.name[: -len(_ending(file))], (file,)))
+    whole = [
+        Case(case.name, _of_channels(case, parts, channels, endings))
+        for case, parts in cases.items()
+    ]
+    return sorted([*whole, *alone])
+
+
+def endings_of(channel: str, place: int) -> tuple[str, ...]:
+    """What files of a model's channel may end in."""
+    called = channel.lower()
+    plain = (re.sub(r"[^a-z0-9]", "", called),)
+    sequence = {called: called, **CALLED}[called]
+    named = {sequence: plain, **SEQUENCES}[sequence]
+    return (*named, f"{place:04d}")
+
+
+def expected(channels: Sequence[str]) -> str:
+    """Which files of a case a model needs, in words."""
+    names = [endings_of(channel, place)[0] for place, channel in enumerate(channels)]
+    files = ", ".join(f"<case>_{name}.nii.gz" for name in names)
+    if len(channels) == 1:
+        return f"{files} or any one file of 3 axes ({channels[0]})"
+    return (
+        f"{files} ({', '.join(channels)}; or as BraTS 2023 or nnU-Net name them), or one "
+        f"file of 4 axes whose last has these {len(channels)} in this order"
+    )
+
+
+def _of_channels(
+    case: Path,
+    parts: dict[str, Path],
+    channels: Sequence[str],
+    endings: Sequence[Sequence[str]],
+) -> tuple[Path, ...]:
+    found = [[parts[end] for end in ends if end in parts] for ends in endings]
+    for channel, files in zip(channels, found, strict=True):
+        if not files:
+            there = ", ".join(sorted(file.name for file in parts.values()))
+            raise UnreadableImage(
+                f"Case {case} has no file for {channel}; there are: {there}. The model "
+                f"needs {expected(channels)}."
+            )
+        if len(files) > 1:
+            raise UnreadableImage(
+                f"Case {case} has two files for {channel}, {files[0].name} and "
+                f"{files[1].name}; leave one of them."
+            )
+    return tuple(files[0] for files in found)
+
+
+def _part(file: Path) -> tuple[str, str]:
+    """Case and sequence that a name may tell: ("BraTS2021_00000", "t1ce")."""
+    stem = file.name[: -len(_ending(file))]
+    if match := STEM.fullmatch(stem):
+        return match["case"], match["part"].lower()
+    return stem, ""
+
+
+def _ending(file: Path) -> str:
+    return file.name[-7:] if file.name.lower().endswith(".nii.gz") else file.suffix

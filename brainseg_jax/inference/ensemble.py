@@ -1,0 +1,42 @@
+"""Several models as one: its probabilities are the mean of theirs."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+SMALLEST = 1e-7  # probability, so that a logit is finite
+
+
+class Ensemble(nn.Module):
+    """Logits of the mean probability of models with the same outputs.
+
+    Its variables are theirs, each under its place's name: members_0, members_1, ...
+    """
+
+    members: tuple[nn.Module, ...]
+    exclusive: bool  # a softmax over all outputs, else a sigmoid each
+
+    def __call__(
+        self, image: Float[Array, "n *space c"], *, train: bool = False, keys=None
+    ) -> Array:
+        logits = jnp.stack([model(image) for model in self.members])
+        if self.exclusive:
+            mean = jax.nn.softmax(logits).mean(0)
+            return jnp.log(jnp.maximum(mean, SMALLEST))
+        mean = jax.nn.sigmoid(logits).mean(0)
+        clipped = jnp.clip(mean, SMALLEST, 1 - SMALLEST)
+        return jnp.log(clipped) - jnp.log1p(-clipped)
+
+
+def join(variables: list[dict]) -> dict:
+    """The variables of an Ensemble of models with these."""
+    kinds = {kind for of_one in variables for kind in of_one}
+    return {
+        kind: {
+            f"members_{place}": of_one[kind]
+            for place, of_one in enumerate(variables)
+            if kind in of_one
+        }
+        for kind in kinds
+    }

@@ -1,0 +1,125 @@
+"""Chooses how predicted volumes are mended, by the validation split of a run alone."""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from rich.progress import track
+
+from brainseg_jax.data import sources
+from brainseg_jax.inference import post_processing
+from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.runs import cards, experiment, precision, predictor, restore
+from brainseg_jax.runs.restore import Restored
+
+
+def run(request: Any) -> None:
+    """--mode=postprocess: by the checkpoint's own config and its validation split."""
+    request.refuse_overrides()
+    choose(request.workdir, data_dir=request.flags.data_dir)
+
+
+def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
+    """Tries all rules and writes those with the highest mean Dice over patients.
+
+    Where none raises it, the card says so and masks stay as they are.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
+        ValueError: if the model is not one of volumes.
+    """
+    restored = restore.restore(workdir)
+    about = restored.record.about
+    if about.info.dimensions != 3 or restored.parts.task.name != "segmentation":
+        raise ValueError(
+            f"{workdir} holds a model of slices or classes; --mode=postprocess mends the "
+            "masks of whole volumes."
+        )
+    precision.set_precision(about.config)
+    source = _open_validation(restored, data_dir)
+    tried = list(post_processing.candidates(source.info.painting))
+    counted = [
+        _count(pair, tried, source.info.members) for pair in _labels(restored, source)
+    ]
+    options = {"classes": tuple(source.info.classes), "empty": _empty(restored)}
+    dice = [
+        _mean_dice([of_one[place] for of_one in counted], source.patients, **options)
+        for place in range(len(tried))
+    ]
+    best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
+    said = {
+        "chosen_on": about.config["data"]["validation"],
+        "patients": len(set(source.patients)),
+        "tried": len(tried),
+        "patient_dice_without": dice[0],
+        "patient_dice_with": dice[best],
+        "note": about.note,
+    }
+    path = cards.write(workdir, tried[best], restored.record.step, said)
+    _tell(path, tried[best], said)
+    return tried[best]
+
+
+def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
+    about = restored.record.about
+    options = about.settings.data
+    return sources.open_split(
+        options.name,
+        options.validation,
+        data_dir or options.data_dir,
+        size=experiment.scored_size(about.settings),
+        normalisation=options.normalisation.to_dict(),
+        foreground=about.settings.task.foreground,
+        stored_masks=True,
+        only_tumour=options.only_tumour,
+    )
+
+
+def _labels(
+    restored: Restored, source: sources.Source
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Predicted and true labels of every volume."""
+    label = predictor.make_labeller(restored)
+    shown = track(range(len(source)), "predicting", transient=True)
+    for place in shown:
+        image, mask = source.read_stored(place)
+        yield label(image, source.scaling[place]), mask
+
+
+def _count(
+    pair: tuple[np.ndarray, np.ndarray],
+    tried: Sequence[Rules],
+    members: Sequence[Sequence[int]],
+) -> list[Counts]:
+    """One volume's counts by each of the rules."""
+    labels, mask = pair
+    found = (post_processing.apply(labels, rules) for rules in tried)
+    tables = (overlap.label_table(one, mask) for one in found)
+    return [overlap.counts_of_labels(table, members) for table in tables]
+
+
+def _mean_dice(counted: Sequence[Counts], patients: Sequence[str], **options) -> float:
+    joined = Counts(*(np.concatenate(parts) for parts in zip(*counted, strict=True)))
+    return scores.summarise(joined, patients, resamples=1, **options)["patient_dice"]
+
+
+def _empty(restored: Restored) -> str:
+    return restored.record.about.config["evaluation"]["empty"]
+
+
+def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
+    changed = {k: v for k, v in rules._asdict().items() if v}
+    logging.info(
+        "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",
+        path,
+        said["chosen_on"],
+        said["patient_dice_without"],
+        said["patient_dice_with"],
+        changed or "nothing changed",
+        said["tried"],
+    )

@@ -1,0 +1,329 @@
+"""NIfTI scans of any orientation, size and spacing, and masks back on their own grid."""
+
+import functools
+import gzip
+import itertools
+
+import nibabel
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nibabel import orientations
+
+from brainseg_jax.data import info as data_info
+from brainseg_jax.data import modalities, scans
+from brainseg_jax.data.image_files import UnreadableImage
+from brainseg_jax.data.modalities import Case
+from brainseg_jax.runs import experiment, volumes
+from brainseg_jax.runs.records import About
+from brainseg_jax.runs.restore import Record, Restored
+from brainseg_jax.training import objective
+from configs import base
+
+AXES = [
+    "".join(signs[axis] for axis in order)
+    for order in itertools.permutations(range(3))
+    for signs in itertools.product("LR", "PA", "IS")
+]
+BRATS = ("flair", "t1", "t1ce", "t2")
+LGG = ("pre-contrast", "FLAIR", "post-contrast")
+
+
+class Identity(nn.Module):
+    """Logits that are the image."""
+
+    @nn.compact
+    def __call__(self, image, *, train=False, keys=None):
+        return image
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_once():
+    """Labels by one compiled function for each net below."""
+    make_label, kept = volumes.make_label, {}
+
+    def once(net, axis, rules):
+        key = id(net), axis, rules
+        if key not in kept:
+            kept[key] = make_label(net, axis, rules)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(volumes, "make_label", once)
+        yield
+
+
+@functools.cache
+def restored(channels, *, window, spacing=()):
+    """A net that marks each voxel by its brightest channel, 1, 2, ..., or by 0."""
+    config = base.get_config()
+    config.data.normalisation.name = "unit"
+    config.evaluation.window = window
+    info = data_info.described(
+        "a/b",
+        channels=channels,
+        classes={name: place + 1 for place, name in enumerate(channels)},
+        labels=["none"],
+        dimensions=len(window),
+        spacing=spacing,
+    )
+    task = experiment.task_of(config, info)
+    loss = objective.make_loss({"dice": {"weight": 1.0}}, task)
+    parts = experiment.Parts(task, Identity(), loss, (1, *window, len(channels)))
+    about = About(config.to_dict(), info.to_record(), "", (), (), 0, 0, {})
+    return Restored(Record(about, None, 0), parts, {})
+
+
+def affine_of(axes, spacing, shape, angle=0.0):
+    """Of a file whose axes point so; `angle` radians oblique around the last axis."""
+    straight = np.diag([*spacing, 1.0])
+    straight[:3, 3] = (-10.0, 20.0, 5.5)
+    oblique = np.eye(4)
+    oblique[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    own = orientations.axcodes2ornt(axes)
+    turn = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), own)
+    whole = np.array(shape)[np.argsort(own[:, 0])]
+    return oblique @ straight @ orientations.inv_ornt_aff(turn, whole)
+
+
+def noise(shape, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(1, 2000, shape) * rng.integers(0, 2, shape)
+    return values.astype(np.int16)
+
+
+def write_case(folder, name, parts, affine, joint="_"):
+    """Files of one case from voxels by their endings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, voxels in parts.items():
+        image = nibabel.Nifti1Image(voxels.astype(np.int16), affine)
+        image.header.set_xyzt_units("mm", "sec")
+        image.to_filename(folder / f"{name}{joint}{part}.nii.gz")
+    return folder
+
+
+def brightest(parts):
+    """Labels by the share of each channel's largest value, the first of equal ones."""
+    shares = np.stack(
+        [p.astype(np.float32) / np.float32(max(p.max(), 1)) for p in parts]
+    )
+    labels = shares.argmax(0) + 1
+    return np.where(shares.max(0) > 0, labels, 0)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_every_orientation_is_read_as_nibabels_canonical_one_and_comes_back(
+    axes, tmp_path
+):
+    shape = (5, 4, 3)
+    voxels = np.arange(60, dtype=np.int16).reshape(shape)
+    image = nibabel.Nifti1Image(voxels, affine_of(axes, (1.0, 1.5, 2.5), shape, 0.3))
+    assert "".join(nibabel.aff2axcodes(image.affine)) == axes
+    image.to_filename(tmp_path / "a.nii")
+    scan = scans.read(Case("a", (tmp_path / "a.nii",)), ["t1"])
+    canonical = nibabel.as_closest_canonical(image)
+    expected = np.asanyarray(canonical.dataobj).transpose(2, 1, 0)
+    np.testing.assert_array_equal(scan.image[..., 0], expected)
+    sizes = nibabel.affines.voxel_sizes(canonical.affine)[::-1]
+    np.testing.assert_allclose(scan.spacing, sizes, rtol=1e-5)
+    np.testing.assert_array_equal(scans.to_file_order(scan.image[..., 0], scan), voxels)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.tuples(*[st.integers(1, 11)] * 3),
+    st.tuples(*[st.sampled_from([0.7, 1.0, 2.5, 6.0])] * 3),
+    st.sampled_from(AXES),
+)
+def test_a_mask_is_written_on_the_scans_own_grid(
+    tmp_path_factory, shape, spacing, axes
+):
+    folder, out = tmp_path_factory.mktemp("in"), tmp_path_factory.mktemp("out")
+    affine = affine_of(axes, spacing, shape, 0.2)
+    parts = {name: noise(shape, seed) + (seed == 0) for seed, name in enumerate(BRATS)}
+    write_case(folder, "a", parts, affine)
+    found = modalities.find_volumes([folder])
+    (row,) = volumes.predict(
+        restored(BRATS, window=(4, 4, 4)), found, out, axis="axial"
+    )
+    mask = nibabel.load(out / "a_mask.nii.gz")
+    first = nibabel.load(folder / "a_flair.nii.gz")
+    expected = brightest(list(parts.values()))
+    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), expected)
+    assert mask.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(mask.affine, first.affine)
+    for field in ("sform_code", "qform_code", "xyzt_units", "pixdim"):
+        np.testing.assert_array_equal(mask.header[field], first.header[field])
+    voxel = np.prod(spacing) / 1000
+    assert row["voxels"] == (expected > 0).sum()
+    assert row["ml_label_2"] == pytest.approx((expected == 2).sum() * voxel, abs=1e-3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.tuples(*[st.sampled_from([0.5, 1.3, 2.0])] * 3),
+    st.sampled_from(AXES),
+)
+def test_a_scan_of_another_spacing_is_resampled_and_back(
+    tmp_path_factory, spacing, axes
+):
+    folder, out = tmp_path_factory.mktemp("in"), tmp_path_factory.mktemp("out")
+    shape = (25, 22, 23)
+    affine = affine_of(axes, spacing, shape)
+    x, y, z = (np.arange(n).reshape([-1 if k == a else 1 for k in range(3)])
+               for a, n in enumerate(shape))  # fmt: skip
+    ball = (x - 14) ** 2 + (y - 9) ** 2 + (z - 11) ** 2 < 49
+    parts = {"flair": np.where(ball, 900, 0), "t1": np.where(ball, 0, 500)}
+    write_case(folder, "a", parts, affine)
+    net = restored(("flair", "t1"), window=(8, 8, 8), spacing=(1.0, 1.0, 1.0))
+    volumes.predict(net, modalities.find_volumes([folder]), out, axis="axial")
+    mask = nibabel.load(out / "a_mask.nii.gz")
+    np.testing.assert_array_equal(mask.affine, affine.astype(np.float32))
+    found = np.asanyarray(mask.dataobj) == 1
+    # The middle of the ball is where it was, to less than half a voxel.
+    middle = np.argwhere(found).mean(0) - np.argwhere(ball).mean(0)
+    assert np.abs(middle).max() < 0.5
+    assert 2 * (found & ball).sum() / (found.sum() + ball.sum()) > 0.85
+
+
+@pytest.mark.parametrize("axis", scans.AXES)
+def test_a_model_of_slices_sees_a_volume_slice_by_slice(tmp_path, axis):
+    shape = (7, 6, 5)
+    parts = {name: noise(shape, k) for k, name in enumerate(("t1", "flair", "t1ce"))}
+    write_case(tmp_path / "in", "a", parts, affine_of("LPS", (1, 1, 1), shape))
+    found = modalities.find_volumes([tmp_path / "in"])
+    net = restored(LGG, window=(4, 4))
+    volumes.predict(net, found, tmp_path / "out", axis)
+    mask = nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
+    expected = brightest(list(parts.values()))
+    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), expected)
+
+
+def test_slices_are_seen_as_they_are_looked_at():
+    marked = np.zeros((4, 5, 6))  # z y x: up, to the front, to the patient's right
+    marked[3, 4, 5] = 1
+    assert scans.slices(marked, "axial")[3, 0, 0]  # nose up, right at the left
+    assert scans.slices(marked, "coronal")[4, 0, 0]  # crown up, right at the left
+    assert scans.slices(marked, "sagittal")[5, 0, 0]  # crown up, nose at the left
+    for axis in scans.AXES:
+        back = scans.from_slices(scans.slices(marked, axis), axis)
+        np.testing.assert_array_equal(back, marked)
+
+
+def test_resampling_by_hand():
+    ramp = np.arange(0, 80, 10, dtype=np.int16).reshape(8, 1, 1, 1)
+    # Voxels twice as long: their middles lie between two of the old ones.
+    assert scans.resized_shape((8, 1, 1), (1, 1, 1), (2, 1, 1)) == (4, 1, 1)
+    found = scans.resize(ramp, (4, 1, 1))
+    assert found.dtype == np.int16 and found.ravel().tolist() == [5, 25, 45, 65]
+    assert scans.resized_shape((8, 9, 7), (1.004, 1, 1), (1, 1, 1)) == (8, 9, 7)
+    labels = np.array([1, 2, 4], np.uint8).reshape(3, 1, 1)
+    back = scans.resize_labels(labels, (6, 1, 1))
+    assert back.ravel().tolist() == [1, 1, 2, 2, 4, 4]
+    assert scans.resize_labels(back, (3, 1, 1)).ravel().tolist() == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "joint, endings",
+    [
+        ("_", ("flair", "t1", "t1ce", "t2", "seg")),
+        ("-", ("t2f", "t1n", "t1c", "t2w", "seg")),
+        ("_", ("0000", "0001", "0002", "0003")),
+    ],
+)
+def test_sequences_are_known_by_their_names(tmp_path, joint, endings):
+    for case in ("BraTS-GLI-00000-000", "b_1"):
+        for end in endings:
+            (tmp_path / f"{case}{joint}{end}.nii.gz").touch()
+    cases = modalities.group_cases(modalities.find_volumes([tmp_path]), BRATS)
+    assert [case.name for case in cases] == ["BraTS-GLI-00000-000", "b_1"]
+    for case in cases:
+        assert [f.name for f in case.files] == [
+            f"{case.name}{joint}{end}.nii.gz" for end in endings[:4]
+        ]
+
+
+def test_sequences_that_the_model_does_not_take_are_left_out(tmp_path):
+    for end in BRATS:
+        (tmp_path / f"a_{end}.nii").touch()
+    (case,) = modalities.group_cases(modalities.find_volumes([tmp_path]), LGG)
+    assert [file.name for file in case.files] == [
+        "a_t1.nii",
+        "a_flair.nii",
+        "a_t1ce.nii",
+    ]
+
+
+def test_one_file_may_hold_all_channels(tmp_path):
+    shape = (5, 4, 3)
+    voxels = np.stack([noise(shape, seed) for seed in range(3)], -1)
+    affine = affine_of("PIR", (1, 2, 3), shape)
+    nibabel.Nifti1Image(voxels, affine).to_filename(tmp_path / "scan.nii.gz")
+    found = modalities.find_volumes([tmp_path / "scan.nii.gz"])
+    net = restored(("t1", "t1ce", "flair"), window=(4, 4, 4))
+    volumes.predict(net, found, tmp_path / "out", axis="axial")
+    mask = nibabel.load(tmp_path / "out" / "scan_mask.nii.gz")
+    np.testing.assert_array_equal(mask.affine, affine.astype(np.float32))
+    np.testing.assert_array_equal(
+        np.asanyarray(mask.dataobj), brightest(list(np.moveaxis(voxels, -1, 0)))
+    )
+
+
+def spoil_name(folder):
+    (folder / "a_t1ce.nii.gz").rename(folder / "a_contrast.nii.gz")
+
+
+def spoil_bytes(folder):
+    path = folder / "a_t2.nii.gz"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def spoil_kind(folder):
+    (folder / "a_t2.nii.gz").write_bytes(gzip.compress(b"no scan at all"))
+
+
+def replace_t2(folder, voxels, affine=None):
+    affine = affine_of("LPS", (1, 1, 1), (5, 4, 3)) if affine is None else affine
+    nibabel.Nifti1Image(voxels, affine).to_filename(folder / "a_t2.nii.gz")
+
+
+def other_place(folder):
+    replace_t2(folder, noise((5, 4, 3), 0), affine_of("RPS", (1, 1, 1), (5, 4, 3)))
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (spoil_name, r"a has no file for t1ce; there are: .* needs <case>_flair.nii.gz"),
+        (spoil_bytes, r"a_t2.nii.gz cannot be read as NIfTI .*: it is cut short"),
+        (spoil_kind, r"a_t2.nii.gz cannot be read as NIfTI"),
+        (lambda f: replace_t2(f, noise((5, 4, 4), 0)), r"a_t2.* has 5 x 4 x 4 voxels, but"),
+        (lambda f: replace_t2(f, np.full((5, 4, 3), np.nan)), "a_t2.* no numbers"),
+        (lambda f: replace_t2(f, np.ones((5, 4, 3), "c8")), "a_t2.*complex64"),
+        (lambda f: replace_t2(f, noise((5, 4, 3, 2), 0)), "axes whose last has these 4"),
+        (other_place, r"a_t2.* lies up to .* mm from where a_flair"),
+        (
+            lambda f: (f / "b_t2w.nii.gz").write_bytes((f / "a_t2.nii.gz").read_bytes()),
+            "b has no file for flair",
+        ),
+        (
+            lambda f: (f / "a_t2w.nii.gz").write_bytes((f / "a_t2.nii.gz").read_bytes()),
+            "two files for t2, a_t2.nii.gz and a_t2w.nii.gz",
+        ),
+        (
+            lambda f: (f / "scan.nii.gz").write_bytes((f / "a_t2.nii.gz").read_bytes()),
+            r"scan.nii.gz has 5 x 4 x 3 voxels; the model needs <case>_flair",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, spoil, said):
+    shape = (5, 4, 3)
+    parts = {name: noise(shape, seed) for seed, name in enumerate(BRATS)}
+    folder = write_case(tmp_path / "in", "a", parts, affine_of("LPS", (1, 1, 1), shape))
+    spoil(folder)
+    net, out = restored(BRATS, window=(4, 4, 4)), tmp_path / "out"
+    with pytest.raises(UnreadableImage, match=said):
+        volumes.predict(net, modalities.find_volumes([folder]), out, axis="axial")
+    assert not out.exists()
