@@ -51,6 +51,14 @@ class Devices:
         """The same values on every device; done once, or the second step recompiles."""
         return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
 
+    def abstract(self, tree: Tree) -> Tree:
+        """Shapes as `replicate` would place their values."""
+        same, _ = self._shardings()
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=same),
+            tree,
+        )
+
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         """A global batch, its examples divided over the devices in order."""
         count = len(self.devices)

@@ -7,6 +7,9 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # weights, data order, augmentation and dropout all come from it
     config.batch_size = 16  # examples per step over all devices together
+    # Parts that a step sees its batch in, one after the other: less memory, the same step.
+    # Of nets without batch normalisation only
+    config.accumulate = 1
     config.epochs = 100
     # Bit-identical runs on a GPU too, at some cost in speed
     config.deterministic = False
@@ -21,6 +24,10 @@ def get_config() -> ConfigDict:
     # "": every class of the data set's masks by itself. A name, like "tumour": all of them
     # together are the one class of that name.
     task.foreground = ""
+    # What the net has a map for. classes: each class that is scored, which may be regions
+    # within each other, like BraTS's. labels: each label of the masks, all in one softmax
+    # (task.exclusive=True); the same classes are scored
+    task.targets = "classes"
 
     data = config.data = ConfigDict()
     # <data set>/<variant>, a folder of data_dir once prepared
@@ -32,6 +39,8 @@ def get_config() -> ConfigDict:
     data.validation = "fold_3"
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
+    # Which channels of the data set, by name and in this order; (): all as stored
+    data.channels = ()
     # Train on parts of this size, of examples as they are stored; (): on whole ones.
     # data.size is then the stored size: whole examples are scored at the same scale
     data.patch = ()
@@ -131,17 +140,22 @@ def get_config() -> ConfigDict:
     augment.flip_horizontal = 0.5  # probabilities
     augment.flip_vertical = 0.0
     augment.flip_depth = 0.0  # of volumes
-    augment.rotation = 15.0  # degrees
+    augment.rotation = 15.0  # degrees; of volumes about each of the three axes
     augment.shift = 0.05  # of the image's size
     augment.scale = 0.1  # 0.1: from 0.9 to 1.1
-    augment.shear = 0.0  # degrees
+    augment.shear = 0.0  # degrees; of slices
     # What lies beyond the edge of image and mask: edge (their border, repeated) or empty
     # (each channel's darkest value, no class)
     augment.fill = "edge"
+    # 0.5: seen at a resolution down to half of its own
+    augment.low_resolution = 0.0
     augment.gamma = 0.0  # 0.2: exponents from 1/1.2 to 1.2
     augment.contrast = 0.1
     augment.brightness = 0.1  # of the image's standard deviation
     augment.noise = 0.0  # largest standard deviation
+    # Probability of each channel to be all 0, as one that a scan lacks; one always stays.
+    # Whatever augment.probability is
+    augment.channel_dropout = 0.0
 
     evaluation = config.evaluation = ConfigDict()
     evaluation.every_epochs = 1

@@ -26,7 +26,13 @@ from tests import tiny_config
 
 # Every call of these is checked against its annotations, shapes included. Files that answer
 # ill-fitting arrays in words of their own are left out, and those that take NumPy's too.
-CHECKED = ("models", "losses", "data.augment")
+CHECKED = (
+    "models",
+    "losses",
+    "data.augment",
+    "data.intensities",
+    "data.volume_moves",
+)
 jaxtyping.install_import_hook(
     [f"brainseg_jax.{name}" for name in CHECKED],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
@@ -63,6 +69,15 @@ def data_dir(tmp_path_factory):
     raw = phantom.write_lgg(folder / "raw", patients=PATIENTS, slices=SLICES)
     prepare.prepare("lgg_mri/phantom", folder, raw)
     return folder
+
+
+@pytest.fixture(scope="session")
+def brats_dir(tmp_path_factory):
+    """Heads of 48x48x31 voxels, as many as give eight volumes to train on."""
+    folder = tmp_path_factory.mktemp("brats")
+    raw = phantom.write_brats2021(folder / "raw", patients=14, step=5.0)
+    prepare.prepare("brats2021/phantom", folder / "data", raw)
+    return folder / "data"
 
 
 @pytest.fixture

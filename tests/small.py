@@ -15,7 +15,11 @@ def shrink(config: ConfigDict) -> ConfigDict:
 def shrink_to(config: ConfigDict, options: dict) -> ConfigDict:
     """The same with these options of the model, of which no file is imported."""
     with config.unlocked():
-        config.data.size = (32, 32)
+        # Volumes are trained on in parts and scored in windows, as large as both.
+        size = (32,) * len(config.data.size)
+        config.data.size = size
+        config.data.patch = size if config.data.patch else ()
+        config.evaluation.window = size if config.evaluation.window else ()
         config.batch_size = 8
         config.evaluation.batch_size = 8
         config.evaluation.every_epochs = 1

@@ -199,6 +199,20 @@ def test_gamma_keeps_the_range_and_the_order():
     assert (np.diff(after.ravel()[order]) >= 0).all()
 
 
+def test_channels_fall_out_each_for_itself_but_never_all():
+    batch = {"image": 1 + jnp.abs(jnp.repeat(make_batch(1)["image"], 4000, axis=0))}
+    options = {**OFF, "channel_dropout": 0.5}
+    after = np.asarray(augmented(keys(4000), batch, options)["image"])
+    there = (after != 0).all((1, 2))
+    np.testing.assert_array_equal(there, (after != 0).any((1, 2)))
+    whole = np.where(there[:, None, None], np.asarray(batch["image"]), 0)
+    np.testing.assert_array_equal(after, whole)
+    assert there.any(1).all()
+    # Of eight ways to fall out, one would leave none, and spares one of three instead.
+    shares = there.mean(0)
+    np.testing.assert_allclose(shares, 0.5 + 0.125 / 3, atol=0.04)
+
+
 def make_volumes(count=8, shape=(4, 6, 5)):
     rng = np.random.default_rng(2)
     image = rng.normal(size=(count, *shape, 2)).astype(np.float32)
@@ -241,9 +255,9 @@ def test_intensities_of_volumes_change_per_channel():
     assert len(np.unique(ratio.round(4))) == 4
 
 
-def test_what_volumes_cannot_do_yet_says_so():
-    options = {**OFF, "probability": 1.0, "rotation": 10.0}
-    with pytest.raises(ValueError, match="augment.rotation is 10.0.*3 axes"):
+def test_what_an_image_of_so_many_axes_cannot_do_is_refused():
+    options = {**OFF, "probability": 1.0, "shear": 10.0}
+    with pytest.raises(ValueError, match="augment.shear is 10.0.*3 axes"):
         augment.augment(keys(2), make_volumes(2), options)
     with pytest.raises(ValueError, match="augment.flip_depth is 0.5.*2 axes"):
         augment.check_options({**OFF, "flip_depth": 0.5}, 2)

@@ -16,6 +16,7 @@ from brainseg_jax.data import augment, normalise
 from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import mirroring
 from brainseg_jax.runs import checks, encoder_weights, experiment
+from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import create_state
 from configs import base
@@ -46,9 +47,26 @@ FIGSHARE = data_info.described(
 )
 
 
+BRATS = data_info.described(
+    "brats2021/kaggle",
+    channels=("flair", "t1", "t1ce", "t2"),
+    classes={"WT": [1, 2, 4], "TC": [1, 4], "ET": 4},
+    painting=[("WT", 2), ("TC", 1), ("ET", 4)],
+    labels=("no tumour", "tumour"),
+    dimensions=3,
+    dtype="int16",
+)
+
+
 def info_of(config):
     """What the data set of a config, or one like it, says of itself."""
-    return FIGSHARE if config.data.name.startswith("figshare_brain_tumor/") else INFO
+    infos = {"figshare_brain_tumor": FIGSHARE, "brats2021": BRATS}
+    name = config.data.name.partition("/")[0]
+    return infos.get(name, INFO)
+
+
+def channels_of(config):
+    return info_of(config).choosing(config.data.channels).channels
 
 
 def load(name, argument):
@@ -81,13 +99,14 @@ def build(config):
         mean=lambda tree: tree,
         average_decay=config.ema_decay,
         frozen=frozen,
+        accumulate=config.accumulate,
     )
     return parts.model, optimizer, step
 
 
 def initial_state(config, model, optimizer):
     """Shapes of the state that training begins with."""
-    shape = (1, *config.data.size, len(info_of(config).channels))
+    shape = (1, *config.data.size, len(channels_of(config)))
     return jax.eval_shape(
         lambda rng: create_state(
             model, optimizer, rng, shape, average=config.ema_decay > 0
@@ -107,7 +126,7 @@ def of_a_kind():
         model = config.model
         parts = (
             (config.task.name, bool(model.frozen or model.frozen_up_to)),
-            (config.compute_dtype, bool(config.data.patch)),
+            (config.compute_dtype, bool(config.data.patch), config.task.targets),
             (tuple(config.losses), config.optimizer.name, config.ema_decay > 0),
         )
         yield pytest.param(name, argument, marks=[pytest.mark.slow] * (parts in seen))
@@ -136,11 +155,12 @@ def test_an_experiment_takes_a_step_of_its_full_size(name, argument):
     size, n = tuple(config.data.size), config.batch_size
     state = initial_state(config, model, optimizer)
     info = info_of(config)
-    channels = len(info.channels)
-    classes = len(info.joined(config.task.foreground).classes)
+    channels = len(channels_of(config))
+    classes = info.joined(config.task.foreground).classes
+    maps = len(segmentation.target_labels(classes, config.task.targets))
     batch = {
         "image": jax.ShapeDtypeStruct((n, *size, channels), info.dtype),
-        "share": jax.ShapeDtypeStruct((n, *size, classes), jnp.uint8),
+        "share": jax.ShapeDtypeStruct((n, *size, maps), jnp.uint8),
         "label": jax.ShapeDtypeStruct((n,), jnp.int32),
         "scaling": jax.ShapeDtypeStruct((n, 4, channels), jnp.float32),
         "place": jax.ShapeDtypeStruct((n,), jnp.int32),
@@ -201,6 +221,11 @@ def test_an_experiments_docstring_says_how_to_run_it(name, argument):
         ("unet_figshare", "adityajn105", "adityajn105"),
         ("attention_unet_figshare", "published", "system 004"),
         ("unet_plus_plus_figshare", "published", "system 004"),
+        ("unet3d_brats", "published", "system 001"),
+        ("attention_unet3d_brats", "published", "system 001"),
+        ("fcn3d_brats", "published", "system 001"),
+        ("segnet3d_brats", "published", "system 001"),
+        ("vnet3d_brats", "published", "Milletari et al. 2016"),
     ],
 )
 def test_a_references_experiment_trains_its_net(name, argument, form):
@@ -217,8 +242,11 @@ def test_an_unknown_variant_lists_what_there_is():
 def tiny(name, argument):
     """The experiment cut down for a phantom of a few slices."""
     config = small.shrink(load(name, argument))
-    of_figshare = config.data.name.startswith("figshare")
-    config.data.name = f"{'figshare_brain_tumor' if of_figshare else 'lgg_mri'}/phantom"
+    name = config.data.name.partition("/")[0]
+    own = name in ("figshare_brain_tumor", "brats2021")
+    config.data.name = f"{name if own else 'lgg_mri'}/phantom"
+    if name == "brats2021":
+        config.compute_dtype = "float32"  # as its variants for a CPU
     if config.data.only_tumour:  # the other leaky splits have two slices here
         config.data.validation = config.data.test = "leaky_train"
     # Of the weights only those that come in a package are at hand without a network.
@@ -251,12 +279,14 @@ def figshare_dir(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, argument", different())
 def test_an_experiment_trains_on_a_small_phantom(
-    name, argument, data_dir, figshare_dir, tmp_path
+    name, argument, data_dir, figshare_dir, brats_dir, tmp_path
 ):
     train = importlib.import_module("brainseg_jax.modes.train")
     config = tiny(name, argument)
     if config.data.name.startswith("figshare"):
         data_dir = figshare_dir
+    if config.data.name.startswith("brats"):
+        data_dir = brats_dir
     config.data.data_dir = str(data_dir)
     summary = train.train(config, str(tmp_path))
     jax.clear_caches()  # or two dozen nets for eight devices take ten gigabytes

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainseg_jax.models.parts import convolutions, resampling
+from brainseg_jax.models.parts import convolutions, resampling, slicewise
 
 
 def noise(*shape):
@@ -127,3 +127,26 @@ def test_computed_in_bfloat16_parameters_stay_float32():
         assert image.dtype == jnp.bfloat16
         kept = {leaf.dtype for leaf in jax.tree.leaves(variables)}
         assert kept == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("size, strides", [(2, 2), (3, 2), (3, 3), (5, 1)])
+@pytest.mark.parametrize("space", [(4, 6, 8), (5, 7, 4)], ids=str)
+def test_convolutions_of_volumes_slice_by_slice_are_xlas(size, strides, space):
+    random = np.random.default_rng(0)
+    image = jnp.asarray(random.normal(size=(2, *space, 3)), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(size,) * 3 + (3, 4)), jnp.float32)
+
+    def with_gradients(form):
+        made = form(image, kernel, strides=strides)
+        weights = jnp.cos(jnp.arange(made.size, dtype=jnp.float32)).reshape(made.shape)
+        gradients = jax.grad(
+            lambda *given: (form(*given, strides=strides) * weights).sum(), (0, 1)
+        )(image, kernel)
+        return made, *gradients
+
+    for found, expected in zip(
+        with_gradients(slicewise.convolve),
+        with_gradients(slicewise.direct),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -53,6 +53,39 @@ def test_reading_one_by_one_gives_what_is_kept_in_memory(load):
         np.testing.assert_array_equal(read.take(indices)[name], values)
 
 
+@pytest.mark.parametrize("name", ["volume_percentile", "image_standard"])
+def test_chosen_channels_are_as_if_there_were_no_others(load, name):
+    every = load("fold_0", normalisation={"name": name})
+    chosen = ("post-contrast", "FLAIR")
+    some = load("fold_0", normalisation={"name": name}, channels=chosen)
+    assert some.info.channels == chosen
+    assert some.info.all_channels == every.info.channels
+    image, mask = every.read_stored(2)
+    own, own_mask = some.read_stored(2)
+    np.testing.assert_array_equal(own, image[..., [2, 1]])
+    np.testing.assert_array_equal(own_mask, mask)
+    if name == "volume_percentile":  # of each channel by itself
+        np.testing.assert_array_equal(some.scaling, every.scaling[..., [2, 1]])
+    else:  # of the chosen channels together
+        np.testing.assert_allclose(some.scaling[2, 2], own.mean(), rtol=1e-6)
+        np.testing.assert_allclose(some.scaling[2, 3], own.std(), rtol=1e-6)
+    kept = sources.keep_decoded(some)
+    assert sum(array.nbytes for array in kept.arrays.values()) == some.decoded_bytes
+    assert some.decoded_bytes < every.decoded_bytes
+
+
+@pytest.mark.parametrize(
+    "channels, said",
+    [
+        (("T2",), "'T2', which is no channel of lgg_mri/phantom; there are: pre-c"),
+        (("FLAIR", "FLAIR"), "name each channel once"),
+    ],
+)
+def test_channels_that_cannot_be_chosen_are_refused(load, channels, said):
+    with pytest.raises(ValueError, match=said):
+        load("fold_0", channels=channels)
+
+
 def test_volume_statistics_come_from_all_slices_of_a_patient(load):
     some, every = load("fold_0", only_tumour=True), load("fold_0")
     assert len(some) < len(every)

@@ -28,7 +28,8 @@ def links(text):
 def experiments(text):
     """Experiments by file and variant, with the folder or without: unet_lgg.py:cpu."""
     return re.findall(
-        r"(?:configs/)?\b([a-z0-9_]+_(?:lgg|figshare|folder))\.py(?::(\w+))?", text
+        r"(?:configs/)?\b([a-z0-9_]+_(?:lgg|figshare|folder|brats))\.py(?::(\w+))?",
+        text,
     )
 
 

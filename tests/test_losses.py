@@ -13,6 +13,7 @@ import sklearn.metrics
 from brainseg_jax import losses, registry
 from brainseg_jax.losses import cross_entropy, dice, focal, focal_tversky, tversky
 from brainseg_jax.losses.parts import soft_overlap
+from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective
 
 LOSSES = {name: registry.find(losses, name).loss for name in registry.names(losses)}
@@ -354,6 +355,30 @@ def test_softmax_focal_is_system_001s_but_for_its_mean_over_classes():
     expected = (-truth * 0.25 * (1 - probs) ** 2 * jnp.log(probs)).mean((1, 2, 3))
     found = focal.loss(logits, target, exclusive=True, alpha=0.25)
     np.testing.assert_allclose(found / 4, expected, rtol=1e-5)
+
+
+def test_system_001s_loss_by_hand_with_its_weights_over_their_sum():
+    terms = {
+        "dice": {"weight": 1.0, "smooth": 1e-5, "class_weights": (0.25,) * 4},
+        "focal": {"weight": 0.25, "alpha": 0.25},
+    }
+    classes = {f"label {label}": label for label in (1, 2, 4)}
+    task = segmentation.make_task(classes, exclusive=True, threshold=0.5)
+    probs = jnp.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.5, 0.2, 0.1]])
+    batch = {"mask": jnp.array([0, 1], jnp.uint8).reshape(1, 2, 1, 1, 1)}
+    total, found = objective.make_loss(terms, task)(
+        jnp.log(probs).reshape(1, 2, 1, 1, 4), batch
+    )
+    # F1 of the four classes, each with 1e-5 above and below: 1.4 / 1.9, 1 / 1.6, 0 / 0.3
+    # and 0 / 0.2. Theirs is 1 - 0.25 * mean, which is never below 0.75.
+    f1 = np.array(
+        [1.40001 / 1.90001, 1.00001 / 1.60001, 1e-5 / 0.30001, 1e-5 / 0.20001]
+    )
+    np.testing.assert_allclose(found["dice"], [1 - f1.mean()], rtol=1e-5)
+    # 0.25 (1 - p) ** 2 (-log p) of the truth, over two voxels and four classes.
+    surprise = [0.09 * 0.3566749, 0.25 * 0.6931472]
+    focal_term = 0.25 * sum(surprise) / 8
+    np.testing.assert_allclose(total, [1 - f1.mean() + focal_term], rtol=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])

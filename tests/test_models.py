@@ -37,6 +37,9 @@ CONTRACTS = {
     ),
     "encoder_unet": Contract(1, (4, 16, 32, 3), (4, 16, 32, 1), (1, 24, 48, 3), 16),
     "fcn3d": Contract(4, VOLUME, CLASSES, UNEVEN, 16),
+    "residual_unet3d": Contract(
+        4, VOLUME, CLASSES, (1, 32, 40, 64, 3), 32, statistics=False
+    ),
     "resnet50": Contract(2, (4, 64, 48, 3), (4, 2), (1, 64, 127, 3), 128, "at least"),
     "resunet": Contract(1, (4, 16, 32, 3), (4, 16, 32, 1), (1, 40, 48, 3), 16),
     "segnet3d": Contract(4, VOLUME, CLASSES, UNEVEN, 16),

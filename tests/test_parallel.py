@@ -34,10 +34,12 @@ AUGMENT = {
     "scale": 0.1,
     "shear": 0.0,
     "fill": "edge",
+    "low_resolution": 0.0,
     "gamma": 0.2,
     "contrast": 0.1,
     "brightness": 0.1,
     "noise": 0.1,
+    "channel_dropout": 0.0,
 }
 
 

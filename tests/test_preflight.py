@@ -24,6 +24,9 @@ INFO = data_info.described(
         ("data.size", (31, 32), "multiples of"),
         ("optimizer.encoder_rate", 0.5, "no part called"),
         ("batch_size", 12, "does not split over 8 devices"),
+        ("accumulate", 2, "does not split into config.accumulate=2 parts on each of 8"),
+        ("data.channels", ("T2",), "'T2', which is no channel of lgg_mri/phantom"),
+        ("task.targets", "labels", "exclusive is False; set it to True"),
         ("parallel.mode", "jit", "it can be pmap or mesh"),
     ],
 )
@@ -35,6 +38,17 @@ def test_what_the_model_refuses_is_refused_before_there_are_data(
     with pytest.raises(ValueError, match=said):
         preflight.check_start(config, tmp_path / "run", INFO)
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_of_a_batch_are_refused_to_a_net_that_normalises_by_batch(
+    config, tmp_path
+):
+    config.batch_size, config.accumulate = 16, 2
+    said = (
+        "config.accumulate is 2, but config.model.name=resunet normalises by the stat"
+    )
+    with pytest.raises(ValueError, match=said):
+        preflight.check_start(config, tmp_path / "run", INFO)
 
 
 def test_a_folder_of_a_start_that_failed_is_no_run_yet(config, tmp_path):

@@ -146,6 +146,28 @@ def test_regions_without_a_way_back_are_refused():
         segment(REGIONS, painting=[("NET", 1)])
 
 
+def test_labels_share_a_softmax_and_the_regions_they_make_are_scored():
+    task = segment(REGIONS, painting=PAINTING, exclusive=True, targets="labels")
+    assert task.classes == ("WT", "TC", "ET") and task.outputs == 4
+    mask = jnp.array([0, 1, 2, 4], jnp.uint8).reshape(1, 2, 2, 1)
+    target = task.target({"mask": mask})
+    np.testing.assert_array_equal(target.reshape(4, 4), np.eye(4))
+    # Of a batch for training: a share of each label, the smallest label first.
+    shares = {"share": target[..., 1:]}
+    np.testing.assert_array_equal(task.target(shares), target)
+    np.testing.assert_array_equal(task.predict(target), mask)
+    # Label 4 taken for 1: still of WT and TC, but no longer of ET.
+    wrong = target.at[0, 1, 1].set(jnp.array([0, 0.6, 0, 0.4]))
+    counts = task.measure(wrong, {"mask": mask})
+    np.testing.assert_array_equal(counts.true_positives, [[3, 2, 0]])
+    np.testing.assert_array_equal(counts.false_negatives, [[0, 0, 1]])
+
+
+def test_labels_without_a_softmax_are_refused():
+    with pytest.raises(ValueError, match="exclusive is False; set it to True"):
+        segment(REGIONS, painting=PAINTING, targets="labels")
+
+
 def test_of_several_sigmoids_the_most_probable_class_is_written():
     # Both are above the threshold in the first place, none in the second.
     probs = jnp.array([[0.6, 0.9], [0.4, 0.3]]).reshape(1, 1, 2, 2)

@@ -204,6 +204,24 @@ def test_predicted_masks_are_those_that_were_scored(finished, data_dir, tmp_path
     assert len(list((tmp_path / "out").glob("*_overlay.png"))) == 5
 
 
+@pytest.mark.slow
+def test_a_model_of_some_channels_is_scored_and_predicts_by_their_names(
+    config, data_dir, tmp_path
+):
+    config.data.channels = ("FLAIR", "pre-contrast")
+    config.augment.channel_dropout = 0.3
+    config.epochs = 1
+    summary = train.train(config, str(tmp_path / "run"))
+    about = restore.read_best(tmp_path / "run").about
+    assert about.info.channels == ("FLAIR", "pre-contrast")
+    again = evaluate.evaluate(tmp_path / "run")
+    np.testing.assert_allclose(again["loss"], summary["loss"], rtol=1e-5)
+    patient = next((data_dir / "raw").rglob("*_1.tif")).parent
+    # Pictures have the channels of their data set.
+    predict.predict(str(tmp_path / "run"), [str(patient)], str(tmp_path / "masks"))
+    assert list((tmp_path / "masks").glob("*_mask.png"))
+
+
 def test_a_lone_slice_says_that_it_is_alone(finished, data_dir, tmp_path, caplog):
     picture = next((data_dir / "raw").rglob("*_3.tif"))
     rows = predict.predict(str(finished[0]), [str(picture)], str(tmp_path / "out"))

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from brainseg_jax.data import intensities, volume_moves
+
 Options = Mapping[str, Any]  # numbers, but for fill
 Batch = dict[str, Array]
 
@@ -21,6 +23,7 @@ FLIPS = {
     3: {"flip_depth": 0, "flip_vertical": 1, "flip_horizontal": 2},
 }
 AFFINE = ("rotation", "shift", "scale", "shear")
+LACKING = {2: ("flip_depth",), 3: ("shear",)}
 # What lies beyond the edge of an image and of its shares of classes: the edge once more,
 # or each channel's darkest value and no class.
 FILLS: dict[str, Callable[[Array, str], Array | None]] = {
@@ -29,7 +32,6 @@ FILLS: dict[str, Callable[[Array, str], Array | None]] = {
         maps.min(_space(maps)) if part == "image" else jnp.zeros(maps.shape[-1])
     ),
 }
-INTENSITY = ("gamma", "contrast", "brightness", "noise")
 
 
 def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
@@ -41,17 +43,20 @@ def augment(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     dimensions = batch["image"].ndim - 2
     wanted = [
         any(options[name] for name in part) and options["probability"] > 0
-        for part in ((*FLIPS[dimensions], *AFFINE), INTENSITY)
+        for part in ((*FLIPS[dimensions], *AFFINE), intensities.OPTIONS)
     ]
     if wanted[0]:
         # Kept apart from what follows: in one compiled loop with it, a single example is
         # sampled at places rounded otherwise than in a batch, and differs by 5e-5.
-        move = _move if dimensions == 2 else _flip
+        move = _move if dimensions == 2 else _move_volumes
         batch = jax.lax.optimization_barrier(move(keys, batch, options))
     if wanted[1]:
-        change = functools.partial(change_intensity, options=options)
+        change = functools.partial(intensities.change, options=options)
         image = jax.vmap(change)(_fold(keys, 1), batch["image"])
         batch = {**batch, "image": image}
+    if chance := options["channel_dropout"]:
+        drop = functools.partial(intensities.drop_channels, chance=chance)
+        batch = {**batch, "image": jax.vmap(drop)(_fold(keys, 2), batch["image"])}
     return batch
 
 
@@ -61,12 +66,11 @@ def check_options(options: Options, dimensions: int) -> None:
     Raises:
         ValueError: with the key, its value and what to set it to.
     """
-    lacking = AFFINE if dimensions == 3 else ("flip_depth",)
-    for name in lacking:
+    for name in LACKING[dimensions]:
         if options[name]:
             raise ValueError(
                 f"config.augment.{name} is {options[name]}, which images of {dimensions} "
-                "axes do not have yet; set it to 0."
+                "axes do not have; set it to 0."
             )
 
 
@@ -128,35 +132,6 @@ def sample_linear(
     return sampled.reshape(image.shape)
 
 
-def change_intensity(
-    key: Key[Array, ""], image: Float[Array, "*space c"], options: Options
-) -> Float[Array, "*space c"]:
-    """Gamma over the image's own range, contrast and brightness per channel, noise."""
-    on, gamma, contrast, brightness, level, noise = jax.random.split(key, 6)
-    space = _space(image)
-    one = (1,) * len(space) + image.shape[-1:]  # a number per channel
-    changed = image
-    if options["gamma"]:
-        low, high = image.min(), image.max()
-        span = jnp.maximum(high - low, 1e-6)
-        exponent = (1 + options["gamma"]) ** _symmetric(gamma, 1.0)
-        # Compiled, the least may come out below 0 by a rounding, and its power as NaN.
-        share = jnp.maximum((changed - low) / span, 0)
-        changed = low + span * share**exponent
-    if options["contrast"]:
-        mean = changed.mean(space, keepdims=True)
-        factor = 1 + _symmetric(contrast, options["contrast"], one)
-        changed = mean + (changed - mean) * factor
-    if options["brightness"]:
-        size = options["brightness"] * image.std()
-        changed = changed + _symmetric(brightness, 1.0, one) * size
-    if options["noise"]:
-        size = options["noise"] * jax.random.uniform(level)
-        changed = changed + size * jax.random.normal(noise, image.shape)
-    applied = jax.random.bernoulli(on, options["probability"])
-    return jnp.where(applied, changed, image)
-
-
 def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     shape = batch["image"].shape[1:3]
     affines = jax.vmap(lambda key: random_affine(key, shape, options))(_fold(keys, 0))
@@ -173,10 +148,35 @@ def _move(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
     return {**batch, **moved}
 
 
+def _move_volumes(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
+    """Flips alone exactly and by no sampling; else images linear, their masks nearest."""
+    check_options(options, 3)
+    keys = _fold(keys, 0)
+    if not any(options[name] for name in AFFINE):
+        return _flip(keys, batch, options)
+    shape, outside = batch["image"].shape[1:4], FILLS[options["fill"]]
+    affines = jax.vmap(lambda key: volume_moves.random_affine(key, shape, options))(
+        keys
+    )
+    samplers = {
+        "image": volume_moves.sample_linear,
+        "share": volume_moves.sample_nearest,
+    }
+    moved: Batch = {
+        part: jax.vmap(
+            lambda maps, affine, part=part, sample=sample: sample(
+                maps, affine, outside(maps, part)
+            )
+        )(batch[part], affines)
+        for part, sample in samplers.items()
+        if part in batch
+    }
+    return {**batch, **moved}
+
+
 def _flip(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
-    """Along each axis with its own probability: all that is spatial in 3D so far."""
-    flips = FLIPS[batch["image"].ndim - 2]
-    check_options(options, len(flips))
+    """Volumes along each axis with its own probability."""
+    flips = FLIPS[3]
 
     def draw(key: Array) -> Array:
         on, *own = jax.random.split(key, len(flips) + 1)
@@ -184,7 +184,7 @@ def _flip(keys: Key[Array, " n"], batch: Batch, options: Options) -> Batch:
         flipped = jnp.stack(list(map(jax.random.bernoulli, own, chances)))
         return flipped & jax.random.bernoulli(on, options["probability"])
 
-    flipped = jax.vmap(draw)(_fold(keys, 0))
+    flipped = jax.vmap(draw)(keys)
     moved: Batch = {}
     for part in ("image", "share"):
         if part in batch:

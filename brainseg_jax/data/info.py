@@ -34,6 +34,8 @@ class Info:
     one_patient_per_file: bool = False  # said by its owner, and shown by nothing
     # Of volumes, millimetres along each axis, as most are stored; (): not known
     spacing: tuple[float, ...] = ()
+    # All that the data set has, where only some are chosen; else ()
+    stored_channels: tuple[str, ...] = ()
     # The publisher's own split of whole patients -> keys of its examples
     official: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
@@ -88,12 +90,45 @@ class Info:
             painting=[(foreground, labels[0])],
         )
 
+    def choosing(self, channels: Sequence[str]) -> "Info":
+        """The same with these channels alone, in this order; () for all as stored.
+
+        Raises:
+            ValueError: for a channel that there is not, or one that is named twice.
+        """
+        if not channels:
+            return self
+        if unknown := [name for name in channels if name not in self.channels]:
+            raise ValueError(
+                f"config.data.channels has {unknown[0]!r}, which is no channel of "
+                f"{self.name}; there are: {', '.join(self.channels)}."
+            )
+        if len(set(channels)) < len(channels):
+            raise ValueError(
+                f"config.data.channels is {tuple(channels)}; name each channel once."
+            )
+        return dataclasses.replace(
+            self, channels=tuple(channels), stored_channels=self.all_channels
+        )
+
+    @property
+    def all_channels(self) -> tuple[str, ...]:
+        """Those of the stored images, of which some may be chosen."""
+        return self.stored_channels or self.channels
+
+    @property
+    def chosen_places(self) -> tuple[int, ...]:
+        """Of the channels among those that are stored."""
+        return tuple(map(self.all_channels.index, self.channels))
+
     def to_record(self) -> dict[str, Any]:
         """All but the keys of leaky and official splits, as plain JSON."""
         kept = dataclasses.asdict(self)
         del kept["leaky"], kept["official"]
         spacing = {"spacing": list(self.spacing)} if self.spacing else {}
         del kept["spacing"]  # of slices, as records always had it
+        if not self.stored_channels:
+            del kept["stored_channels"]
         return kept | {
             **spacing,
             "painting": [list(pair) for pair in self.painting],
@@ -162,6 +197,7 @@ def described(
     leaky: Mapping[str, Sequence[str]] | None = None,
     official: Mapping[str, Sequence[str]] | None = None,
     spacing: Sequence[float] = (),
+    stored_channels: Sequence[str] = (),
     **form: Any,
 ) -> Info:
     """From its parts as JSON or a builder has them; what is not known yet stays empty."""
@@ -175,6 +211,7 @@ def described(
         painting=[(region, int(label)) for region, label in painting],
         labels=tuple(labels),
         channels=tuple(channels),
+        stored_channels=tuple(stored_channels),
         folds=dict(folds or {}),
         synthetic=synthetic,
         leaky={split: list(keys) for split, keys in (leaky or {}).items()},

@@ -36,6 +36,15 @@ class Statistics(NamedTuple):
             [self.tallies[place] for place in used],
         )
 
+    def of_channels(self, chosen: Sequence[int]) -> "Statistics":
+        """Of the channels at these places alone, in this order."""
+        places = list(chosen)
+        return self._replace(
+            mean=self.mean[:, places],
+            variance=self.variance[:, places],
+            tallies=[[volume[place] for place in places] for volume in self.tallies],
+        )
+
 
 def statistics(images: Sequence[np.ndarray], volumes: Sequence[str]) -> Statistics:
     """Of arrays [*space c]; `volumes[i]` names the volume that image i belongs to."""

@@ -1,6 +1,7 @@
 """Pixels out of their stored form, channels in the order they are stored in."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -40,3 +41,12 @@ def in_stored_order(decoded: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "h
     if channels not in STORED_ORDER:
         return decoded
     return np.ascontiguousarray(decoded[..., STORED_ORDER[channels]])
+
+
+def choose_channels(
+    image: Shaped[np.ndarray, "*space c"], chosen: Sequence[int]
+) -> Shaped[np.ndarray, "*space k"]:
+    """Those of an image's channels, in this order; the image itself if it is all."""
+    if list(chosen) == list(range(image.shape[-1])):
+        return image
+    return np.ascontiguousarray(image[..., list(chosen)])

@@ -10,13 +10,22 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float32, Int, Int32
 
-from brainseg_jax.data import fitting, memory, normalise, patches, splits, stored
+from brainseg_jax.data import (
+    fitting,
+    memory,
+    normalise,
+    patches,
+    pixels,
+    splits,
+    stored,
+)
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.fitting import Fit
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.order import Order
 from brainseg_jax.data.patches import Patches
+from brainseg_jax.tasks import segmentation
 
 Batch = dict[str, np.ndarray]
 
@@ -124,6 +133,8 @@ def open_split(
     normalisation: dict[str, Any],
     only_tumour: bool,
     foreground: str = "",
+    targets: str = "classes",
+    channels: Sequence[str] = (),
     stored_masks: bool = False,
     with_masks: bool = True,
     cutting: Mapping[str, Any] | None = None,
@@ -132,16 +143,17 @@ def open_split(
 
     No pixels are read, only the data set's index, which has statistics of whole volumes.
     Images are resized to `size`. Masks keep their stored size with `stored_masks`; else
-    batches have "share", each class's share of every pixel. Without `with_masks` they have
-    neither. `foreground` makes one class of all, as Info.joined has it. With `cutting`, the
-    size, foreground_share and fill of patches.Patches, training batches are parts of
-    examples as they are stored.
+    batches have "share", each class's share of every pixel, or each label's, as `targets`
+    says (tasks/segmentation.py). Without `with_masks` they have neither. `foreground` makes
+    one class of all, as Info.joined has it; of the `channels` named images have no others,
+    () for all. With `cutting`, the size, foreground_share and fill of patches.Patches,
+    training batches are parts of examples as they are stored.
 
     Raises:
         FileNotFoundError: if the data set is not prepared, or by an older version.
-        ValueError: if the split, a size or the normalisation cannot be; says why.
+        ValueError: if the split, a size, channel or normalisation cannot be; says why.
     """
-    info = data_info.read_info(name, data_dir).joined(foreground)
+    info = data_info.read_info(name, data_dir).choosing(channels).joined(foreground)
     builder = data_info.open_builder(name, data_dir)
     index = data_index.read_index(builder.data_dir)
     rows = splits.rows_of(
@@ -149,11 +161,8 @@ def open_split(
     )
     _check_axes(info, size=size, patch=cutting["size"] if cutting else ())
     target = ("mask" if stored_masks or cutting else "share") if with_masks else ""
-    read = stored.open_records(builder)
-
-    def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
-        return read(index.splits[rows[i]], index.records[rows[i]])
-
+    maps = segmentation.target_labels(info.classes, targets)
+    statistics = index.statistics.take(rows).of_channels(info.chosen_places)
     source = Source(
         info=info,
         keys=[index.keys[row] for row in rows],
@@ -163,17 +172,16 @@ def open_split(
         tumour=index.foreground[rows],
         present=_present([index.place_labels[row] for row in rows], info),
         labels=index.labels[rows],
-        scaling=normalise.scaling(index.statistics.take(rows), **normalisation),
-        read_stored=read_stored,
-        fit=Fit(() if cutting else size, target, tuple(info.classes.values())),
+        scaling=normalise.scaling(statistics, **normalisation),
+        read_stored=_reader(builder, index, rows, info.chosen_places),
+        fit=Fit(() if cutting else size, target, maps),
     )
     source = _with_spacings(source, index, rows)
     if cutting:
         places = [index.places[row] for row in rows]
-        patches = Patches(shapes=source.shapes, places=places, **cutting)
-        source = dataclasses.replace(source, patches=patches)
-    patients = len(set(source.patients))
-    logging.info("%s %s: %d examples of %d patients", name, split, len(rows), patients)
+        cut = Patches(shapes=source.shapes, places=places, **cutting)
+        source = dataclasses.replace(source, patches=cut)
+    _tell(source, split)
     return source
 
 
@@ -188,17 +196,37 @@ def _with_spacings(
     return dataclasses.replace(source, info=info, spacings=spacings)
 
 
+def _tell(source: Source, split: str) -> None:
+    patients, name = len(set(source.patients)), source.info.name
+    logging.info(
+        "%s %s: %d examples of %d patients", name, split, len(source), patients
+    )
+
+
+def _reader(
+    builder: Any, index: data_index.Index, rows: Sequence[int], chosen: Sequence[int]
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """Image and mask by their place in `rows`, of the channels at the places `chosen`."""
+    read = stored.open_records(builder)
+
+    def read_stored(i: int) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = read(index.splits[rows[i]], index.records[rows[i]])
+        return pixels.choose_channels(image, chosen), mask
+
+    return read_stored
+
+
 def keep_decoded(source: Source) -> Source:
     """The same with all examples in memory, where they take `decoded_bytes`."""
     arrays: dict[str, Any] = {}
     same = len(set(source.shapes)) == 1
     for place, fitted in enumerate(_threaded(range(len(source)), source.example)):
-        for name, pixels in fitted.items():
+        for name, part in fitted.items():
             if place == 0:
                 one_array = same or (source.fit.size and name != "mask")
-                whole = np.empty((len(source), *pixels.shape), pixels.dtype)
+                whole = np.empty((len(source), *part.shape), part.dtype)
                 arrays[name] = whole if one_array else [None] * len(source)
-            arrays[name][place] = pixels
+            arrays[name][place] = part
     return dataclasses.replace(source, arrays=arrays)
 
 

@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import files, parallel, registry, reports, tasks
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import leakage, sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference import blending, folding, post_processing, scoring
@@ -62,10 +63,12 @@ def evaluate(
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
     options = about.settings.data
+    name, data_dir = data_name or options.name, data_dir or options.data_dir
     source = sources.open_split(
-        data_name or options.name,
+        name,
         split := split or default_split(about),
-        data_dir or options.data_dir,
+        data_dir,
+        channels=_channels(data_info.read_info(name, data_dir), about.info),
         size=experiment.scored_size(about.settings),
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
@@ -157,6 +160,11 @@ def _check_kind(info: Info, trained: Info, fields: tuple[str, ...]) -> None:
                 f"{info.name} has the {what} {own}, the model was trained with "
                 f"{known} of {trained.name}; it cannot be scored there."
             )
+
+
+def _channels(info: Info, trained: Info) -> tuple[str, ...]:
+    """Those that the model takes, by name; all, to be refused, where some are missing."""
+    return trained.channels if {*trained.channels} <= {*info.channels} else ()
 
 
 def report(

@@ -11,7 +11,8 @@ from jaxtyping import Shaped
 from rich.progress import track
 
 from brainseg_jax import files
-from brainseg_jax.data import image_files, modalities, normalise
+from brainseg_jax.data import image_files, modalities, normalise, pixels
+from brainseg_jax.data.info import Info
 from brainseg_jax.metrics import decisions
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.runs import ensembles, precision, restore, run_folder, volumes
@@ -92,7 +93,7 @@ def _predict_pictures(
     names = _output_names(found)
     info = restored.record.about.info
     for path in found:  # before the first mask is written
-        image_files.read_image(path, len(info.channels), info.dtype)
+        _read(path, info)
     predictor = make_predictor(restored)
     rows = []
     with_progress = track(by_volume.items(), "predicting", transient=True)
@@ -112,9 +113,7 @@ def _predict_volume(
 ) -> list[dict[str, Any]]:
     about = restored.record.about
     options, info = about.config["data"]["normalisation"], about.info
-    pictures = [
-        image_files.read_image(path, len(info.channels), info.dtype) for path in paths
-    ]
+    pictures = [_read(path, info) for path in paths]
     scaling = normalise.scaling(
         normalise.statistics(pictures, [volume] * len(paths)), **options
     )
@@ -145,6 +144,12 @@ def _predict_volume(
             }
         )
     return rows
+
+
+def _read(path: pathlib.Path, info: Info) -> Shaped[np.ndarray, "h w c"]:
+    """The channels that the model takes, of a picture that has those of its data set."""
+    picture = image_files.read_image(path, len(info.all_channels), info.dtype)
+    return pixels.choose_channels(picture, info.chosen_places)
 
 
 def _tell_volume(volume: str, paths: Sequence[pathlib.Path]) -> None:

@@ -41,7 +41,7 @@ class Run:
     schedule: optimisers.Schedule
     resident: dict[str, Any]  # the training split on the devices; {} otherwise
     validation_resident: dict[str, Any]
-    train_step: Callable
+    train_step: Any  # a function, mapped over the devices or compiled
     refresh_step: Callable
     fold: Callable  # of the evaluated variables, for eval_step
     eval_step: Callable
@@ -63,14 +63,28 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """Initial weights, on all devices."""
-        state = create_state(
+        return self.devices.replicate(self._initial_state())
+
+    def compiled(self) -> "Run":
+        """The same with its training step compiled, which then tells of its memory."""
+        logging.info("compiling the training step")
+        state = self.devices.abstract(jax.eval_shape(self._initial_state))
+        resident = bool(self.resident)
+        batches = sources.training_batches(
+            self.training, self.order, 0, 1, resident=resident
+        )
+        batch = self.devices.shard(next(batches))
+        step = self.train_step.lower(state, self.resident, batch, self.rng)
+        return dataclasses.replace(self, train_step=step.compile())
+
+    def _initial_state(self) -> TrainState:
+        return create_state(
             self.parts.model,
             self.optimizer,
             jax.random.fold_in(self.rng, INITIAL),
             self.parts.shape,
             average=self.config.ema_decay > 0,
         )
-        return self.devices.replicate(state)
 
 
 def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
@@ -102,7 +116,7 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
         schedule, **config.optimizer.to_dict(), frozen=frozen
     )
     training, validation, residents = _place(config, training, validation, devices)
-    return Run(
+    run = Run(
         config=config,
         folder=folder,
         devices=devices,
@@ -118,6 +132,7 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
         **_map_steps(config, devices, parts, optimizer, frozen),
         rng=jax.random.key(config.seed),
     )
+    return run.compiled()
 
 
 def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
@@ -129,6 +144,8 @@ def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
         size=tuple(config.data.size),
         normalisation=config.data.normalisation.to_dict(),
         foreground=config.task.foreground,
+        targets=config.task.targets,
+        channels=tuple(config.data.channels),
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )
@@ -259,6 +276,7 @@ def _map_steps(
         mean=devices.mean,
         average_decay=config.ema_decay,
         frozen=frozen,
+        accumulate=config.accumulate,
     )
     refresh_step = functools.partial(
         steps.refresh_step, model=parts.model, frozen=frozen

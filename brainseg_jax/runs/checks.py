@@ -15,6 +15,7 @@ from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import mirroring
 from brainseg_jax.metrics import overlap
 from brainseg_jax.runs import channels
+from brainseg_jax.tasks import segmentation
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training import optimisers
 
@@ -28,10 +29,12 @@ LARGEST: dict[str, tuple[float, bool]] = {
     "shift": (1, True),
     "scale": (1, False),
     "shear": (90, False),
+    "low_resolution": (1, False),
     "gamma": (math.inf, False),
     "contrast": (1, True),
     "brightness": (math.inf, False),
     "noise": (math.inf, False),
+    "channel_dropout": (1, False),
 }
 PRECISIONS = ("default", "high", "highest")
 
@@ -81,6 +84,7 @@ def _check_choices(config: ConfigDict) -> None:
         )
     evaluation, normalisation = config.evaluation, config.data.normalisation
     one_of = {
+        "task.targets": (config.task.targets, segmentation.TARGETS),
         "data.cache": (config.data.cache, ("device", "host", "none")),
         "compute_dtype": (config.compute_dtype, DTYPES),
         "init_channels": (config.init_channels, channels.WAYS),
@@ -103,6 +107,7 @@ def _check_numbers(config: ConfigDict) -> None:
     """Numbers with an end that they may not pass."""
     at_least_one = {
         "batch_size": config.batch_size,
+        "accumulate": config.accumulate,
         "epochs": config.epochs,
         "evaluation.batch_size": config.evaluation.batch_size,
         "evaluation.every_epochs": config.evaluation.every_epochs,

@@ -34,6 +34,7 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
     Raises:
         ValueError: naming the key that cannot be, and what it can be.
     """
+    info = info.choosing(config.data.channels)
     task = task_of(config, info)
     _check_heads(config, task)
     options = config.model.options.to_dict()
@@ -73,12 +74,12 @@ def task_of(config: ConfigDict, info: Info) -> Task:
     """The task of a config, on the classes of a data set that it is about."""
     module = registry.find(tasks, config.task.name)
     info = info.joined(config.task.foreground)
-    painting = {"painting": info.painting} if "classes" in module.NAMED_BY else {}
+    of_masks = {"painting": info.painting, "targets": config.task.targets}
     return module.make_task(
         *(getattr(info, field) for field in module.NAMED_BY),
         exclusive=config.task.exclusive,
         threshold=config.evaluation.threshold,
-        **painting,
+        **(of_masks if "classes" in module.NAMED_BY else {}),
     )
 
 

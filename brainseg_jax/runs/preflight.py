@@ -8,11 +8,13 @@ from ml_collections import ConfigDict
 from brainseg_jax import parallel
 from brainseg_jax.data.info import Info
 from brainseg_jax.runs import (
+    channels,
     checkpoints,
     checks,
     encoder_weights,
     experiment,
     run_folder,
+    step_memory,
     transfer,
 )
 from brainseg_jax.runs.build import Run
@@ -32,7 +34,8 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         OSError: if the folder cannot be written, or weights cannot be had.
     """
     checks.check_settings(config)
-    parallel.local_devices(config.parallel.mode, config.batch_size)
+    devices = parallel.local_devices(config.parallel.mode, config.batch_size)
+    _check_accumulation(config, len(devices.devices))
     run_folder.check_writable(folder, "--workdir")
     if checkpoints.exist(folder):
         return
@@ -44,6 +47,8 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         experiment.check_model(
             parts.model, config.task.name, shape, config.optimizer.encoder_rate
         )
+    if config.accumulate > 1:
+        _refuse_statistics(config, parts)
     names = config.model.frozen, config.model.frozen_up_to
     frozen = freezing.frozen_modules(parts.model, parts.shape, *names)
     freezing.require_trainable(parts.model, parts.shape, frozen)
@@ -51,6 +56,27 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         transfer.check_origin(parts.model, config)
     if config.model.encoder_weights == "imagenet":
         official.weights(encoder_weights.encoder_of(config))
+
+
+def _check_accumulation(config: ConfigDict, devices: int) -> None:
+    if config.batch_size % (config.accumulate * devices):
+        raise ValueError(
+            f"config.batch_size={config.batch_size} does not split into config.accumulate="
+            f"{config.accumulate} parts on each of {devices} devices; use a multiple of "
+            f"{config.accumulate * devices}."
+        )
+
+
+def _refuse_statistics(config: ConfigDict, parts: experiment.Parts) -> None:
+    """Batch normalisation would see parts of a batch, and the step would be another."""
+    collections = {path[0] for path in channels.shapes_of(parts.model, parts.shape)}
+    if "batch_stats" in collections:
+        raise ValueError(
+            f"config.accumulate is {config.accumulate}, but config.model.name="
+            f"{config.model.name} normalises by the statistics of whole batches, which "
+            "its parts do not have. Set config.accumulate=1, or the norms among "
+            "config.model.options to instance or group."
+        )
 
 
 def tell(run: Run, fresh: TrainState) -> None:
@@ -68,6 +94,7 @@ def tell(run: Run, fresh: TrainState) -> None:
             "What is frozen keeps the random weights it begins with: neither "
             "config.model.encoder_weights nor config.init_from is given."
         )
+    tell_memory(run)
     if config.schedule.warmup_steps >= run.total_steps:
         logging.warning(
             "config.schedule.warmup_steps=%d are not over within the %d steps of this "
@@ -75,3 +102,13 @@ def tell(run: Run, fresh: TrainState) -> None:
             config.schedule.warmup_steps,
             run.total_steps,
         )
+
+
+def tell_memory(run: Run) -> None:
+    """Logs what a step takes; warns, with the keys to change, where that is too much."""
+    if (memory := step_memory.of_step(run.train_step)) is None:
+        return
+    free = run.devices.free_bytes()
+    logging.info("%s", step_memory.sentence(memory, free))
+    if advice := step_memory.advice(run.config, memory, free):
+        logging.warning("%s", advice)

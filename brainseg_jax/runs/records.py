@@ -16,11 +16,16 @@ Row = dict[str, Any]
 # Keys that base.py got later, each with the value that says what older runs did.
 LATER_KEYS = {
     "task.foreground": "",
+    "task.targets": "classes",
     "label_losses": {},
+    "accumulate": 1,
     "schedule.decay": 1.0,
     "augment.fill": "edge",
     "augment.flip_depth": 0.0,
+    "augment.low_resolution": 0.0,
+    "augment.channel_dropout": 0.0,
     "data.patch": [],
+    "data.channels": [],
     "init_channels": "match",
     "matmul_precision": "default",
     "evaluation.window": [],

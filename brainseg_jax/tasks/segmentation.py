@@ -1,5 +1,7 @@
 """Segmentation: a map for each class, one label of the publisher's mask or several."""
 
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -13,12 +15,22 @@ NAMED_BY = ("classes",)
 
 Classes = Mapping[str, int | Sequence[int]]
 Painting = Sequence[tuple[str, int]]
+# What a net has a map for: each class that is scored, or each label of the masks.
+TARGETS = ("classes", "labels")
 
 
 def make_task(
-    classes: Classes, *, exclusive: bool, threshold: float, painting: Painting = ()
+    classes: Classes,
+    *,
+    exclusive: bool,
+    threshold: float,
+    painting: Painting = (),
+    targets: str = "classes",
 ) -> Task:
     """The task of segmenting these classes, each a label of the publisher's mask or a list.
+
+    `targets` says what the logits are of, one of TARGETS: the classes themselves, or the
+    labels that make them, which share a softmax; the same classes are scored either way.
 
     With `exclusive` the classes share a softmax with background, which comes first in the
     logits; else each class has a sigmoid and is predicted above `threshold`. The target
@@ -31,8 +43,28 @@ def make_task(
 
     Raises:
         ValueError: if classes that share labels are exclusive, if classes of several labels
-            have no painting, or if the painting names an unknown class.
+            have no painting, if the painting names an unknown class, or if labels are not
+            exclusive.
     """
+    if targets == "labels":
+        return _of_labels(classes, exclusive=exclusive, threshold=threshold)
+    return _of_classes(
+        classes, exclusive=exclusive, threshold=threshold, painting=painting
+    )
+
+
+def target_labels(classes: Classes, targets: str) -> tuple[tuple[int, ...], ...]:
+    """The labels of the mask that each map of a training target is of."""
+    members = tuple(map(_labels_of, classes.values()))
+    if targets == "classes":
+        return members
+    return tuple((label,) for label in sorted({*itertools.chain(*members)}))
+
+
+def _of_classes(
+    classes: Classes, *, exclusive: bool, threshold: float, painting: Painting
+) -> Task:
+    """The task whose maps are those of the classes."""
     names, members_of = list(classes), [_labels_of(one) for one in classes.values()]
     _check(classes, members_of, exclusive, painting)
     places = [(names.index(name), label) for name, label in painting]
@@ -74,6 +106,28 @@ def make_task(
         predict=predict,
         measure=measure,
     )
+
+
+def _of_labels(classes: Classes, *, exclusive: bool, threshold: float) -> Task:
+    """The task of telling labels apart, in which the classes that they make are scored."""
+    if not exclusive:
+        raise ValueError(
+            "config.task.targets is 'labels', of which a position has one, but "
+            "config.task.exclusive is False; set it to True."
+        )
+    labels = [one for (one,) in target_labels(classes, "labels")]
+    of_labels = make_task(
+        {f"label {label}": label for label in labels},
+        exclusive=True,
+        threshold=threshold,
+    )
+    members_of = [_labels_of(one) for one in classes.values()]
+
+    def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
+        found = _members(of_labels.predict(probs), members_of)
+        return overlap.counts(found, _members(batch["mask"], members_of))
+
+    return dataclasses.replace(of_labels, classes=tuple(classes), measure=measure)
 
 
 def _with_background(shares: Float[Array, "n *space c"]) -> Float[Array, "n *space o"]:
@@ -135,7 +189,7 @@ def _check(
     if exclusive and not disjoint:
         raise ValueError(
             f"config.task.exclusive is True, but the classes {', '.join(classes)} are "
-            "regions of several labels; set it to False."
+            "regions of several labels; set it to False, or config.task.targets to labels."
         )
     if not painting:
         raise ValueError(

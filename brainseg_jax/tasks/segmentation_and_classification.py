@@ -16,6 +16,7 @@ def make_task(
     exclusive: bool,
     threshold: float,
     painting: segmentation.Painting = (),
+    targets: str = "classes",
 ) -> Task:
     """The task of segmenting `classes` and telling which of `labels` an image has.
 
@@ -27,7 +28,11 @@ def make_task(
     """
     tasks = Heads(
         mask=segmentation.make_task(
-            classes, exclusive=exclusive, threshold=threshold, painting=painting
+            classes,
+            exclusive=exclusive,
+            threshold=threshold,
+            painting=painting,
+            targets=targets,
         ),
         label=classification.make_task(labels, exclusive=True, threshold=threshold),
     )

@@ -1,7 +1,7 @@
 """A training step, and one that finds batch statistics: pure, the same for every model."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,67 @@ def train_step(
     mean: Callable[[Any], Any],
     average_decay: float,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
+    accumulate: int = 1,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on this device's share of the global batch.
 
     `batch["place"]` is each example's place in the global batch, from which its keys come;
-    `mean` averages over the devices; `frozen` are the modules that stay as they are.
+    `mean` averages over the devices; `frozen` are the modules that stay as they are. The
+    share is seen in `accumulate` parts, one after the other, whose gradients are averaged.
     """
+
+    def differentiate(batch):
+        return _differentiate(
+            state,
+            resident,
+            batch,
+            rng,
+            model=model,
+            loss=loss,
+            augment=augment,
+            frozen=frozen,
+        )
+
+    if accumulate == 1:
+        found = differentiate(batch)
+    else:
+        found = _mean_over_parts(differentiate, batch, accumulate)
+    value, terms, grads = mean((found.loss, found.terms, found.gradient))
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates = jax.tree.map(lambda update: update * state.rate_scale, updates)
+    params = optax.apply_updates(state.params, updates)
+    state = state.replace(
+        step=state.step + 1,
+        params=params,
+        batch_stats=found.batch_stats,
+        opt_state=opt_state,
+        average=_average(state, params, found.batch_stats, average_decay),
+    )
+    scalars = {"loss": value, "gradient_norm": optax.tree.norm(grads), **terms}
+    return state, scalars
+
+
+class Found(NamedTuple):
+    """What a part of a batch says: means over its examples."""
+
+    loss: Float[Array, ""]
+    terms: dict[str, Float[Array, ""]]
+    gradient: Any
+    batch_stats: Any
+
+
+def _differentiate(
+    state: TrainState,
+    resident: Batch,
+    batch: Batch,
+    rng: jax.Array,
+    *,
+    model: nn.Module,
+    loss: Loss,
+    augment: Callable[[Array, Batch], Batch],
+    frozen: frozenset[tuple[str, ...]],
+) -> Found:
+    """Loss and gradient of some examples, assembled and augmented by their keys."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
         jax.random.fold_in(rng, state.step), batch["place"]
     )
@@ -55,22 +110,32 @@ def train_step(
         terms = {name: term.mean() for name, term in terms.items()}
         return per_example.mean(), (updated.get("batch_stats", {}), terms)
 
-    (value, (batch_stats, terms)), grads = jax.value_and_grad(objective, has_aux=True)(
-        state.params
+    (value, (batch_stats, terms)), gradient = jax.value_and_grad(
+        objective, has_aux=True
+    )(state.params)
+    return Found(value, terms, gradient, batch_stats)
+
+
+def _mean_over_parts(
+    differentiate: Callable[[Batch], Found], batch: Batch, count: int
+) -> Found:
+    """The mean of what equal parts of a batch say, one after the other.
+
+    Of a net without statistics of batches it is what the whole says, but for rounding.
+    Each part has every `count`-th example, so that on a mesh all devices have some of it.
+    """
+    parts = jax.tree.map(
+        lambda values: values.reshape(-1, count, *values.shape[1:]).swapaxes(0, 1),
+        batch,
     )
-    value, terms, grads = mean((value, terms, grads))
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    updates = jax.tree.map(lambda update: update * state.rate_scale, updates)
-    params = optax.apply_updates(state.params, updates)
-    state = state.replace(
-        step=state.step + 1,
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-        average=_average(state, params, batch_stats, average_decay),
-    )
-    scalars = {"loss": value, "gradient_norm": optax.tree.norm(grads), **terms}
-    return state, scalars
+    one = jax.tree.map(lambda values: values[0], parts)
+    nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(differentiate, one))
+
+    def add(total: Found, part: Batch) -> tuple[Found, None]:
+        return jax.tree.map(jnp.add, total, differentiate(part)), None
+
+    total, _ = jax.lax.scan(add, nothing, parts)
+    return jax.tree.map(lambda values: values / count, total)
 
 
 def refresh_step(

@@ -31,6 +31,31 @@ def segmentation_and_classification(config: ConfigDict) -> None:
     config.evaluation.metric = "dice_and_balanced_accuracy"
 
 
+def volumes(config: ConfigDict) -> None:
+    """Segments BraTS's volumes in parts: whole tumour, its core, what of it enhances.
+
+    A sigmoid for each of the three, which contain each other. A third of the parts have
+    tumour in their middle. With one or two of them at a time a net has to normalise by
+    instance or group, not by batch.
+    """
+    segmentation(config)
+    config.data.name = "brats2021/kaggle"
+    config.data.normalisation = {"name": "brain_percentile"}
+    config.data.tumour_share = 1 / 3
+    config.data.cache = "host"  # parts are cut there
+    pieces.parts(config, 128)
+    config.compute_dtype = "bfloat16"
+    config.batch_size = 2
+    config.evaluation.batch_size = 1
+    config.epochs = 300
+    config.evaluation.every_epochs = 10
+    config.schedule.rate = 1e-3
+    config.augment.flip_depth = config.augment.flip_vertical = 0.5
+    config.augment.shift = config.augment.shear = 0.0
+    config.augment.low_resolution = 0.3
+    config.evaluation.mirror = ()
+
+
 def figshare(config: ConfigDict) -> None:
     """On the figshare slices, after a recipe: three kinds of tumour, one a patient."""
     config.data.name = "figshare_brain_tumor/figshare"

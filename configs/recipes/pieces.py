@@ -43,6 +43,34 @@ def cpu(config: ConfigDict) -> None:
     config.evaluation.every_epochs = 4
 
 
+def parts(config: ConfigDict, size: int) -> None:
+    """Trains on cubes of volumes, which are scored and predicted in windows as large."""
+    config.data.size = config.data.patch = (size, size, size)
+    config.evaluation.window = (size, size, size)
+
+
+def volumes_cpu(config: ConfigDict) -> None:
+    """Parts of 64x64x64 and a quarter of the widths, for two CPU cores and patience."""
+    parts(config, 64)
+    config.model.options.widths = tuple(
+        max(8, width // 4) for width in config.model.options.widths
+    )
+    config.compute_dtype = "float32"  # bfloat16 is no faster there
+    config.epochs = 20
+    config.evaluation.every_epochs = 5
+
+
+def volumes_phantom(config: ConfigDict) -> None:
+    """Synthetic volumes, after `volumes_cpu`: minutes. Scores say nothing of real MRI."""
+    parts(config, 32)
+    config.data.name = "brats2021/phantom"
+    config.data.tumour_share = 0.5
+    config.schedule.rate = 3e-3
+    config.schedule.warmup_steps = 20
+    config.epochs = 150  # of six steps
+    config.evaluation.every_epochs = 25
+
+
 def phantom(config: ConfigDict) -> None:
     """Synthetic heads, minutes on two CPU cores. Scores say nothing of real MRI."""
     config.data.name = "lgg_mri/phantom"

@@ -41,6 +41,50 @@ def system_000(config: ConfigDict) -> None:
     config.augment.scale = 0.05
 
 
+def system_001(config: ConfigDict) -> None:
+    """Its five 3D nets' recipe, on BraTS 2021: labels by a softmax, three sequences.
+
+    Different from its own:
+
+    - Split: 75 % and 25 % of the cases, none to test; here folds of whole patients.
+    - Cases: it left out those of which less than 1 % was tumour; here all are kept.
+    - Parts: each case was cropped once to 128x128x128 by a window that is not published,
+      through tumour and brain in its figures; here a part of that size is cut anew each
+      time, anywhere, and whole volumes are scored in windows.
+    - Images: each axial slice of each sequence was scaled to 0 to 1 by itself, with the
+      background; here each volume as a whole.
+    - Order: its cases came in the same order every epoch; here each epoch is shuffled.
+    - Loss: its class weights are 0.25 each and were not divided by their sum, so that its
+      Dice loss never fell below 0.75 and counted a quarter beside the focal term. Here
+      they are divided. Both are summed over a batch there, of one case as here.
+    - Length: 20 epochs as in its code; its histories have 15.
+    - Best epoch: it kept the last; here the one of the least validation loss.
+    - Scores: its IoU is a mean over four classes, background included; here the regions
+      WT, TC and ET are scored, after the most probable label.
+    """
+    pieces.keras_adam(config, 1e-4)
+    pieces.watch_loss(config, 0)
+    config.task.exclusive = True
+    config.task.targets = "labels"
+    config.data.name = "brats2021/kaggle"
+    config.data.channels = ("flair", "t1ce", "t2")
+    config.data.normalisation = {"name": "volume_unit", "low": 0, "high": 100}
+    config.data.cache = "host"
+    pieces.parts(config, 128)
+    config.augment.probability = 0.0
+    config.augment.rotation = config.augment.shift = config.augment.scale = 0.0
+    config.augment.flip_horizontal = 0.0
+    config.augment.contrast = config.augment.brightness = 0.0
+    config.batch_size = 1
+    config.evaluation.batch_size = 1
+    config.epochs = 20
+    config.losses = {
+        "dice": {"weight": 1.0, "smooth": 1e-5, "class_weights": (0.25,) * 4},
+        # A quarter, as its focal term is a mean over four classes.
+        "focal": {"weight": 0.25, "alpha": 0.25},
+    }
+
+
 def system_004(config: ConfigDict) -> None:
     """The recipe of its three nets, as in its code; on its own data in *_figshare.py.
 

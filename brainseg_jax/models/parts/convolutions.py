@@ -10,7 +10,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from brainseg_jax.models.parts import conv3, resampling
+from brainseg_jax.models.parts import conv3, resampling, slicewise
 
 INITIALISERS: dict[str, Initializer] = {
     "he_normal": nn.initializers.he_normal(),
@@ -51,6 +51,8 @@ class Conv(nn.Module):
             image = jnp.einsum("...c,cf->...f", image, _matrix(kernel, image))
         elif (self.size, self.strides) == (3, 1) and self.padding in ("SAME", 1):
             image = conv3.conv3(image, kernel.astype(self.dtype))
+        elif image.ndim == 5 and self.padding == "SAME":
+            image = slicewise.convolve(image, kernel.astype(self.dtype), self.strides)
         else:
             image = jax.lax.conv_general_dilated(
                 image,

@@ -1,0 +1,44 @@
+"""3D U-Net (reference system 001) on volumes of BraTS 2021.
+
+    python main.py --config=configs/unet3d_brats.py             our recipe, patient folds
+    python main.py --config=configs/unet3d_brats.py:cpu         small, for two CPU cores
+    python main.py --config=configs/unet3d_brats.py:phantom     built-in synthetic data
+    python main.py --config=configs/unet3d_brats.py:published   system 001's
+
+docs/results.md says which of these were run, and what they reached.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.recipes import ours, pieces, references
+
+
+def get_config(argument: str = "") -> ConfigDict:
+    return pieces.build("unet3d_brats", VARIANTS, argument)
+
+
+def _ours(config: ConfigDict) -> None:
+    ours.volumes(config)
+    config.model.name = "unet3d"
+    config.model.options = {
+        "widths": (32, 64, 128, 256, 320),
+        "dropout": (0.0,),
+        "norm": "instance",
+    }
+
+
+def _published(config: ConfigDict) -> None:
+    """System 001's U-Net by its recipe.
+
+    What is different: configs/recipes/references.py, system_001.
+    """
+    references.system_001(config)
+    config.model.name = "unet3d"
+
+
+VARIANTS = {
+    "": _ours,
+    "cpu": pieces.chain(_ours, pieces.volumes_cpu),
+    "phantom": pieces.chain(_ours, pieces.volumes_cpu, pieces.volumes_phantom),
+    "published": _published,
+}
