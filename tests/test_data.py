@@ -128,6 +128,8 @@ def test_memory_is_asked_for_before_a_pixel_is_decoded(config, tmp_path, monkeyp
 
     monkeypatch.setattr(parallel, "free_host_bytes", lambda: 1000)
     monkeypatch.setattr(pixels, "decode", fail)
+    # Compiling takes a first batch.
+    monkeypatch.setattr(build.Run, "compiled", lambda run: run)
     run = build.make_run(config, tmp_path)
     assert not run.resident and not run.training.arrays
 
