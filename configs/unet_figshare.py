@@ -12,7 +12,7 @@
 
 What differs from the last three's own: configs/recipes/references.py.
 
-None of these was run to its end yet.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

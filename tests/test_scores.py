@@ -176,7 +176,11 @@ def test_bootstrap_interval_leaves_nan_out():
     values = np.array([0.2, 0.9, 0.4, 0.7])
     with_nan = np.insert(values, 2, np.nan)
     assert scores.bootstrap_interval(with_nan) == scores.bootstrap_interval(values)
-    assert np.isnan(scores.bootstrap_interval(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("values", [[np.nan], [0.7], [0.7, np.nan]])
+def test_one_value_has_no_interval(values):
+    assert np.isnan(scores.bootstrap_interval(np.array(values))).all()
 
 
 def test_bootstrap_interval_of_equal_values_is_that_value():
@@ -197,7 +201,9 @@ def test_paired_difference_is_that_of_the_pairs():
 
 def test_paired_difference_drops_pairs_with_a_nan():
     found = scores.paired_difference(
-        np.array([1.0, np.nan, 3.0]), np.array([0.0, 1.0, np.nan]), resamples=10
+        np.array([1.0, np.nan, 3.0, 2.0]),
+        np.array([0.0, 1.0, np.nan, 1.0]),
+        resamples=10,
     )
     assert found == (1.0, 1.0, 1.0)
 

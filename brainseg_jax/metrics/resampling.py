@@ -9,9 +9,13 @@ from jaxtyping import Bool, Float, Int
 
 
 def draws(patients: int, *, resamples: int, seed: int) -> Int[np.ndarray, "r p"]:
-    """How often each patient comes in each draw of as many."""
+    """How often each patient comes in each draw of as many.
+
+    Of fewer than two there is no draw: one patient does not say how far patients spread.
+    """
     rng = np.random.default_rng(seed)
-    return rng.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
+    size = resamples if patients > 1 else 0
+    return rng.multinomial(patients, np.full(patients, 1 / patients), size=size)
 
 
 def drawn_matrices(

@@ -27,9 +27,12 @@ class Difference(NamedTuple):
 def bootstrap_interval(
     values: Values, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean; nan values are left out."""
+    """Percentile bootstrap interval of the mean; nan values are left out.
+
+    nan of fewer than two: one value does not say how far values spread.
+    """
     values = _known(values)
-    if not len(values):
+    if len(values) < 2:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
     # In blocks, as 10,000 draws of 4,000 slices at once would take 300 MB.

@@ -17,6 +17,7 @@ from brainseg_jax.reports.parts import (
     class_figures,
     class_tables,
     confident_slices,
+    intervals,
     patient_bars,
     undefined,
 )
@@ -182,6 +183,5 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("F1 over slices, mean over classes", "slice_f1_macro"),
     ):
         if not math.isnan(summary.get(key, math.nan)):
-            low, high = summary[f"{key}_low"], summary[f"{key}_high"]
-            rows[name] = f"{summary[key]:.3f} ({low:.3f} to {high:.3f})"
+            rows[name] = intervals.with_interval(summary, key)
     return rows, "in brackets: 95 % interval, resampling patients"

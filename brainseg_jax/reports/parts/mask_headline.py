@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brainseg_jax.metrics import dice_by_label
+from brainseg_jax.reports.parts.intervals import with_interval
 
 Row = dict[str, Any]
 OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
@@ -15,9 +16,9 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
     rows, over = {}, ""
     if OWN_CLASS in summary:
         name = f"mean Dice of {about['patients']} patients' own class, 95 % interval"
-        rows[name], over = _with_interval(summary, OWN_CLASS), "over all classes: "
+        rows[name], over = with_interval(summary, OWN_CLASS), "over all classes: "
     name = f"{over}mean Dice over {about['patients']} patients, 95 % interval"
-    rows[name] = _with_interval(summary, "patient_dice")
+    rows[name] = with_interval(summary, "patient_dice")
     for name, key in (
         ("median Dice over patients", "patient_dice_median"),
         ("mean IoU over patients", "patient_iou"),
@@ -38,16 +39,9 @@ def _by_label(summary: Mapping[str, float]) -> Row:
     prefix = "patient_dice_of_"
     return {
         f"mean Dice over patients with {name.removeprefix(prefix).replace('_', ' ')}": (
-            _with_interval(summary, name)
+            with_interval(summary, name)
         )
         for name in summary
         if name.startswith(prefix) and f"{name}_low" in summary
         if name != OWN_CLASS and not math.isnan(summary[name])
     }
-
-
-def _with_interval(summary: Mapping[str, float], name: str) -> str:
-    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
-    if math.isnan(summary[name]):
-        return "not defined"
-    return f"{summary[name]:.3f} ({low:.3f} to {high:.3f})"

@@ -47,7 +47,7 @@ def patient_bars(
     scores = mean_of_each(each)
     order = np.argsort(-scores, kind="stable")  # NaN comes last
     known = scores[np.isfinite(scores)]
-    if interval is None and len(known) > 1:
+    if interval is None:
         interval = bootstrap_interval(known)
     blocks = np.array_split(order, -(-len(order) // 40))
     rows = max(3, *map(len, blocks))  # room for the names of the axes
@@ -116,7 +116,7 @@ def _shortened(name: str) -> str:
 def _draw_statistics(
     axes: Axes,
     scores: Float[np.ndarray, " n"],
-    interval: tuple[float, float] | None,
+    interval: tuple[float, float],
     *,
     coloured: bool,
 ) -> list[Artist]:
@@ -127,8 +127,8 @@ def _draw_statistics(
     mean, median = np.nanmean(scores), np.nanmedian(scores)
     first, second = (figures.INK,) * 2 if coloured else (figures.BLUE, figures.ORANGE)
     lines: list[Artist] = [axes.axvline(mean, c=first, label=f"mean {mean:.3f}")]
-    if interval:
-        low, high = interval
+    low, high = interval
+    if not np.isnan(low):
         label = f"95 % interval of the mean {low:.3f}–{high:.3f}"
         lines.append(axes.axvspan(low, high, fc=first, alpha=0.25, lw=0, label=label))
     label = f"median {median:.3f}"
