@@ -11,6 +11,9 @@ from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import postprocess
 from brainseg_jax.runs import cards
+from brainseg_jax.runs.records import About
+from configs import base
+from tests import tiny_volumes
 
 PAINTING = [("WT", 2), ("TC", 1), ("ET", 4)]
 CLASSES = {"WT": [1, 2, 4], "TC": [1, 4], "ET": 4}
@@ -53,6 +56,22 @@ def test_what_is_painted_last_may_be_rare():
     assert tried[0] == Rules() and len(tried) == len(set(tried)) == 7 * 6
     assert {(one.rare, one.becomes) for one in tried} == {(0, 0), (4, 1)}
     assert len(list(post_processing.candidates([]))) == 7
+
+
+def test_validation_has_the_channels_that_the_model_takes(tmp_path):
+    config = base.get_config()
+    config.data.update(
+        name=tiny_volumes.build(tmp_path), data_dir=str(tmp_path), validation="fold_1"
+    )
+    config.evaluation.window = (4, 4, 4)
+    config.data.channels = ("flair", "t2")
+    info = data_info.read_info(config.data.name, tmp_path).choosing(("flair", "t2"))
+    about = About(config.to_dict(), info.to_record(), "", (), (), 0, 0, {})
+    restored = types.SimpleNamespace(record=types.SimpleNamespace(about=about))
+    source = postprocess._open_validation(restored, "")
+    image, _ = source.read_stored(0)
+    np.testing.assert_array_equal(image, tiny_volumes.make_volume(4)[0][..., [3, 2]])
+    assert source.scaling.shape == (2, 4, 2)
 
 
 def choose(tmp_path, monkeypatch, predicted, truth):

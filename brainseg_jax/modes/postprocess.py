@@ -72,6 +72,7 @@ def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
         options.name,
         options.validation,
         data_dir or options.data_dir,
+        channels=about.info.channels,
         size=experiment.scored_size(about.settings),
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
