@@ -56,11 +56,12 @@ def compiled_once():
 
 
 @functools.cache
-def restored(channels, *, window, spacing=()):
+def restored(channels, *, window, spacing=(), stored=(), dropout=0.0):
     """A net that marks each voxel by its brightest channel, 1, 2, ..., or by 0."""
     config = base.get_config()
     config.data.normalisation.name = "unit"
     config.evaluation.window = window
+    config.augment.channel_dropout = dropout
     info = data_info.described(
         "a/b",
         channels=channels,
@@ -68,6 +69,7 @@ def restored(channels, *, window, spacing=()):
         labels=["none"],
         dimensions=len(window),
         spacing=spacing,
+        stored_channels=stored,
     )
     task = experiment.task_of(config, info)
     loss = objective.make_loss({"dice": {"weight": 1.0}}, task)
@@ -254,6 +256,26 @@ def test_sequences_that_the_model_does_not_take_are_left_out(tmp_path):
         "a_flair.nii",
         "a_t1ce.nii",
     ]
+
+
+@pytest.mark.parametrize("channels", [("t2", "flair"), ("t1",)])
+def test_numbers_are_places_in_the_data_set_not_in_what_was_chosen(tmp_path, channels):
+    for number in range(4):
+        (tmp_path / f"a_{number:04d}.nii.gz").touch()
+    found = modalities.find_volumes([tmp_path])
+    (case,) = modalities.group_cases(found, channels, BRATS)
+    assert [file.name for file in case.files] == [
+        f"a_{BRATS.index(channel):04d}.nii.gz" for channel in channels
+    ]
+
+
+def test_a_model_of_chosen_channels_takes_its_own_files(tmp_path):
+    parts = {f"000{place}": noise((5, 4, 3), place) for place in range(3)}
+    write_case(tmp_path / "in", "a", parts, np.eye(4))
+    net = restored(("t2", "t1"), window=(4, 4, 4), stored=("t1", "flair", "t2"))
+    found = modalities.find_volumes([tmp_path / "in"])
+    (row,) = volumes.predict(net, found, tmp_path / "out", axis="axial")
+    assert [name[-8] for name in row["file"].split(";")] == ["2", "0"]
 
 
 def test_one_file_may_hold_all_channels(tmp_path):

@@ -1,7 +1,8 @@
 """Cases among NIfTI files: which files are one patient's scan, told by their names.
 
 A sequence is known by the end of its file's name, as BraTS 2021 and 2023 and nnU-Net have
-it: case_flair.nii.gz, case-t2f.nii.gz, or case_0000.nii.gz for a model's first channel.
+it: case_flair.nii.gz, case-t2f.nii.gz, or case_0000.nii.gz for the first channel of the
+data set that a model was trained on, be it one that the model takes or not.
 """
 
 import re
@@ -61,16 +62,21 @@ def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
     return kept
 
 
-def group_cases(files: Sequence[Path], channels: Sequence[str]) -> list[Case]:
+def group_cases(
+    files: Sequence[Path], channels: Sequence[str], stored: Sequence[str] = ()
+) -> list[Case]:
     """A case for each beginning of names that ends in sequences; else each file alone.
 
-    Sequences that the model does not take are left out.
+    Sequences that the model does not take are left out. Numbers go by a channel's place
+    among the `stored` ones, all of the model's data set; (): the model takes all.
 
     Raises:
         UnreadableImage: if a case lacks one that it does; says what was expected.
     """
-    endings = [endings_of(channel, place) for place, channel in enumerate(channels)]
-    known = {end for ends in (*endings, *SEQUENCES.values()) for end in ends}
+    numbers = {name: f"{place:04d}" for place, name in enumerate(stored or channels)}
+    endings = [(*endings_of(channel), numbers[channel]) for channel in channels]
+    named = {end for ends in (*endings, *SEQUENCES.values()) for end in ends}
+    known = {*named, *numbers.values()}
     cases: dict[Path, dict[str, Path]] = {}
     alone = []
     for file in files:
@@ -86,18 +92,17 @@ def group_cases(files: Sequence[Path], channels: Sequence[str]) -> list[Case]:
     return sorted([*whole, *alone])
 
 
-def endings_of(channel: str, place: int) -> tuple[str, ...]:
-    """What files of a model's channel may end in."""
+def endings_of(channel: str) -> tuple[str, ...]:
+    """What files of a channel may end in, beside its number."""
     called = channel.lower()
     plain = (re.sub(r"[^a-z0-9]", "", called),)
     sequence = {called: called, **CALLED}[called]
-    named = {sequence: plain, **SEQUENCES}[sequence]
-    return (*named, f"{place:04d}")
+    return {sequence: plain, **SEQUENCES}[sequence]
 
 
 def expected(channels: Sequence[str]) -> str:
     """Which files of a case a model needs, in words."""
-    names = [endings_of(channel, place)[0] for place, channel in enumerate(channels)]
+    names = [endings_of(channel)[0] for channel in channels]
     files = ", ".join(f"<case>_{name}.nii.gz" for name in names)
     if len(channels) == 1:
         return f"{files} or any one file of 3 axes ({channels[0]})"

@@ -50,7 +50,7 @@ def predict(
             "(segmentation) predict NIfTI volumes."
         )
     channels = about.info.channels
-    cases = modalities.group_cases(found, channels)
+    cases = modalities.group_cases(found, channels, about.info.all_channels)
     names = _output_names(cases)
     for case in track(cases, "reading", transient=True):
         scans.read(case, channels)
