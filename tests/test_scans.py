@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nibabel import orientations
 
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import modalities, scans
+from brainseg_jax.data import modalities, normalise, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.runs import experiment, volumes
@@ -276,6 +276,42 @@ def test_a_model_of_chosen_channels_takes_its_own_files(tmp_path):
     found = modalities.find_volumes([tmp_path / "in"])
     (row,) = volumes.predict(net, found, tmp_path / "out", axis="axial")
     assert [name[-8] for name in row["file"].split(";")] == ["2", "0"]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_missing_sequence_is_0_after_normalisation(tmp_path, caplog, dimensions):
+    parts = {name: noise((5, 4, 3), seed) for seed, name in enumerate(BRATS)}
+    del parts["flair"]
+    write_case(tmp_path / "in", "a", parts, np.eye(4))
+    found = modalities.find_volumes([tmp_path / "in"])
+    net = restored(BRATS, window=(4,) * dimensions, dropout=0.2)
+    (row,) = volumes.predict(net, found, tmp_path / "out", axis="axial")
+    assert row["missing"] == "flair" and "a has no file for flair" in caplog.text
+    mask = np.asanyarray(nibabel.load(tmp_path / "out" / "a_mask.nii.gz").dataobj)
+    voxels = [np.zeros((5, 4, 3)), *parts.values()]
+    np.testing.assert_array_equal(mask, brightest(voxels))
+
+
+@pytest.mark.parametrize("options", [{"name": "volume_percentile", "together": True},
+                                     {"name": "brain_percentile"},
+                                     {"name": "image_standard"}])  # fmt: skip
+def test_a_missing_sequence_takes_no_part_in_normalising_others(options):
+    image = noise((5, 4, 3, 3), 0)
+    image[..., 1] = 0
+    found = volumes._scaling([image], options, (1,))
+    alone = volumes._scaling([image[..., [0, 2]]], options, ())
+    np.testing.assert_array_equal(found[..., [0, 2]], alone)
+    normalised = normalise.apply(image[None], found)
+    assert (np.asarray(normalised)[..., 1] == 0).all()
+
+
+def test_a_case_without_any_sequence_of_the_model_is_refused(tmp_path):
+    (tmp_path / "a_t2.nii").touch()
+    found = modalities.find_volumes([tmp_path])
+    with pytest.raises(UnreadableImage, match="no file for pre-contrast"):
+        modalities.group_cases(found, LGG, may_lack=True)
+    with pytest.raises(UnreadableImage, match="channel_dropout could do without"):
+        modalities.group_cases(found, ("t1", "t2"))
 
 
 def test_one_file_may_hold_all_channels(tmp_path):

@@ -33,10 +33,11 @@ STEM = re.compile(r"(?P<case>.+)[_-](?P<part>[A-Za-z0-9]+)")
 
 
 class Case(NamedTuple):
-    """A scan: a file for each channel of the model, or one file for all."""
+    """A scan: a file for each channel of the model but the missing, or one for all."""
 
     name: str
     files: tuple[Path, ...]
+    missing: tuple[str, ...] = ()  # channels
 
 
 def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
@@ -63,7 +64,11 @@ def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def group_cases(
-    files: Sequence[Path], channels: Sequence[str], stored: Sequence[str] = ()
+    files: Sequence[Path],
+    channels: Sequence[str],
+    stored: Sequence[str] = (),
+    *,
+    may_lack: bool = False,
 ) -> list[Case]:
     """A case for each beginning of names that ends in sequences; else each file alone.
 
@@ -71,7 +76,8 @@ def group_cases(
     among the `stored` ones, all of the model's data set; (): the model takes all.
 
     Raises:
-        UnreadableImage: if a case lacks one that it does; says what was expected.
+        UnreadableImage: if a case lacks one that it does, or with `may_lack` all of them;
+            says what was expected.
     """
     numbers = {name: f"{place:04d}" for place, name in enumerate(stored or channels)}
     endings = [(*endings_of(channel), numbers[channel]) for channel in channels]
@@ -86,7 +92,7 @@ def group_cases(
         else:
             alone.append(Case(file.name[: -len(_ending(file))], (file,)))
     whole = [
-        Case(case.name, _of_channels(case, parts, channels, endings))
+        _case_of(case, parts, dict(zip(channels, endings, strict=True)), may_lack)
         for case, parts in cases.items()
     ]
     return sorted([*whole, *alone])
@@ -112,26 +118,40 @@ def expected(channels: Sequence[str]) -> str:
     )
 
 
-def _of_channels(
+def _case_of(
     case: Path,
     parts: dict[str, Path],
-    channels: Sequence[str],
-    endings: Sequence[Sequence[str]],
-) -> tuple[Path, ...]:
-    found = [[parts[end] for end in ends if end in parts] for ends in endings]
-    for channel, files in zip(channels, found, strict=True):
-        if not files:
-            there = ", ".join(sorted(file.name for file in parts.values()))
-            raise UnreadableImage(
-                f"Case {case} has no file for {channel}; there are: {there}. The model "
-                f"needs {expected(channels)}."
-            )
+    endings: dict[str, Sequence[str]],
+    may_lack: bool,
+) -> Case:
+    """Of files by what their names end in, and the endings of each channel."""
+    found = {
+        channel: [parts[end] for end in ends if end in parts]
+        for channel, ends in endings.items()
+    }
+    missing = tuple(channel for channel, files in found.items() if not files)
+    if missing and (not may_lack or len(missing) == len(found)):
+        raise UnreadableImage(_said_missing(case, parts, missing[0], tuple(endings)))
+    for channel, files in found.items():
         if len(files) > 1:
             raise UnreadableImage(
                 f"Case {case} has two files for {channel}, {files[0].name} and "
                 f"{files[1].name}; leave one of them."
             )
-    return tuple(files[0] for files in found)
+    return Case(
+        case.name, tuple(files[0] for files in found.values() if files), missing
+    )
+
+
+def _said_missing(
+    case: Path, parts: dict[str, Path], channel: str, channels: Sequence[str]
+) -> str:
+    there = ", ".join(sorted(file.name for file in parts.values()))
+    without = " One trained with config.augment.channel_dropout could do without some."
+    return (
+        f"Case {case} has no file for {channel}; there are: {there}. The model needs "
+        f"{expected(channels)}.{without if len(channels) > 1 else ''}"
+    )
 
 
 def _part(file: Path) -> tuple[str, str]:

@@ -15,8 +15,9 @@ HEIGHT = 320  # pixels of the picture
 
 
 def write_planes(path: Path, scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> Path:
-    """Axial, coronal and sagittal plane side by side, of the scan's first channel."""
-    grey = _grey(scan.image[..., 0])
+    """Axial, coronal and sagittal plane side by side, of the first channel there is."""
+    there = [k for k in range(scan.image.shape[-1]) if k not in scan.missing]
+    grey = _grey(scan.image[..., there[0]])
     known = np.unique(labels[labels > 0])
     parts = [_plane(grey, labels, known, scan, axis) for axis in scans.AXES]
     return image_files.write_png(

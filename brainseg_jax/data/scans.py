@@ -45,10 +45,11 @@ class Scan(NamedTuple):
     shape: tuple[int, ...]  # of the files
     affine: Float64[np.ndarray, "4 4"]
     header: Any
+    missing: tuple[int, ...] = ()  # places of channels that have no file and are 0
 
 
 def read(case: Case, channels: Sequence[str]) -> Scan:
-    """All channels, in the order of `channels`, in the files' own numbers.
+    """All channels, in the order of `channels`, in the files' own numbers; 0 if missing.
 
     Raises:
         UnreadableImage: naming the file and what is wrong with it.
@@ -57,7 +58,9 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
     first, axes = opened[0], len(opened[0].shape)
     if len(opened) == 1 and axes == 4 and first.shape[3] == len(channels):
         voxels = [_voxels(first, case.files[0])]
-    elif len(opened) == len(channels) and all(len(one.shape) == 3 for one in opened):
+    elif len(opened) + len(case.missing) == len(channels) and all(
+        len(one.shape) == 3 for one in opened
+    ):
         for file, one in zip(case.files, opened, strict=True):
             _check_grid(file, one, case.files[0], first)
         pairs = zip(opened, case.files, strict=True)
@@ -69,6 +72,9 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
             f"{modalities.expected(channels)}."
         )
     turn = orientations.io_orientation(first.affine)
+    missing = tuple(map(list(channels).index, case.missing))
+    for place in sorted(missing):
+        voxels.insert(place, np.zeros_like(voxels[0]))
     turned = orientations.apply_orientation(np.concatenate(voxels, -1), turn)
     spacing = nibabel.affines.voxel_sizes(first.affine)
     places = np.argsort(turn[:, 0])
@@ -78,6 +84,7 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
         shape=first.shape[:3],
         affine=first.affine,
         header=first.header,
+        missing=missing,
     )
 
 

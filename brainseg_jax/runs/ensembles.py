@@ -51,6 +51,7 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
     abouts = [one.record.about for one in every]
     about = dataclasses.replace(
         abouts[0],
+        config=_joined_config([a.config for a in abouts]),
         note="; ".join(
             dict.fromkeys([said(workdir), *(a.note for a in abouts)])
         ).removesuffix("; "),
@@ -63,6 +64,13 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
         first.parts._replace(model=model),
         join([one.variables for one in every]),
     )
+
+
+def _joined_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first's; they take scans that lack a channel as the one trained least so."""
+    chance = min(one["augment"]["channel_dropout"] for one in configs)
+    first = dict(configs[0])
+    return first | {"augment": {**first["augment"], "channel_dropout": chance}}
 
 
 def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:

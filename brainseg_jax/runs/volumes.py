@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 from jaxtyping import Shaped, UInt8
 from ml_collections import ConfigDict
 from rich.progress import track
@@ -50,7 +51,13 @@ def predict(
             "(segmentation) predict NIfTI volumes."
         )
     channels = about.info.channels
-    cases = modalities.group_cases(found, channels, about.info.all_channels)
+    cases = modalities.group_cases(
+        found,
+        channels,
+        about.info.all_channels,
+        may_lack=about.settings.augment.channel_dropout > 0,
+    )
+    _tell_missing(cases)
     names = _output_names(cases)
     for case in track(cases, "reading", transient=True):
         scans.read(case, channels)
@@ -69,6 +76,7 @@ def predict(
                 "volume": str(case.name),
                 "mask": f"{name}_mask.nii.gz",
                 **sizes(labels, scan.spacing, about.info.members),
+                "missing": ";".join(case.missing),
                 "post_processed": bool(rules),
                 "note": about.note,
             }
@@ -123,7 +131,8 @@ def _of_volumes(
         box = _foreground_box(image)
         labels = np.zeros(size, np.uint8)
         cropped = image[box]
-        labels[box] = label(cropped, _scaling([cropped], options)[0])[..., 0]
+        numbers = _scaling([cropped], options, scan.missing)[0]
+        labels[box] = label(cropped, numbers)[..., 0]
         return scans.resize_labels(labels, shape)
 
     return of_scan
@@ -140,7 +149,7 @@ def _of_slices(
         slices = scans.slices(scans.resize(scan.image, size), axis)
         found = np.zeros((*slices.shape[:3], 1), np.uint8)
         pictures = [np.ascontiguousarray(one) for one in slices]
-        for place, numbers in enumerate(_scaling(pictures, options)):
+        for place, numbers in enumerate(_scaling(pictures, options, scan.missing)):
             found[place] = label(pictures[place], numbers)
         assert len(found) == shape[across]
         return scans.resize_labels(scans.from_slices(found[..., 0], axis), shape)
@@ -158,12 +167,30 @@ def _square(scan: Scan, axis: str) -> tuple[int, ...]:
 
 
 def _scaling(
-    images: Sequence[Shaped[np.ndarray, "*space c"]], options: dict[str, Any]
+    images: Sequence[Shaped[np.ndarray, "*space c"]],
+    options: dict[str, Any],
+    missing: Sequence[int],
 ) -> np.ndarray:
-    """Of images of one scan, normalised together."""
-    return normalise.scaling(
-        normalise.statistics(images, ["scan"] * len(images)), **options
-    )
+    """Of images of one scan, normalised together; missing channels are 0 after it.
+
+    As training drops channels: of the normalised image.
+    """
+    there = [k for k in range(images[0].shape[-1]) if k not in missing]
+    known = normalise.statistics(images, ["scan"] * len(images)).of_channels(there)
+    numbers = np.zeros((len(images), 4, images[0].shape[-1]), np.float32)
+    numbers[:, 3] = 1
+    numbers[..., there] = normalise.scaling(known, **options)
+    return numbers
+
+
+def _tell_missing(cases: Sequence[Case]) -> None:
+    for case in cases:
+        if case.missing:
+            logging.warning(
+                "%s has no file for %s: given to the model as 0, as some were in training.",
+                case.name,
+                ", ".join(case.missing),
+            )
 
 
 def _foreground_box(image: Shaped[np.ndarray, "z y x c"]) -> tuple[slice, ...]:
