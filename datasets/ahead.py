@@ -1,4 +1,4 @@
-"""Work done ahead by threads, on all processors, with a bound on what waits in memory."""
+"""Work done ahead by threads, eight at most, with a bound on what waits in memory."""
 
 import collections
 import itertools
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
 
+MOST = 8  # each may hold a volume of several sequences
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -19,9 +20,9 @@ def ahead(
     At most as many results exist at a time as there are threads, and the one given out.
 
     Args:
-        threads: 0: as many as this process may use processors.
+        threads: 0: as many as this process may use processors, at most MOST.
     """
-    threads = threads or processors()
+    threads = threads or min(MOST, processors())
     rest = iter(items)
     waiting: collections.deque[futures.Future[Result]] = collections.deque()
     pool = futures.ThreadPoolExecutor(threads)

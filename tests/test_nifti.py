@@ -72,6 +72,13 @@ def test_work_done_ahead_is_in_order_and_bounded():
     assert most <= 4
 
 
+def test_no_more_than_eight_at_once_by_itself(monkeypatch):
+    monkeypatch.setattr(ahead, "processors", lambda: 96)
+    started = []
+    next(ahead.ahead(started.append, range(40)))
+    assert len(started) <= 9
+
+
 def test_what_work_done_ahead_raises_comes_in_its_turn():
     done = ahead.ahead(lambda number: 6 // number, [3, 2, 0, 1], threads=2)
     assert [next(done), next(done)] == [2, 3]
