@@ -80,6 +80,18 @@ def test_runs_are_averaged_in_evaluating_and_predicting(
     assert two[0]["note"].startswith("ENSEMBLE of 2")
 
 
+def test_spacings_of_runs_are_alike_to_one_percent(monkeypatch):
+    runs = {
+        name: test_scans.restored(("a",), window=(4,) * 3, spacing=(1.0, 1.0, last))
+        for name, last in (("one", 1.0), ("near", 1.005), ("far", 2.5))
+    }
+    monkeypatch.setattr(restore, "restore", runs.get)
+    for name in ("one", "near"):
+        ensembles._check_alike("one", runs["one"], name, runs[name])
+    with pytest.raises(ValueError, match="one and far cannot be averaged: spacing is"):
+        ensembles.restore_all("one,far")
+
+
 def test_runs_that_differ_in_what_they_mean_are_refused(monkeypatch):
     runs = {name: test_scans.restored(name, window=(4, 4)) for name in (("a",), ("b",))}
     monkeypatch.setattr(restore, "restore", lambda folder: runs[folder,])

@@ -2,11 +2,19 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from brainseg_jax.data import info as data_info
 
 NAME = "lgg_mri/phantom"
+
+
+def test_spacings_are_alike_to_one_percent_as_far_as_they_are_known():
+    alike = data_info.spacings_alike
+    assert alike((1.0, 1.0, 2.5), (1.009, 1.0, 2.5)) and alike((), (1.0,) * 3)
+    assert alike((np.nan,) * 3, (1.0,) * 3)
+    assert not alike((1.0, 1.0, 2.5), (1.0, 1.02, 2.5))
 
 
 def test_a_prepared_data_set_describes_itself(data_dir):

@@ -1,5 +1,6 @@
 """NIfTI scans of any orientation, size and spacing, and masks back on their own grid."""
 
+import dataclasses
 import functools
 import gzip
 import itertools
@@ -16,6 +17,7 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.data import modalities, normalise, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.runs import experiment, volumes
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Record, Restored
@@ -303,6 +305,32 @@ def test_a_missing_sequence_takes_no_part_in_normalising_others(options):
     np.testing.assert_array_equal(found[..., [0, 2]], alone)
     normalised = normalise.apply(image[None], found)
     assert (np.asarray(normalised)[..., 1] == 0).all()
+
+
+def test_scans_are_counted_and_pictures_among_them_are_told_of(
+    tmp_path, monkeypatch, caplog
+):
+    folder = write_case(tmp_path / "in", "a", {"t1": noise((5, 4, 3), 0)}, np.eye(4))
+    (folder / "b.png").touch()
+    net = restored(("t1",), window=(4, 4, 4))
+    monkeypatch.setattr(predict.ensembles, "restore_all", lambda workdir: net)
+    monkeypatch.setattr(predict.ensembles, "rules_of", lambda *_: None)
+    with caplog.at_level("INFO"):
+        predict.predict("run", [str(folder)], str(tmp_path / "out"))
+    assert "1 scans predicted in " in caplog.text and "Not for diagnosis" in caplog.text
+    assert "Left out 1 pictures among the NIfTI scans" in caplog.text
+
+
+def test_a_set_of_other_voxels_is_not_scored(caplog):
+    (trained, other) = (
+        restored(("t1",), window=(4, 4, 4), spacing=(size,) * 3).record.about.info
+        for size in (1.0, 2.5)
+    )
+    evaluate._check_spacing(trained, trained)
+    evaluate._check_spacing(other, trained)  # of one set: told of
+    assert "Most voxels of this split are of 2.5 x 2.5 x 2.5 mm" in caplog.text
+    with pytest.raises(ValueError, match="a/c has voxels of 2.5 .* resample the raw"):
+        evaluate._check_spacing(dataclasses.replace(other, name="a/c"), trained)
 
 
 def test_a_case_without_any_sequence_of_the_model_is_refused(tmp_path):

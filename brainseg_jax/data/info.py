@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from brainseg_jax.data import damage
 
+ALIKE = 0.01  # share by which spacings may differ and count as one
 TUMOUR_OR_NONE = ("no tumour", "tumour")  # labels of a set without any of its own
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 DESCRIBED = ("dataset_info.json", "features.json", "metadata.json")
@@ -121,6 +122,10 @@ class Info:
         """Of the channels among those that are stored."""
         return tuple(map(self.all_channels.index, self.channels))
 
+    def alike_spaced(self, other: "Info") -> bool:
+        """Whether volumes' voxels are as large, to 1 %, as far as it is known."""
+        return spacings_alike(self.spacing, other.spacing)
+
     def to_record(self) -> dict[str, Any]:
         """All but the keys of leaky and official splits, as plain JSON."""
         kept = dataclasses.asdict(self)
@@ -135,6 +140,13 @@ class Info:
             "labels": list(self.labels),
             "channels": list(self.channels),
         }
+
+
+def spacings_alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    """To 1 % on each axis; one that is not known, () or NaN, is like any."""
+    if len(one) != len(other):
+        return not one or not other
+    return not (np.abs(np.divide(one, other) - 1) > ALIKE).any()
 
 
 def read_info(name: str, data_dir: str | pathlib.Path) -> Info:

@@ -193,6 +193,19 @@ def _with_spacings(
         return source
     info = dataclasses.replace(source.info, spacing=index.usual_spacing(rows))
     spacings = [tuple(index.spacings[index.volumes[row]].tolist()) for row in rows]
+    others = [
+        one for one in spacings if not data_info.spacings_alike(one, info.spacing)
+    ]
+    if others:
+        logging.warning(
+            "%s: %d of %d volumes have voxels of another size than most, %s mm (as %s); "
+            "they are trained on and scored as stored, not resampled.",
+            info.name,
+            len(others),
+            len(spacings),
+            info.spacing,
+            others[0],
+        )
     return dataclasses.replace(source, info=info, spacings=spacings)
 
 

@@ -78,6 +78,7 @@ def evaluate(
     )
     named_by = registry.find(tasks, task.name).NAMED_BY
     _check_kind(source.info, about.info, ("channels", *named_by))
+    _check_spacing(source.info, about.info)
     if not allow_contaminated:
         _refuse_trained(source, about, split)
     return report(
@@ -160,6 +161,29 @@ def _check_kind(info: Info, trained: Info, fields: tuple[str, ...]) -> None:
                 f"{info.name} has the {what} {own}, the model was trained with "
                 f"{known} of {trained.name}; it cannot be scored there."
             )
+
+
+def _check_spacing(info: Info, trained: Info) -> None:
+    """Scores are of voxels as they are stored, which `predict` would resample.
+
+    Of the model's own data set, whose volumes may differ, they are told of and scored.
+    """
+    if info.alike_spaced(trained):
+        return
+    own, known = (" x ".join(map(str, one.spacing)) for one in (info, trained))
+    if info.name == trained.name:
+        logging.warning(
+            "Most voxels of this split are of %s mm, those trained on of %s mm: scored as "
+            "stored, not resampled.",
+            own,
+            known,
+        )
+    else:
+        raise ValueError(
+            f"{info.name} has voxels of {own} mm, the model was trained on {known} mm of "
+            f"{trained.name}. Scoring does not resample: resample the raw files to {known} "
+            "mm and prepare them again, or write masks with --mode=predict, which does."
+        )
 
 
 def _channels(info: Info, trained: Info) -> tuple[str, ...]:

@@ -69,13 +69,28 @@ def predict(
     precision.set_precision(restored.record.about.config)
     if scanned:
         rules = ensembles.rules_of(workdir, restored)
+        _tell_pictures(inputs)
         rows = volumes.predict(restored, scanned, folder, axis, rules)
+        logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
         rows = _predict_pictures(restored, workdir, found, folder)
     files.write_csv(folder / "predictions.csv", rows)
     if note := restored.record.about.note:
         logging.warning("The model was trained on: %s.", note)
     return rows
+
+
+def _tell_pictures(inputs: Sequence[str]) -> None:
+    """Warns of pictures that lie among NIfTI scans, which alone are predicted."""
+    others = [path for path in inputs if not path.lower().endswith(modalities.ENDINGS)]
+    try:
+        found = image_files.find_images(others)
+    except FileNotFoundError:  # none
+        return
+    logging.warning(
+        "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
+        len(found),
+    )
 
 
 def _predict_pictures(

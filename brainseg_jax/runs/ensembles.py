@@ -12,7 +12,7 @@ from brainseg_jax.runs.restore import Restored
 
 # What gives inputs and outputs their meaning: parts of the config, and of the data set.
 SAME_KEYS = ("data.size", "data.normalisation", "task", "evaluation")
-SAME_DATA = ("channels", "classes", "painting", "labels", "dimensions", "spacing")
+SAME_DATA = ("channels", "classes", "painting", "labels", "dimensions")
 
 
 def folders(workdir: str | pathlib.Path) -> list[str]:
@@ -88,6 +88,9 @@ def _check_alike(
     for field in SAME_DATA:
         ours, theirs = (getattr(one.record.about.info, field) for one in (first, other))
         _refuse(field, folder, ours, other_folder, theirs)
+    infos = first.record.about.info, other.record.about.info
+    if not infos[0].alike_spaced(infos[1]):  # medians of each run's own volumes
+        _refuse("spacing", folder, infos[0].spacing, other_folder, infos[1].spacing)
 
 
 def _refuse(what: str, folder: str, ours: Any, other_folder: str, theirs: Any) -> None:
