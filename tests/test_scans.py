@@ -342,6 +342,26 @@ def test_a_case_without_any_sequence_of_the_model_is_refused(tmp_path):
         modalities.group_cases(found, ("t1", "t2"))
 
 
+def test_a_numbered_file_of_several_channels_is_a_case(tmp_path):
+    for number in (0, 1):
+        image = nibabel.Nifti1Image(noise((5, 4, 3, 2), 0), np.eye(4))
+        image.to_filename(tmp_path / f"scan_000{number}.nii.gz")
+    found = modalities.find_volumes([tmp_path])
+    cases = modalities.group_cases(found, ("flair", "t1"))
+    assert [case.name for case in cases] == ["scan_0000", "scan_0001"]
+
+
+def test_sequences_by_other_names_and_a_fourth_axis_of_one(tmp_path):
+    for end in ("t1", "T2w", "brainmask"):
+        image = nibabel.Nifti1Image(noise((5, 4, 3, 1), 0), np.eye(4))
+        image.to_filename(tmp_path / f"a_{end}.nii.gz")
+    found = modalities.find_volumes([tmp_path])
+    (case,) = modalities.group_cases(found, ("T1w", "T2w"))
+    assert [file.name for file in case.files] == ["a_t1.nii.gz", "a_T2w.nii.gz"]
+    scan = scans.read(case, ("T1w", "T2w"))
+    assert scan.image.shape == (3, 4, 5, 2) and scan.shape == (5, 4, 3)
+
+
 def test_one_file_may_hold_all_channels(tmp_path):
     shape = (5, 4, 3)
     voxels = np.stack([noise(shape, seed) for seed in range(3)], -1)

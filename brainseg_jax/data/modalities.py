@@ -12,18 +12,20 @@ from typing import NamedTuple
 
 from absl import logging
 
+from brainseg_jax.data import nifti_headers
 from brainseg_jax.data.image_files import UnreadableImage
 
 ENDINGS = (".nii", ".nii.gz")
 # What files of each sequence end in; the first is BraTS 2021's, the second 2023's.
 SEQUENCES = {
     "flair": ("flair", "t2f"),
-    "t1": ("t1", "t1n"),
+    "t1": ("t1", "t1n", "t1w"),
     "t1ce": ("t1ce", "t1c", "t1gd"),
     "t2": ("t2", "t2w"),
 }
 # What data sets call them, beside the sequence's own name.
 CALLED = {
+    **{end: name for name, ends in SEQUENCES.items() for end in ends},
     "pre-contrast": "t1",
     "post-contrast": "t1ce",
     "post-contrast t1": "t1ce",
@@ -57,9 +59,9 @@ def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
             )
             if file.name.lower().endswith(ENDINGS) and file.is_file() and not hidden:
                 found[file.absolute()] = file
-    kept = [file for file in found.values() if _part(file)[1] not in LEFT_OUT]
+    kept = [file for file in found.values() if not _part(file)[1].endswith(LEFT_OUT)]
     if left_out := len(found) - len(kept):
-        logging.info("Left out %d NIfTI files named *_seg or *_mask.", left_out)
+        logging.info("Left out %d NIfTI files named *seg or *mask.", left_out)
     return kept
 
 
@@ -72,7 +74,8 @@ def group_cases(
 ) -> list[Case]:
     """A case for each beginning of names that ends in sequences; else each file alone.
 
-    Sequences that the model does not take are left out. Numbers go by a channel's place
+    Sequences that the model does not take are left out, and a file of several channels is
+    a case whatever its number. Numbers go by a channel's place
     among the `stored` ones, all of the model's data set; (): the model takes all.
 
     Raises:
@@ -87,7 +90,9 @@ def group_cases(
     alone = []
     for file in files:
         case, part = _part(file)
-        if part in known:
+        if part in known and not (
+            part.isdigit() and len(nifti_headers.shape_of(file)) > 3
+        ):
             cases.setdefault(file.parent / case, {})[part] = file
         else:
             alone.append(Case(file.name[: -len(_ending(file))], (file,)))

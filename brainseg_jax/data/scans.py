@@ -5,7 +5,6 @@ near to it as turning axes by right angles gives; so prepared volumes are stored
 """
 
 import gzip
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,21 +19,11 @@ from brainseg_jax import files
 from brainseg_jax.data import modalities
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.data.nifti_headers import DAMAGED, without_ones
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # across slices, of [z, y, x]
 APART = 1e-3  # mm by which the grids of one case's files may differ
 ALIKE = 0.01  # share by which spacings may differ and count as one
-# What gzip's and nibabel's readers were seen to raise over damaged bytes.
-DAMAGED = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(
-        MemoryError,
-        zlib.error,
-        gzip.BadGzipFile,
-        nibabel.filebasedimages.ImageFileError,
-    ),
-    nibabel.spatialimages.HeaderDataError,
-)
 
 
 class Scan(NamedTuple):
@@ -55,11 +44,11 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
         UnreadableImage: naming the file and what is wrong with it.
     """
     opened = [_open(file) for file in case.files]
-    first, axes = opened[0], len(opened[0].shape)
+    first, axes = opened[0], len(without_ones(opened[0].shape))
     if len(opened) == 1 and axes == 4 and first.shape[3] == len(channels):
         voxels = [_voxels(first, case.files[0])]
     elif len(opened) + len(case.missing) == len(channels) and all(
-        len(one.shape) == 3 for one in opened
+        len(without_ones(one.shape)) == 3 for one in opened
     ):
         for file, one in zip(case.files, opened, strict=True):
             _check_grid(file, one, case.files[0], first)
@@ -195,7 +184,7 @@ def _open(file: Path) -> Any:
 def _voxels(image: Any, file: Path) -> Shaped[np.ndarray, "i j k ..."]:
     """The numbers; whole ones of few bits as such."""
     try:
-        voxels = np.asanyarray(image.dataobj)
+        voxels = np.asanyarray(image.dataobj).reshape(without_ones(image.shape))
     except DAMAGED as error:
         raise _unreadable(file, error) from error
     if voxels.dtype.kind not in "iuf":
@@ -217,13 +206,14 @@ def _voxels(image: Any, file: Path) -> Shaped[np.ndarray, "i j k ..."]:
 
 def _check_grid(file: Path, one: Any, reference: Path, first: Any) -> None:
     """Raises UnreadableImage for a file whose voxels lie elsewhere than the first's."""
-    ours, theirs = (" x ".join(map(str, image.shape)) for image in (one, first))
-    if one.shape != first.shape:
+    own, other = (without_ones(image.shape) for image in (one, first))
+    ours, theirs = (" x ".join(map(str, shape)) for shape in (own, other))
+    if own != other:
         raise UnreadableImage(
             f"{file} has {ours} voxels, but {reference.name} {theirs}. All sequences of a "
             "case have to lie on one grid: register and resample them first."
         )
-    ends = np.array([[0, 0, 0, 1], [*one.shape, 1]]).T
+    ends = np.array([[0, 0, 0, 1], [*own, 1]]).T
     apart = np.abs((one.affine - first.affine) @ ends).max()
     if apart > APART:
         raise UnreadableImage(
