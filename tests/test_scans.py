@@ -71,6 +71,7 @@ def restored(channels, *, window, spacing=(), stored=(), dropout=0.0):
         labels=["none"],
         dimensions=len(window),
         spacing=spacing,
+        dtype="int16",
         stored_channels=stored,
     )
     task = experiment.task_of(config, info)
@@ -203,6 +204,19 @@ def test_a_model_of_slices_sees_a_volume_slice_by_slice(tmp_path, axis):
     mask = nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
     expected = brightest(list(parts.values()))
     np.testing.assert_array_equal(np.asanyarray(mask.dataobj), expected)
+
+
+def test_a_scan_has_the_numbers_of_training_where_they_fit(tmp_path):
+    image = nibabel.Nifti1Image(np.full((2, 2, 2), 200, np.uint8), np.eye(4))
+    image.to_filename(tmp_path / "a.nii")
+    scan = scans.read(Case("a", (tmp_path / "a.nii",)), ["t1"])
+    found = scans.in_dtype(scan, "int16")
+    assert scan.image.dtype == np.uint8 and found.image.dtype == np.int16
+    # By the largest value, as in training, and not by 255.
+    assert volumes._scaling([found.image], {"name": "unit"}, ())[0, 3, 0] == 200
+    wide = found._replace(image=found.image * 3)
+    assert scans.in_dtype(wide, "uint8").image.dtype == np.int16
+    assert scans.in_dtype(found, "uint8").image.dtype == np.uint8
 
 
 def test_slices_are_seen_as_they_are_looked_at():

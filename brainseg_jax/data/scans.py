@@ -77,6 +77,20 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
     )
 
 
+def in_dtype(scan: Scan, dtype: str) -> Scan:
+    """In the numbers that a model was trained on, where they hold all of the scan's.
+
+    Normalisations may go by them: `unit` divides 8 bits by 255, others by their largest.
+    """
+    kind, image = np.dtype(dtype), scan.image
+    if np.issubdtype(kind, np.integer):
+        limits = np.iinfo(kind)
+        whole = np.issubdtype(image.dtype, np.integer)
+        if not whole or image.min() < limits.min or image.max() > limits.max:
+            return scan
+    return scan._replace(image=image.astype(kind))
+
+
 def write_mask(path: Path, labels: UInt8[np.ndarray, "z y x"], scan: Scan) -> Path:
     """A mask on the files' own grid, with their affine and header, packed."""
     header = scan.header.copy()

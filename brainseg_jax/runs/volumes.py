@@ -66,7 +66,7 @@ def predict(
     for case, name in zip(
         track(cases, "predicting", transient=True), names, strict=True
     ):
-        scan = scans.read(case, channels)
+        scan = scans.in_dtype(scans.read(case, channels), about.info.dtype)
         labels = label(scan)
         scans.write_mask(outputs / f"{name}_mask.nii.gz", labels, scan)
         scan_pictures.write_planes(outputs / f"{name}_overlay.png", scan, labels)
