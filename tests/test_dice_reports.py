@@ -51,9 +51,19 @@ def report(source, classes):
     scored = make_scored(len(classes))
     summary = segmentation.summarise(scored, source, made, "nan")
     tables = segmentation.tables(scored, source, made, "nan")
-    said = {"patients": 2, "slices": 4, "empty_masks": "nan"}
+    said = {"patients": 2, "slices": 4, "dimensions": 2, "empty_masks": "nan"}
     assert {*segmentation.score_names(made, source.info)} == summary.keys() - {"loss"}
     return summary, tables, segmentation.headline(summary, said)
+
+
+def test_whole_volumes_are_called_so():
+    names = ("patient_iou", "patient_precision", "patient_recall", "slice_dice",
+             "patient_dice_median", "slice_dice_tumour", "slice_detection_accuracy",
+             "patient_dice", "patient_dice_low", "patient_dice_high")  # fmt: skip
+    summary = dict.fromkeys(names, 0.5)
+    said = {"patients": 2, "slices": 4, "dimensions": 3, "empty_masks": "nan"}
+    rows, _ = segmentation.headline(summary, said)
+    assert "mean Dice over 4 volumes" in rows and not any("slice" in r for r in rows)
 
 
 def test_one_class_of_all_kinds_is_scored_by_the_kind_of_each_patient():

@@ -8,6 +8,7 @@ import pytest
 
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.reports import segmentation
 from brainseg_jax.reports.parts import mask_tables, patient_panels, volume_panels
 
 CLASSES = {"WT": [1, 2], "ET": 1}
@@ -21,7 +22,9 @@ def make_source(spacings):
     truth[2:4, 5, 6:8] = 2
     return types.SimpleNamespace(
         info=types.SimpleNamespace(classes=CLASSES, kinds=()),
+        keys=["a1", "a2", "b1"],
         patients=["a", "a", "b"],
+        slices=[0, 0, 0],
         spacings=spacings,
         read_stored=lambda i: (image, truth * (i > 0)),
     )
@@ -52,6 +55,29 @@ def test_the_lower_of_two_is_the_median_and_those_without_a_score_are_none():
     assert found == {"best": "b", "median": "d", "worst": "a"}
 
 
+def test_volumes_are_ranked_by_their_own_scores():
+    rows = [
+        {"key": key, "dice": dice}
+        for key, dice in [
+            ("a", 0.5),
+            ("a", np.nan),
+            ("b", 1.0),
+            ("b", 0.0),
+            ("c", np.nan),
+        ]
+    ]
+    found = segmentation._dice_of_volumes(rows)
+    assert found == {"a": 0.5, "b": 0.5, "c": pytest.approx(np.nan, nan_ok=True)}
+
+
+def test_a_row_names_the_plane_of_a_volume_that_it_shows():
+    source = make_source(())
+    label = patient_panels._row(
+        "best", ["x"], source, 2, source.read_stored(2)[1]
+    ).label
+    assert label == "best · b axial plane 2 · x"
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 2.0, 4.0), (np.nan,) * 3])
 def test_three_planes_of_each_are_drawn(tmp_path, spacing, monkeypatch):
     drawn = []
@@ -62,12 +88,12 @@ def test_three_planes_of_each_are_drawn(tmp_path, spacing, monkeypatch):
     )  # fmt: skip
     source = make_source([spacing] * 3)
     path = volume_panels.three_planes(
-        lambda i: source.read_stored(1)[1], source, {"a": 0.0, "b": 1.0},
+        lambda i: source.read_stored(1)[1], source, {"a1": 0.0, "a2": 0.7, "b1": 1.0},
         tmp_path / "planes.png", title="t", note="PHANTOM",
     )  # fmt: skip
     assert cv2.imread(str(path)) is not None
-    assert len(drawn) == 3 * 6 and drawn[0].caption.startswith("best, Dice 1.00")
-    # The colour of the first class is in planes of the prediction; of patient a's first
+    assert len(drawn) == 3 * 6 and drawn[0].caption.startswith("best, Dice 1.00\nb1")
+    # The colour of the first class is in planes of the prediction; of the worst
     # volume the truth is empty.
     worst = drawn[-6:]
     coloured = [np.ptp(panel.picture.astype(int), -1).any() for panel in worst]

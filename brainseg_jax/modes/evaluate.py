@@ -235,6 +235,7 @@ def report(
         "data": f"{source.info.name} {source.info.version}",
         "patients": len(set(source.patients)),
         "slices": len(source),
+        "dimensions": source.info.dimensions,
         "checkpoint_step": record.step,
         **own.policies(options.to_dict()),
     }

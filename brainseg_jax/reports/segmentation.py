@@ -173,8 +173,19 @@ def draw(
         volume_panels.three_planes(
             predict,
             source,
-            dict(zip(patients, dice, strict=True)),
+            _dice_of_volumes(rows["metrics.csv"]),
             folder / "planes.png",
             title=title,
             note=note,
         )
+
+
+def _dice_of_volumes(rows: list[Row]) -> dict[str, float]:
+    """Of each by its key, the mean over its classes that have a score."""
+    of_each: dict[str, list[float]] = {}
+    for row in rows:
+        of_each.setdefault(row["key"], []).append(row["dice"])
+    return {
+        key: float(np.nanmean(dice)) if np.isfinite(dice).any() else np.nan
+        for key, dice in of_each.items()
+    }

@@ -13,6 +13,7 @@ OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
 
 def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:
     """The scores a reader asks for first, and what has to be said below them."""
+    one = "volume" if about["dimensions"] == 3 else "slice"
     rows, over = {}, ""
     if OWN_CLASS in summary:
         name = f"mean Dice of {about['patients']} patients' own class, 95 % interval"
@@ -24,9 +25,9 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         ("mean IoU over patients", "patient_iou"),
         ("mean precision over patients", "patient_precision"),
         ("mean recall over patients", "patient_recall"),
-        (f"mean Dice over {about['slices']} slices", "slice_dice"),
-        ("mean Dice over slices with tumour", "slice_dice_tumour"),
-        ("slice detection accuracy (tumour or none)", "slice_detection_accuracy"),
+        (f"mean Dice over {about['slices']} {one}s", "slice_dice"),
+        (f"mean Dice over {one}s with tumour", "slice_dice_tumour"),
+        (f"{one} detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
         if not math.isnan(summary[key]):
             rows[over + name] = f"{summary[key]:.3f}"

@@ -1,6 +1,6 @@
 """The best, median and worst patient, each by one slice."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool
@@ -34,9 +34,8 @@ def choose(
         members = np.flatnonzero(np.array(source.patients) == patient)
         chosen = int(members[np.argmax(extent[members])])
         kind = [*mask_tables.kind_of(source, [chosen]).values()]
-        said = [rank, f"{patient} slice {source.slices[chosen]}", *kind]
-        label = " · ".join([*said, f"Dice of the patient {dice[patient]:.2f}"])
-        rows.append(_row(label, source, chosen, predict(chosen)))
+        said = [*kind, f"Dice of the patient {dice[patient]:.2f}"]
+        rows.append(_row(rank, said, source, chosen, predict(chosen)))
     return rows
 
 
@@ -49,15 +48,20 @@ def picks(dice: Mapping[str, float]) -> dict[str, str]:
 
 
 def _row(
-    label: str, source: sources.Source, chosen: int, prediction: np.ndarray
+    rank: str,
+    said: Sequence[str],
+    source: sources.Source,
+    chosen: int,
+    prediction: np.ndarray,
 ) -> Slice:
     image, truth = source.read_stored(chosen)
     marked = _marked(truth, source.info)
     if not marked.any():
         marked = _marked(prediction, source.info)
     plane = planes.choose_plane(image, marked)
+    where = f"axial plane {plane[0]}" if plane else f"slice {source.slices[chosen]}"
     return Slice(
-        label=label,
+        label=" · ".join([rank, f"{source.patients[chosen]} {where}", *said]),
         image=image_files.as_8_bits(image[plane]),
         truth=truth[plane],
         prediction=prediction[plane],

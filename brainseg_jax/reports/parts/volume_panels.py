@@ -27,15 +27,16 @@ def three_planes(
 ) -> Path:
     """Each plane twice, with the true mask and with the predicted one.
 
-    Colours are those of mask_panels.five_panels, whose legend names them.
+    `dice` is of every volume, by its key: a patient may have several. Colours are those of
+    mask_panels.five_panels, whose legend names them.
     """
     panels = []
-    for rank, patient in patient_panels.picks(dice).items():
-        chosen = list(source.patients).index(patient)
+    for rank, key in patient_panels.picks(dice).items():
+        chosen = list(source.keys).index(key)
         image, truth = source.read_stored(chosen)
         spacing = source.spacings[chosen] if len(source.spacings) else (1, 1, 1)
         known = spacing if np.isfinite(spacing).all() else (1, 1, 1)
-        said = f"{rank}, Dice {dice[patient]:.2f}\n{patient}"
+        said = f"{rank}, Dice {dice[key]:.2f}\n{key}"
         masks = truth, predict(chosen)
         panels += _of_volume(image, masks, known, source.info.classes, said)
     return draw_panels(
