@@ -237,6 +237,10 @@ FAULTS = {
         lambda tree: (tree / "mapping.csv").write_bytes(b"\xff\xfe\x00"),
         "mapping.csv: cannot be read as a table",
     ),
+    "a spreadsheet": (
+        lambda tree: (tree / "mapping.xlsx").write_bytes(b"PK"),
+        "mapping.xlsx: is a spreadsheet, which is not read: save it as CSV",
+    ),
 }
 
 
@@ -373,7 +377,7 @@ def write_mapping(tree, rows):
         )
 
 
-def test_the_publishers_table_names_patients(tree, tmp_path):
+def test_the_publishers_table_names_patients(tree, tmp_path, capsys):
     rows = [
         [small_cases.name_of(1), "TCGA-LGG", "TCGA-CS-4941"],
         [CASE, "TCGA-LGG", "TCGA-CS-4941"],
@@ -387,6 +391,8 @@ def test_the_publishers_table_names_patients(tree, tmp_path):
     }
     stored = small_cases.examples(builder)
     assert stored[CASE]["patient"] == b"TCGA_CS_4941"
+    said = "2 of 3 cases are called by their patients in TCGA."
+    assert said in capsys.readouterr().out
 
 
 def test_a_patient_whom_a_model_of_lgg_was_trained_on_is_known(tree, tmp_path):

@@ -8,13 +8,15 @@ import csv
 import io
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from datasets.brats2021.raw_files import Files
 from datasets.brats2021.releases import Case
 
 CASE = re.compile(r"BraTS(?:2021_|-GLI-)(?:PHANTOM)?\d+(?:-\d+)?")
 PATIENT = re.compile(r"TCGA[-_](?P<site>\w{2})[-_](?P<number>\w{4})(?![A-Za-z0-9])")
+
+SHEETS = (".xlsx", ".xls", ".ods")
 
 Told = tuple[dict[str, str], list[dict[str, str]]]  # patients by case, bad files
 
@@ -28,7 +30,11 @@ def find_patients(files: Files, cases: Sequence[Case]) -> Told:
     told: dict[str, str] = {}
     bad: list[dict[str, str]] = []
     for name in files.names:
-        if pathlib.PurePosixPath(name).suffix.lower() != ".csv":
+        ending = pathlib.PurePosixPath(name).suffix.lower()
+        if ending in SHEETS:
+            reason = "is a spreadsheet, which is not read: save it as CSV in its place"
+            bad.append({"file": name, "reason": reason})
+        if ending != ".csv":
             continue
         try:
             rows = _read(files.read(name))
@@ -43,7 +49,15 @@ def find_patients(files: Files, cases: Sequence[Case]) -> Told:
         one.key: told.get(one.key) or told.get(one.patient) or one.patient
         for one in cases
     }
+    _tell(patients)
     return patients, bad
+
+
+def _tell(patients: Mapping[str, str]) -> None:
+    known = sum(bool(PATIENT.match(name)) for name in patients.values())
+    print(f"{known} of {len(patients)} cases are called by their patients in TCGA.")
+    if not known:
+        print("Whether a model trained on the LGG set knows them is not checked.")
 
 
 def _read(data: bytes) -> list[tuple[str, str]]:
