@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from brainseg_jax.data import intensities, volume_moves
+from brainseg_jax.data.drawing import symmetric
 
 Options = Mapping[str, Any]  # numbers, but for fill
 Batch = dict[str, Array]
@@ -79,7 +80,7 @@ def random_affine(
 ) -> Float[Array, "2 3"]:
     """Where each output pixel comes from, in pixels around the image's middle."""
     on, *keys = jax.random.split(key, 9)
-    change = [_symmetric(k, 1.0) for k in keys[:5]]
+    change = [symmetric(k, 1.0) for k in keys[:5]]
     angle = jnp.deg2rad(options["rotation"]) * change[0]
     shear = jnp.tan(jnp.deg2rad(options["shear"]) * change[1])
     zoom = 1 / (1 + options["scale"] * change[2])
@@ -217,11 +218,6 @@ def _sources(
         matrix[0, 0] * row + matrix[0, 1] * column + shift[0],
         matrix[1, 0] * row + matrix[1, 1] * column + shift[1],
     )
-
-
-def _symmetric(key: Key[Array, ""], size: float, shape: tuple[int, ...] = ()) -> Array:
-    """Uniform between -size and size."""
-    return jax.random.uniform(key, shape, minval=-size, maxval=size)
 
 
 def _fold(keys: Key[Array, " n"], number: int) -> Key[Array, " n"]:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from brainseg_jax.data.drawing import symmetric
+
 OPTIONS = ("low_resolution", "gamma", "contrast", "brightness", "noise")
 RESOLUTION = 1  # folded into an image's key
 
@@ -30,17 +32,17 @@ def change(
     if options["gamma"]:
         low, high = changed.min(), changed.max()
         span = jnp.maximum(high - low, 1e-6)
-        exponent = (1 + options["gamma"]) ** _symmetric(gamma, 1.0)
+        exponent = (1 + options["gamma"]) ** symmetric(gamma, 1.0)
         # Compiled, the least may come out below 0 by a rounding, and its power as NaN.
         share = jnp.maximum((changed - low) / span, 0)
         changed = low + span * share**exponent
     if options["contrast"]:
         mean = changed.mean(space, keepdims=True)
-        factor = 1 + _symmetric(contrast, options["contrast"], one)
+        factor = 1 + symmetric(contrast, options["contrast"], one)
         changed = mean + (changed - mean) * factor
     if options["brightness"]:
         size = options["brightness"] * image.std()
-        changed = changed + _symmetric(brightness, 1.0, one) * size
+        changed = changed + symmetric(brightness, 1.0, one) * size
     if options["noise"]:
         size = options["noise"] * jax.random.uniform(level)
         changed = changed + size * jax.random.normal(noise, image.shape)
@@ -80,8 +82,3 @@ def drop_channels(
     last = jnp.arange(channels) == jax.random.randint(spared, (), 0, channels)
     kept = jnp.where(kept.any(), kept, last)
     return jnp.where(kept.reshape((1,) * (image.ndim - 1) + (channels,)), image, 0)
-
-
-def _symmetric(key: Key[Array, ""], size: float, shape: tuple[int, ...] = ()) -> Array:
-    """Uniform between -size and size."""
-    return jax.random.uniform(key, shape, minval=-size, maxval=size)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from brainseg_jax.data.drawing import symmetric
+
 FLIPS = ("flip_depth", "flip_vertical", "flip_horizontal")
 AXES = ((1, 2), (0, 2), (0, 1))  # the plane that each rotation turns
 
@@ -22,13 +24,13 @@ def random_affine(
     shifted and flipped along each.
     """
     on, turn, zoom, shift, flip = jax.random.split(key, 5)
-    angles = jnp.deg2rad(options["rotation"]) * _symmetric(turn, (3,))
+    angles = jnp.deg2rad(options["rotation"]) * symmetric(turn, 1.0, (3,))
     rotations = [_rotation(angles[k], plane) for k, plane in enumerate(AXES)]
     chances = jnp.array([options[name] for name in FLIPS], jnp.float32)
     signs = 1 - 2 * jax.random.bernoulli(flip, chances).astype(jnp.float32)
-    size = 1 / (1 + options["scale"] * _symmetric(zoom))
+    size = 1 / (1 + options["scale"] * symmetric(zoom, 1.0))
     matrix = size * functools.reduce(_product, rotations) * signs[None]
-    moved = options["shift"] * jnp.array(shape) * _symmetric(shift, (3,))
+    moved = options["shift"] * jnp.array(shape) * symmetric(shift, 1.0, (3,))
     affine = jnp.concatenate([matrix, moved[:, None]], axis=1)
     changed = jax.random.bernoulli(on, options["probability"])
     return jnp.where(changed, affine, jnp.eye(3, 4))
@@ -110,8 +112,3 @@ def _fill(
         return sampled
     beyond = (jnp.abs(sources - inside) > 0.5).any(0)
     return jnp.where(beyond[:, None], outside[None], sampled)
-
-
-def _symmetric(key: Key[Array, ""], shape: tuple[int, ...] = ()) -> Array:
-    """Uniform between -1 and 1."""
-    return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
