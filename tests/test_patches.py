@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import pytest
 
+from brainseg_jax.data import index as data_index
+from brainseg_jax.data import info as data_info
 from brainseg_jax.data import patches, sources
 from brainseg_jax.data.order import Order
 from brainseg_jax.data.patches import Patches
@@ -53,6 +55,19 @@ def numpys(number, corner):
         slice(c, c + p) for c, p in zip(np.maximum(corner, 0), PATCH, strict=True)
     )
     return np.pad(image, pad, "edge")[at], np.pad(mask, pad, "edge")[at]
+
+
+def test_volumes_of_another_spacing_than_most_are_told_of(training, volumes, caplog):
+    index = data_index.read_index(
+        data_info.open_builder(
+            training.info.name, volumes.keywords["data_dir"]
+        ).data_dir
+    )
+    index.spacings["patient_2"] = np.array([1.0, 1.0, 2.5])
+    rows = [index.keys.index(key) for key in training.keys]
+    found = sources._with_spacings(training, index, rows)
+    assert found.info.spacing == (1, 1, 1)
+    assert "1 of 4 volumes have voxels of another size than most" in caplog.text
 
 
 def test_a_set_of_volumes_describes_itself(training):

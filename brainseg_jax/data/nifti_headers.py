@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 import nibabel
 
@@ -22,7 +23,8 @@ DAMAGED = (
 def shape_of(file: Path) -> tuple[int, ...]:
     """Of a file's voxels; () of one that is damaged, which reading it will tell of."""
     try:
-        return without_ones(nibabel.load(file).shape)
+        image: Any = nibabel.load(file)
+        return without_ones(image.shape)
     except DAMAGED:
         return ()
 
