@@ -158,7 +158,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         }
 
     def _contents(self, cases: Sequence[Case]) -> Iterator[raw_files.Content]:
-        """What the cases hold, read on all processors while others are written."""
+        """What the cases hold, read on up to eight processors while others are written."""
         done = ahead.ahead(self._read, cases)
         shown = iter(progress.track(done, "Writing cases", total=len(cases)))
         for place in range(len(cases)):

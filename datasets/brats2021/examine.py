@@ -40,7 +40,7 @@ def read_all(
     patients: Mapping[str, str],
     read: Callable[[Case], raw_files.Content],
 ) -> Examined:
-    """Reads cases on all processors, and keeps none."""
+    """Reads cases on up to eight processors, and keeps none."""
     found = Examined(index.Index(), {}, [])
     seen: dict[bytes, str] = {}  # cases by their voxels
 

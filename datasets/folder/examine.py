@@ -134,7 +134,7 @@ def read_each(
     function: Callable[[Example], Result],
     examples: Sequence[Example],
 ) -> Iterator[Result]:
-    """function(example) of each in order; volumes on all processors.
+    """function(example) of each in order; volumes on up to eight processors.
 
     Of pictures the first that is read decides what the others have to be like.
     """
