@@ -92,6 +92,18 @@ def test_spacings_of_runs_are_alike_to_one_percent(monkeypatch):
         ensembles.restore_all("one,far")
 
 
+def test_only_runs_that_were_all_trained_so_take_scans_that_lack_a_channel(monkeypatch):
+    runs = {
+        name: test_scans.restored(("a", "b"), window=(4, 4), dropout=chance)
+        for name, chance in (("some", 0.2), ("more", 0.4), ("none", 0.0))
+    }
+    monkeypatch.setattr(restore, "restore", runs.get)
+    for named, chance in (("more,some", 0.2), ("some,none", 0.0)):
+        about = ensembles.restore_all(named).record.about
+        assert about.settings.augment.channel_dropout == chance
+    assert runs["more"].record.about.settings.augment.channel_dropout == 0.4
+
+
 def test_runs_that_differ_in_what_they_mean_are_refused(monkeypatch):
     runs = {name: test_scans.restored(name, window=(4, 4)) for name in (("a",), ("b",))}
     monkeypatch.setattr(restore, "restore", lambda folder: runs[folder,])
