@@ -164,6 +164,19 @@ def test_nnunets_layout_says_channels_and_labels(tmp_path):
     assert info.classes == {"tumour": 1, "oedema": 2}
 
 
+def test_what_lies_below_nnunets_folders_is_no_part_of_them(tmp_path):
+    raw = small_folder.write_nnunet(tmp_path / "raw")
+    for path in ("labelsTr/old/P0_2.png", "imagesTr/old/P0_2_0000.png"):
+        small_folder.write(raw / path, small_folder.picture(50))
+    found = small_folder.examples(
+        small_folder.build(raw, tmp_path / "data", layout="nnunet")
+    )
+    np.testing.assert_array_equal(
+        found["P0_2"]["image"][..., 0], small_folder.picture(1)
+    )
+    assert len(found) == len(small_folder.names())
+
+
 def test_nnunets_regions_are_painted_in_its_order(tmp_path):
     labels = {"background": 0, "whole": [1, 2], "core": 2}
     raw = small_folder.write_nnunet(
