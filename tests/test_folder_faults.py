@@ -466,13 +466,19 @@ def test_a_folder_that_may_not_be_listed_is_named(pairs, tmp_path, monkeypatch):
     assert small_folder.nothing_is_left(tmp_path / "data")
 
 
-def test_a_disk_that_fills_up_is_a_sentence(pairs, tmp_path, monkeypatch):
+FULL = os.strerror(errno.ENOSPC)
+ARRAY_RECORD = RuntimeError(f"write() failed: {FULL}; writing /data/x.array_record")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, FULL), ARRAY_RECORD])
+def test_a_disk_that_fills_up_is_a_sentence(pairs, tmp_path, monkeypatch, error):
     def fill(*arguments):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
 
     monkeypatch.setattr(index.Index, "write", fill)
     with pytest.raises(
-        prepare.NoSpace, match=f"The disk of {tmp_path}/data became full"
+        prepare.NoSpace,
+        match=rf"The disk of {tmp_path}/data became full \({FULL}\)",
     ):
         small_folder.build(pairs, tmp_path / "data")
     assert small_folder.nothing_is_left(tmp_path / "data")
