@@ -112,6 +112,10 @@ PAIR_FAULTS = {
         rewrite("masks", lambda mask: mask[:-1]),
         r"masks/P1_2.png: has the shape \(15, 20\), its image \(16, 20\)",
     ),
+    "other format": (
+        lambda tree: (tree / "images" / "P7_1.BMP").write_bytes(b""),
+        "images/P7_1.BMP: is of a format that is not read: save it as PNG or TIFF",
+    ),
     "no mask": (
         lambda tree: (tree / "masks" / FILE).unlink(),
         r"images/P1_2.png: has no mask masks/P1_2\.\*",
@@ -279,7 +283,18 @@ def twice(tree):
     small_folder.write(tree / "no" / "P0_1.jpg", small_folder.picture(0))
 
 
+def other_formats(tree):
+    for path in (tree / "yes").iterdir():
+        path.rename(path.with_suffix(".webp"))
+
+
+def volumes(tree):
+    (tree / "yes" / "P9.nii.gz").write_bytes(b"")
+
+
 CLASS_FAULTS = {
+    "other formats": (other_formats, {}, "6 raw files(.|\n)*yes/P1_1.webp: is of a f"),
+    "volume": (volumes, {}, "yes/P9.nii.gz: is a volume, and classes are of pictures"),
     "one file": (one_file, {}, "The class rare has 1 file of one patient, who cannot"),
     "one class": (one_class, {}, "There is one class, 'no': a classifier needs two"),
     "loose": (loose, {}, "P9_1.png: lies in no folder of a class"),
