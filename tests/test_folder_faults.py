@@ -214,6 +214,15 @@ def test_a_pattern_that_fits_no_name_shows_three(pairs, tmp_path):
         small_folder.build(pairs, tmp_path / "data", patient="TCGA_(?P<patient>..)")
 
 
+def test_if_all_are_bad_leaving_them_out_is_not_advised(pairs, tmp_path):
+    for path in (pairs / "masks").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(raw.BadFile, match="12 raw files cannot") as caught:
+        small_folder.build(pairs, tmp_path / "data", skip_bad_files=True)
+    said = str(caught.value)
+    assert "2 more:\n    2 x cannot be decoded" in said and "skip_bad" not in said
+
+
 def test_a_pattern_that_fits_some_names_lists_the_others(pairs, tmp_path):
     with pytest.raises(
         raw.BadFile, match=r"2 raw files(.|\n)*P5_1.png: has no patient"
