@@ -214,6 +214,16 @@ def test_a_pattern_that_fits_no_name_shows_three(pairs, tmp_path):
         small_folder.build(pairs, tmp_path / "data", patient="TCGA_(?P<patient>..)")
 
 
+def test_patients_whose_names_differ_in_case_alone_are_refused(pairs, tmp_path):
+    for kind in ("images", "masks"):
+        (pairs / kind / "P5_2.png").rename(pairs / kind / "p5_2.png")
+    with pytest.raises(
+        raw.BadFile, match="p5_2 is of patient p5, and others are of P5"
+    ):
+        small_folder.build(pairs, tmp_path / "data")
+    assert small_folder.nothing_is_left(tmp_path / "data")
+
+
 def test_if_all_are_bad_leaving_them_out_is_not_advised(pairs, tmp_path):
     for path in (pairs / "masks").iterdir():
         path.write_bytes(b"")
