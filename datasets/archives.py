@@ -63,14 +63,15 @@ class Files:
     """The files below a folder or in a zip, and in the zips among them.
 
     Names are relative, with forward slashes, and go on inside a zip: "parts/one.zip/1.mat".
-    A name packed twice is listed twice; hidden files are not listed.
+    A name packed twice is listed twice; hidden files are not listed. `largest`: bytes that
+    a file in a zip may unpack to.
 
     Raises:
         BadFile: for a zip that is damaged, nested too deep, or not to be trusted.
     """
 
-    def __init__(self, path: pathlib.Path):
-        self.path = path
+    def __init__(self, path: pathlib.Path, largest: int = LARGEST_FILE):
+        self.path, self.largest = path, largest
         self._zips: dict[str, zipfile.ZipFile] = {}  # by name; "" is `path` itself
         self._opened = contextlib.ExitStack()
         self._turn = threading.Lock()
@@ -123,7 +124,7 @@ class Files:
             if member.is_dir() or _hidden(member.filename):
                 continue
             is_zip = member.filename.lower().endswith(".zip")
-            _check(member, shown, LARGEST_ZIP if is_zip else LARGEST_FILE)
+            _check(member, shown, LARGEST_ZIP if is_zip else self.largest)
             within = f"{name}/{member.filename}".lstrip("/")
             if not is_zip:
                 yield within
@@ -203,6 +204,6 @@ def _check(member: zipfile.ZipInfo, archive: str, largest: int) -> None:
     if member.file_size > largest:
         raise raw.BadFile(
             f"{archive} holds {member.filename}, which unpacks to {member.file_size:,} "
-            f"bytes where {largest:,} are the most: it is not the publisher's zip, so "
-            "fetch that."
+            f"bytes where {largest:,} are the most: if it is sound, unpack it and pass the "
+            "folder as --config.data.raw_dir; if not, fetch it again."
         )

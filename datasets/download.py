@@ -95,7 +95,7 @@ def _attempt(
     """
     start = _bytes_of(part)
     with contextlib.closing(_open(file, part, start)) as answer:
-        # A server without ranges answers 200, and begins at the first byte again.
+        _check_answer(answer, file, part)
         resumed = answer.status == 206
         with part.open("ab" if resumed else "wb") as out:
             bar.update(task, completed=out.tell())
@@ -104,6 +104,23 @@ def _attempt(
                 bar.advance(task, len(block))
     if _bytes_of(part) < file.size:
         raise _Broken("the connection broke off")
+
+
+def _check_answer(
+    answer: http.client.HTTPResponse, file: File, part: pathlib.Path
+) -> None:
+    """Before a byte is written over: a server without ranges answers 200, from the first.
+
+    Raises:
+        DownloadFailed: for what is neither the rest of the file nor all of it.
+    """
+    size = answer.headers["Content-Length"]
+    if answer.status not in (200, 206):
+        said = f"the server answered {answer.status} {answer.reason}"
+        raise _failed(file, part, said)
+    if answer.status == 200 and _bytes_of(part) and size and int(size) != file.size:
+        said = f"the server answered 200 with {answer.headers.get_content_type()} of"
+        raise _failed(file, part, f"{said} {int(size):,} bytes")
 
 
 class _Broken(Exception):

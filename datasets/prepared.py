@@ -84,10 +84,11 @@ def summary(folder: pathlib.Path) -> str:
     kind = "volumes" if "volumes" in metadata else "slices"
     lines = [
         f"{info.full_name} in {folder}",
-        f"  {metadata['patients']} patients, {metadata[kind]} {kind}, "
+        f"  {_count(metadata['patients'], 'patients')}, {_count(metadata[kind], kind)}, "
         + contents(metadata),
         *(
-            f"  {name}: {patients[name]} patients, {split.num_examples} {kind}"
+            f"  {name}: {_count(patients[name], 'patients')}, "
+            f"{_count(split.num_examples, kind)}"
             for name, split in info.splits.items()
         ),
     ]
@@ -103,9 +104,18 @@ def summary(folder: pathlib.Path) -> str:
         lines.append(
             "  ONE PATIENT PER FILE, as is said of it: nothing shows that it is."
         )
+    if metadata.get("one_slice_per_patient"):
+        lines.append(
+            "  EACH PATIENT HAS ONE SLICE: see that the pattern or table that tells "
+            "patients does not take each slice for one."
+        )
     if metadata["synthetic"]:
         lines.append("  PHANTOM: SYNTHETIC DATA. Scores on it say nothing of patients.")
     return "\n".join(lines)
+
+
+def _count(number: int, plural: str) -> str:
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def contents(metadata: Mapping[str, Any]) -> str:

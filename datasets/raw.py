@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,15 +23,26 @@ def bad_files(
     skipped: Sequence[dict[str, str]],
     remedy: str = "Download or unpack the data again",
     what: str = "slices",
+    *,
+    any_left: bool = True,
 ) -> BadFile:
-    """One error for all faults, so that they can be mended in one go."""
+    """One error for all faults: the first files by name, the others by their reasons.
+
+    `any_left`: whether there would be something to leave them out of.
+    """
     lines = [f"  {bad['file']}: {bad['reason']}" for bad in skipped[:KEPT_IN_MESSAGE]]
-    if more := len(skipped) - len(lines):
-        lines.append(f"  ... and {more} more")
+    if more := skipped[KEPT_IN_MESSAGE:]:
+        lines.append(f"  ... and {len(more)} more:")
+        reasons = Counter(bad["reason"] for bad in more).most_common()
+        lines += [f"    {n} x {reason}" for reason, n in reasons[:KEPT_IN_MESSAGE]]
+        if len(reasons) > KEPT_IN_MESSAGE:
+            lines.append("    and others")
     count = "1 raw file" if len(skipped) == 1 else f"{len(skipped)} raw files"
+    way_out = f", or leave these {what} out with --config.data.skip_bad_files=True"
+    if not any_left:
+        way_out = f": there are no {what} but these"
     return BadFile(
-        f"{count} cannot be used:\n" + "\n".join(lines) + "\n"
-        f"{remedy}, or leave these {what} out with --config.data.skip_bad_files=True."
+        f"{count} cannot be used:\n" + "\n".join(lines) + f"\n{remedy}{way_out}."
     )
 
 

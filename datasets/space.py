@@ -7,6 +7,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what a user may fill of it
 SPARE = 64 * 2**20  # bytes left free beyond what is written
 
 
@@ -28,13 +29,19 @@ def require_space(
 
 @contextlib.contextmanager
 def full_disks_named(folder: pathlib.Path) -> Iterator[None]:
-    """Turns the system's error over a disk that fills up meanwhile into NoSpace."""
+    """Turns the system's error over a disk that fills up meanwhile into NoSpace.
+
+    ArrayRecord says it in the text of a RuntimeError.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RuntimeError) as error:
+        reasons = map(os.strerror, FULL)
+        known = getattr(error, "errno", None) in FULL
+        said = next((reason for reason in reasons if reason in str(error)), "")
+        if not known and not (said and isinstance(error, RuntimeError)):
             raise
         raise NoSpace(
-            f"The disk of {folder} became full ({os.strerror(error.errno)}). Free some "
+            f"The disk of {folder} became full ({said or error}). Free some "
             "space, or choose another --config.data.data_dir, and give the command again."
         ) from error

@@ -146,7 +146,10 @@ FAULTS = {
     ),
     "root": (outside("/etc/1.mat"), "'/etc/1.mat', which would lie outside"),
     "drive": (outside("C:\\1.mat"), "1.mat', which would lie outside"),
-    "bomb": (bomb, r"holds 1.mat, which unpacks to 67,108,865 bytes where 67,108,864"),
+    "bomb": (
+        bomb,
+        r"67,108,865 bytes where 67,108,864 .* unpack it and pass the folder",
+    ),
     "inner bomb": (inner_bomb, "holds b.zip, which unpacks to 1,073,741,825 bytes"),
     "no zip": (no_zip, "neither a folder nor a readable zip.*cut short"),
     "no zip within": (

@@ -13,7 +13,7 @@ from PIL import Image
 from brainseg_jax.data import survey
 from brainseg_jax.modes import describe
 from brainseg_jax.reports.parts import survey_examples, survey_pictures
-from tests import small_slices, tiny_classes, tiny_volumes
+from tests import small_folder, small_slices, tiny_classes, tiny_volumes
 
 PICTURES = {f"{name}.png" for name in survey_pictures.PICTURES}
 NEED_MASKS = {"pairs.png", "tumours.png", "mask_area.png", "mask_places.png"}
@@ -128,6 +128,14 @@ def test_slices_of_two_sizes_and_three_classes(tmp_path, capsys):
         assert "publisher's border" in picture.text["Title"]
     said = capsys.readouterr().out
     assert "no institution is stored" in said and "no table of its patients" in said
+
+
+def test_a_class_that_no_mask_has_is_said_to_have_no_example(tmp_path, capsys):
+    raw = small_folder.write_pairs(tmp_path / "raw")
+    small_folder.build(raw, tmp_path, classes={"tumour": 255, "cyst": 7})
+    summary = describe.describe("folder/mine", tmp_path, tmp_path / "out")
+    assert summary["mask_classes"]["cyst"]["examples"] == 0
+    assert "mask of cyst: in 0 examples, 0 pixels\n" in capsys.readouterr().out
 
 
 def test_volumes_are_shown_by_a_plane(tmp_path):

@@ -85,6 +85,7 @@ def test_of_several_classes_a_patients_own_comes_first():
     assert summary["patient_dice_of_own_class"] == pytest.approx(mean)
     assert next(iter(rows)).startswith("mean Dice of 2 patients' own class")
     assert "over all classes: median Dice over patients" in rows
+    assert " to " in rows["over all classes: mean IoU over patients"]
     assert [row["label"] for row in tables["patients.csv"]] == [
         *("meningioma", "meningioma"),
         *("glioma", "glioma"),

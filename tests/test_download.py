@@ -141,6 +141,21 @@ def test_a_refusal_is_named(server, tmp_path, answer, times):
     assert len(server.asked) == times  # what will not change is not asked again
 
 
+@pytest.mark.parametrize("status", [204, 200])
+def test_what_there_is_outlives_an_answer_that_is_not_the_file(
+    server, tmp_path, status
+):
+    (tmp_path / "a.zip.part").write_bytes(CONTENT[:CUT])
+    if status == 204:
+        server.manner = status
+    else:  # a page in the place of the file
+        server.manner, server.content["/a.zip"] = "no ranges", b"<html>"
+    wanted = file_at(server)
+    with pytest.raises(download.DownloadFailed, match=f"the server answered {status} "):
+        download.download([wanted], tmp_path)
+    assert (tmp_path / "a.zip.part").read_bytes() == CONTENT[:CUT]
+
+
 def test_another_file_than_the_published_is_named_and_deleted(server, tmp_path):
     server.content["/a.zip"] = CONTENT[::-1]
     said = "a.zip from .* is not the file that was published: its MD5 is .*, not .* deleted"

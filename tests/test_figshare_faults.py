@@ -110,6 +110,15 @@ def test_a_bad_file_is_named_with_the_fault_and_the_remedy(
     assert small_slices.nothing_is_left(tmp_path / "data")
 
 
+@pytest.mark.parametrize("number", [0, 4000])
+def test_a_slice_that_no_fold_is_published_of_is_named(tree, tmp_path, number):
+    (tree / "10.mat").rename(tree / f"{number}.mat")
+    said = f"{number}.mat is no slice that cvind.mat has a fold of: .* 1 to 18"
+    with pytest.raises(raw.BadFile, match=said):
+        small_slices.build(tree, tmp_path / "data")
+    assert small_slices.nothing_is_left(tmp_path / "data")
+
+
 def test_bad_slices_can_be_skipped_and_are_listed(tree, tmp_path):
     truncate(tree / "10.mat")
     shutil.copy(tree / "3.mat", tree / "003.mat")

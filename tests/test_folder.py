@@ -152,6 +152,21 @@ def test_one_patient_per_file_is_said_wherever_scores_are(pairs, tmp_path, capsy
     assert "ONE PATIENT PER FILE" in data_info.from_record(info.to_record()).note("x")
 
 
+def test_a_pattern_that_makes_every_slice_a_patient_is_said_to(pairs, tmp_path, capsys):
+    small_folder.build(pairs, tmp_path, patient="(?P<patient>.*)")
+    assert "EACH PATIENT HAS ONE SLICE" in capsys.readouterr().out
+    info = data_info.read_info("folder/mine", tmp_path)
+    assert "EACH PATIENT HAS ONE SLICE" in info.note("fold_0")
+
+
+def test_a_few_of_the_patients_are_shown_by_name(pairs, tmp_path, caplog, capsys):
+    with caplog.at_level("INFO", logger="absl"):
+        small_folder.build(pairs, tmp_path)
+    assert "P0_1 -> P0, P0_2 -> P0, P1_1 -> P1." in caplog.text
+    said = capsys.readouterr().out
+    assert "fold_0: 1 patient, 2 slices" in said and "ONE SLICE" not in said
+
+
 def test_nnunets_layout_says_channels_and_labels(tmp_path):
     raw = small_folder.write_nnunet(tmp_path / "raw" / "Dataset001")
     builder = small_folder.build(raw.parent, tmp_path / "data", layout="nnunet")
@@ -162,6 +177,19 @@ def test_nnunets_layout_says_channels_and_labels(tmp_path):
     info = data_info.read_info("folder/mine", tmp_path / "data")
     assert info.channels == ("T1", "FLAIR")
     assert info.classes == {"tumour": 1, "oedema": 2}
+
+
+def test_what_lies_below_nnunets_folders_is_no_part_of_them(tmp_path):
+    raw = small_folder.write_nnunet(tmp_path / "raw")
+    for path in ("labelsTr/old/P0_2.png", "imagesTr/old/P0_2_0000.png"):
+        small_folder.write(raw / path, small_folder.picture(50))
+    found = small_folder.examples(
+        small_folder.build(raw, tmp_path / "data", layout="nnunet")
+    )
+    np.testing.assert_array_equal(
+        found["P0_2"]["image"][..., 0], small_folder.picture(1)
+    )
+    assert len(found) == len(small_folder.names())
 
 
 def test_nnunets_regions_are_painted_in_its_order(tmp_path):

@@ -112,6 +112,10 @@ PAIR_FAULTS = {
         rewrite("masks", lambda mask: mask[:-1]),
         r"masks/P1_2.png: has the shape \(15, 20\), its image \(16, 20\)",
     ),
+    "other format": (
+        lambda tree: (tree / "images" / "P7_1.BMP").write_bytes(b""),
+        "images/P7_1.BMP: is of a format that is not read: save it as PNG or TIFF",
+    ),
     "no mask": (
         lambda tree: (tree / "masks" / FILE).unlink(),
         r"images/P1_2.png: has no mask masks/P1_2\.\*",
@@ -210,6 +214,25 @@ def test_a_pattern_that_fits_no_name_shows_three(pairs, tmp_path):
         small_folder.build(pairs, tmp_path / "data", patient="TCGA_(?P<patient>..)")
 
 
+def test_patients_whose_names_differ_in_case_alone_are_refused(pairs, tmp_path):
+    for kind in ("images", "masks"):
+        (pairs / kind / "P5_2.png").rename(pairs / kind / "p5_2.png")
+    with pytest.raises(
+        raw.BadFile, match="p5_2 is of patient p5, and others are of P5"
+    ):
+        small_folder.build(pairs, tmp_path / "data")
+    assert small_folder.nothing_is_left(tmp_path / "data")
+
+
+def test_if_all_are_bad_leaving_them_out_is_not_advised(pairs, tmp_path):
+    for path in (pairs / "masks").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(raw.BadFile, match="12 raw files cannot") as caught:
+        small_folder.build(pairs, tmp_path / "data", skip_bad_files=True)
+    said = str(caught.value)
+    assert "2 more:\n    2 x cannot be decoded" in said and "skip_bad" not in said
+
+
 def test_a_pattern_that_fits_some_names_lists_the_others(pairs, tmp_path):
     with pytest.raises(
         raw.BadFile, match=r"2 raw files(.|\n)*P5_1.png: has no patient"
@@ -279,7 +302,18 @@ def twice(tree):
     small_folder.write(tree / "no" / "P0_1.jpg", small_folder.picture(0))
 
 
+def other_formats(tree):
+    for path in (tree / "yes").iterdir():
+        path.rename(path.with_suffix(".webp"))
+
+
+def volumes(tree):
+    (tree / "yes" / "P9.nii.gz").write_bytes(b"")
+
+
 CLASS_FAULTS = {
+    "other formats": (other_formats, {}, "6 raw files(.|\n)*yes/P1_1.webp: is of a f"),
+    "volume": (volumes, {}, "yes/P9.nii.gz: is a volume, and classes are of pictures"),
     "one file": (one_file, {}, "The class rare has 1 file of one patient, who cannot"),
     "one class": (one_class, {}, "There is one class, 'no': a classifier needs two"),
     "loose": (loose, {}, "P9_1.png: lies in no folder of a class"),
@@ -466,13 +500,19 @@ def test_a_folder_that_may_not_be_listed_is_named(pairs, tmp_path, monkeypatch):
     assert small_folder.nothing_is_left(tmp_path / "data")
 
 
-def test_a_disk_that_fills_up_is_a_sentence(pairs, tmp_path, monkeypatch):
+FULL = os.strerror(errno.ENOSPC)
+ARRAY_RECORD = RuntimeError(f"write() failed: {FULL}; writing /data/x.array_record")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, FULL), ARRAY_RECORD])
+def test_a_disk_that_fills_up_is_a_sentence(pairs, tmp_path, monkeypatch, error):
     def fill(*arguments):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
 
     monkeypatch.setattr(index.Index, "write", fill)
     with pytest.raises(
-        prepare.NoSpace, match=f"The disk of {tmp_path}/data became full"
+        prepare.NoSpace,
+        match=rf"The disk of {tmp_path}/data became full \({FULL}\)",
     ):
         small_folder.build(pairs, tmp_path / "data")
     assert small_folder.nothing_is_left(tmp_path / "data")

@@ -31,6 +31,9 @@ SLICES = make_counts(
 # ann: tp 40, fp 10, fn 10, tn 140; bob: tp 0, fp 4, fn 8, tn 388
 
 
+ONE_CLASS = {"classes": ["tumour"], "empty": "one"}
+
+
 def test_a_patients_volume_is_the_sum_of_its_slices():
     names, volumes = scores.by_group(SLICES, PATIENTS)
     assert names == ["ann", "bob"]
@@ -52,6 +55,11 @@ def test_groups_keep_the_total(part, groups):
     assert set(names) == set(groups) and len(names) == len(set(groups))
     for total in sums:
         np.testing.assert_array_equal(total.sum(0), part.sum(0))
+
+
+def test_no_slices_have_no_score():
+    found = scores.summarise(make_counts(np.zeros((0, 4), int)), [], **ONE_CLASS)
+    assert np.isnan([*found.values()]).all()
 
 
 def test_groups_that_do_not_match_the_slices_are_refused():
@@ -79,6 +87,17 @@ def test_summary_of_one_class_worked_out_by_hand():
         "slice_detection_sensitivity": 2 / 4,
         "slice_detection_specificity": 1 / 2,
     }
+    ends = {  # of bob alone and of ann alone, each with all slices: drawn twice
+        "patient_iou": (0, 40 / 60),
+        "patient_precision": (0, 40 / 50),
+        "patient_recall": (0, 40 / 50),
+        "slice_dice": (1 / 4, (2 / 3 + 6 / 7) / 2),
+        "slice_dice_tumour": (0, (2 / 3 + 6 / 7) / 2),
+        "slice_iou": (1 / 4, (1 / 2 + 3 / 4) / 2),
+        "slice_detection_accuracy": (1 / 4, 1),
+    }
+    for name, (low, high) in ends.items():
+        expected |= {f"{name}_low": low, f"{name}_high": high}
     assert found == pytest.approx(expected, rel=1e-12)
     assert all(type(value) is float for value in found.values())
 
@@ -116,6 +135,9 @@ def test_several_classes_come_by_name_and_as_their_mean():
     # ann's mean over classes is 0.65, bob's 0.9.
     assert found["patient_dice_low"] == pytest.approx(0.65)
     assert found["patient_dice_high"] == pytest.approx(0.9)
+    # ann's Dice of slices are 0.8 and 0.5, bob's 0.8 and 1: means 0.65 and 0.9.
+    assert found["slice_dice_low"] == pytest.approx(0.65)
+    assert found["slice_dice_high"] == pytest.approx(0.9)
     both = (alone["core"]["patient_iou"] + alone["rim"]["patient_iou"]) / 2
     assert found["patient_iou"] == pytest.approx(both)
     assert set(found) == {
@@ -131,6 +153,8 @@ def test_without_any_tumour_what_cannot_be_known_is_nan():
         "patient_accuracy",
         "patient_specificity",
         "slice_detection_accuracy",
+        "slice_detection_accuracy_low",
+        "slice_detection_accuracy_high",
         "slice_detection_specificity",
     }
 

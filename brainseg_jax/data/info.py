@@ -33,6 +33,9 @@ class Info:
     dimensions: int = 2  # spatial axes of an example: 2 for slices, 3 for volumes
     dtype: str = "uint8"  # of its stored images
     one_patient_per_file: bool = False  # said by its owner, and shown by nothing
+    one_slice_per_patient: bool = (
+        False  # as a pattern or table tells them: to be checked
+    )
     # Of volumes, millimetres along each axis, as most are stored; (): not known
     spacing: tuple[float, ...] = ()
     # All that the data set has, where only some are chosen; else ()
@@ -63,6 +66,8 @@ class Info:
             notes.append("LEAKY: slices of the same patients on both sides")
         if self.one_patient_per_file:
             notes.append("ONE PATIENT PER FILE: said by the owner, not checked")
+        if self.one_slice_per_patient:
+            notes.append("EACH PATIENT HAS ONE SLICE: check how patients are told")
         return "; ".join(notes)
 
     def joined(self, foreground: str) -> "Info":
@@ -183,6 +188,7 @@ def _info_of(name: str, builder: tfds.core.DatasetBuilder) -> Info:
         dimensions=len(features["image"].shape) - 1,
         dtype=np.dtype(features["image"].np_dtype).name,
         one_patient_per_file=bool(metadata.get("one_patient_per_file", False)),
+        one_slice_per_patient=bool(metadata.get("one_slice_per_patient", False)),
     )
 
 

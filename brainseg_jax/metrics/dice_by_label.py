@@ -109,16 +109,12 @@ def _interval_of_slices(
     seed: int,
 ) -> tuple[float, float]:
     """Of the mean over slices, where patients are drawn with all of theirs."""
-    known = ~np.isnan(dice)
-    if not known.any():
+    if np.isnan(dice).all():
         return math.nan, math.nan
     place = {name: i for i, name in enumerate(dict.fromkeys(patients))}
-    owner = np.array([place[name] for name in patients])[known]
+    owner = np.array([place[name] for name in patients])
     drawn = resampling.draws(len(place), resamples=resamples, seed=seed)
-    count = drawn @ np.bincount(owner, minlength=len(place))
-    total = drawn @ np.bincount(owner, dice[known], minlength=len(place))
-    means = np.where(count > 0, total / np.maximum(count, 1), math.nan)
-    return resampling.interval(means, level)
+    return resampling.interval(resampling.drawn_means(dice, owner, drawn), level)
 
 
 def _named(

@@ -13,9 +13,10 @@ def draws(patients: int, *, resamples: int, seed: int) -> Int[np.ndarray, "r p"]
 
     Of fewer than two there is no draw: one patient does not say how far patients spread.
     """
+    if patients < 2:
+        return np.zeros((0, patients), int)
     rng = np.random.default_rng(seed)
-    size = resamples if patients > 1 else 0
-    return rng.multinomial(patients, np.full(patients, 1 / patients), size=size)
+    return rng.multinomial(patients, np.full(patients, 1 / patients), size=resamples)
 
 
 def drawn_matrices(
@@ -38,6 +39,19 @@ def drawn_auc(
     won = ((weights @ _wins(score, positive, owner, patients)) * weights).sum(1)
     pairs = hits * others
     return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1), np.nan)
+
+
+def drawn_means(
+    values: Float[np.ndarray, " n"],
+    owner: Int[np.ndarray, " n"],
+    drawn: Int[np.ndarray, "r p"],
+) -> Float[np.ndarray, " r"]:
+    """The mean in every draw of what is not nan; nan if that is nothing."""
+    known, patients = ~np.isnan(values), drawn.shape[1]
+    weights = drawn.astype(float)  # products of whole numbers are slower
+    count = weights @ np.bincount(owner[known], minlength=patients)
+    total = weights @ np.bincount(owner[known], values[known], minlength=patients)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def interval(

@@ -4,16 +4,18 @@ Intervals resample patients, since slices of one head are not independent sample
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import overlap, resampling
 from brainseg_jax.metrics.overlap import Counts
 
 Values = Float[np.ndarray, " n"]
+Owner = Int[np.ndarray, " n"]
+Draws = Int[np.ndarray, "r p"]
 
 
 class Difference(NamedTuple):
@@ -105,12 +107,13 @@ def summarise(
 
     `patients[i]` names the patient of slice i. With several classes each score comes as
     patient_dice_<class>, and under the plain name as the mean over classes; for
-    patient_dice, its median and its interval that mean is taken patient by patient.
+    patient_dice, its median and its interval that mean is taken patient by patient. The
+    other intervals draw patients with all their slices.
 
     Raises:
         ValueError: if there is not one patient per slice, or `empty` is no policy.
     """
-    _, volumes = by_group(slices, patients)
+    names, volumes = by_group(slices, patients)
     dice = overlap.dice(volumes, empty=empty)
     interval = {"level": level, "resamples": resamples, "seed": seed}
     per_class = []
@@ -120,6 +123,15 @@ def summarise(
             | _patient_ratios(_of_class(volumes, place), empty)
             | _slice_scores(_of_class(slices, place), empty)
         )
+    place_of = {name: place for place, name in enumerate(names)}
+    owner = np.array([place_of[name] for name in patients], int)
+    drawn = resampling.draws(len(names), resamples=resamples, seed=seed)
+    means = [
+        _drawn(_of_class(slices, k), _of_class(volumes, k), owner, drawn, empty)
+        for k in range(len(classes))
+    ]
+    for scores, own in zip(per_class, means, strict=True):
+        scores |= _ends(own, level)
     if len(classes) == 1:
         return per_class[0]
     overall = {
@@ -127,6 +139,13 @@ def summarise(
         for name in per_class[0]
     }
     overall |= _spread(np.array([_mean(row) for row in dice]), **interval)
+    overall |= _ends(
+        {
+            name: _class_mean(np.stack([own[name] for own in means]))
+            for name in means[0]
+        },
+        level,
+    )
     for name, scores in zip(classes, per_class, strict=True):
         overall |= {f"{score}_{name}": value for score, value in scores.items()}
     return overall
@@ -173,6 +192,50 @@ def _slice_scores(slices: Counts, empty: str) -> dict[str, float]:
         "slice_detection_sensitivity": _share(found[tumour]),
         "slice_detection_specificity": _share(~found[~tumour]),
     }
+
+
+def _drawn(
+    slices: Counts, volumes: Counts, owner: Owner, drawn: Draws, empty: str
+) -> dict[str, Values]:
+    """Scores of a class in every draw of patients; `owner` numbers those of slices."""
+    everybody = np.arange(drawn.shape[1])
+    dice = overlap.dice(slices, empty=empty)
+    tumour = slices.true_positives + slices.false_negatives > 0
+    found = slices.true_positives + slices.false_positives > 0
+    of_patients = {
+        "patient_iou": overlap.iou(volumes, empty=empty),
+        "patient_precision": overlap.precision(volumes, empty=empty),
+        "patient_recall": overlap.recall(volumes, empty=empty),
+    }
+    of_slices = {
+        "slice_dice": dice,
+        "slice_dice_tumour": np.where(tumour, dice, math.nan),
+        "slice_iou": overlap.iou(slices, empty=empty),
+        "slice_detection_accuracy": (found == tumour).astype(float),
+    }
+    return {
+        name: resampling.drawn_means(values, who, drawn)
+        for group, who in ((of_patients, everybody), (of_slices, owner))
+        for name, values in group.items()
+    }
+
+
+def _ends(means: Mapping[str, Values], level: float) -> dict[str, float]:
+    """..._low and ..._high of each score from its drawn means."""
+    ends = {name: resampling.interval(drawn, level) for name, drawn in means.items()}
+    return {
+        f"{name}_{end}": value
+        for name, pair in ends.items()
+        for end, value in zip(("low", "high"), pair, strict=True)
+    }
+
+
+def _class_mean(means: Float[np.ndarray, "k r"]) -> Values:
+    """In every draw the mean over the classes that have the score."""
+    known = ~np.isnan(means)
+    count = known.sum(0)
+    total = np.where(known, means, 0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), math.nan)
 
 
 def _of_class(counts: Counts, place: int) -> Counts:

@@ -72,19 +72,26 @@ def official_folds(
     """The publisher's fold, 0 to 4, of each slice by key.
 
     Args:
-        published: how many slices there are in all; None: at least the highest number.
+        published: how many slices there are in all; None: at least these.
 
     Raises:
         MissingRawData: if there is no cvind.mat.
         BadFile: if it is unreadable, or not that of these slices.
     """
     name, folds = _read_folds(files)
-    highest = max(one.number for one in slices)
-    if len(folds) < highest or (published and len(folds) != published):
+    if len(folds) < len(slices) or (published and len(folds) != published):
         raise _not_of_these(
             name,
-            f"has the folds of {len(folds):,} slices, not of {published or highest:,}",
+            f"has the folds of {len(folds):,} slices, not of {published or len(slices):,}",
         )
+    for one in slices:
+        if not 1 <= one.number <= len(folds):
+            raise raw.BadFile(
+                f"{one.file} is no slice that {name} has a fold of: they are numbered 1 to "
+                f"{len(folds):,}. Take it away, or fetch {name} anew from "
+                f"{downloads.ARTICLE} (--config.data.skip_bad_files=True does not help "
+                "here)."
+            )
     table = {one.key: int(folds[one.number - 1]) - 1 for one in slices}
     seen: dict[str, int] = {}
     for key, fold in table.items():

@@ -7,8 +7,20 @@ from collections.abc import Sequence
 from absl import logging
 
 from datasets import raw
-from datasets.folder.parts import Example, Found, Meaning, is_picture, natural, stem
+from datasets.folder.parts import (
+    NOT_READ,
+    Example,
+    Found,
+    Meaning,
+    is_picture,
+    is_unread,
+    is_volume,
+    natural,
+    stem,
+)
 from datasets.folder.settings import KEY, Settings
+
+VOLUME = "is a volume, and classes are of pictures: export its slices"
 
 
 def meaning(settings: Settings, names: Sequence[str]) -> Meaning:
@@ -19,8 +31,9 @@ def meaning(settings: Settings, names: Sequence[str]) -> Meaning:
     """
     there = Counter(
         folder
-        for name in filter(is_picture, names)
-        if (folder := class_of(name, settings.labels)) is not None
+        for name in names
+        if (is_picture(name) or is_unread(name))
+        and (folder := class_of(name, settings.labels)) is not None
     )
     labels = tuple(settings.labels) or tuple(sorted(there, key=natural))
     if names and (absent := [label for label in labels if label not in there]):
@@ -43,7 +56,12 @@ def meaning(settings: Settings, names: Sequence[str]) -> Meaning:
 def find(names: Sequence[str], settings: Settings, labels: Sequence[str]) -> Found:
     """All pictures in folders of these classes."""
     examples: dict[str, Example] = {}
-    bad: list[dict[str, str]] = []
+    bad = [
+        {"file": name, "reason": VOLUME if is_volume(name) else NOT_READ}
+        for name in names
+        if (is_unread(name) or is_volume(name))
+        and class_of(name, settings.labels) is not None
+    ]
     left_out: Counter[str] = Counter()
     for name in sorted(filter(is_picture, names), key=natural):
         key, folder = stem(name), class_of(name, settings.labels)

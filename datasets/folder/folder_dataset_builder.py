@@ -169,7 +169,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         tallied, known, unreadable = examine.read_all(reader, examples, whose)
         skipped = [*self.found.bad, *nobodys, *unreadable]
         if not known or (skipped and not self.skip_bad_files):
-            raise raw.bad_files(skipped, "Mend the data")
+            raise raw.bad_files(skipped, "Mend the data", any_left=bool(known))
         examples = sorted(
             (one for one in examples if one.key in known),
             key=lambda one: (known[one.key].patient, known[one.key].number),

@@ -19,7 +19,7 @@ def open_files(raw_dir: str) -> archives.Files:
     path = pathlib.Path(raw_dir).expanduser()
     if not path.exists():
         raise raw.MissingRawData(f"There is no {path}. {HOW_TO_GIVE}")
-    files = archives.Files(path)
+    files = archives.Files(path, archives.LARGEST_ZIP)  # volumes are large
     if any(is_picture(name) or is_volume(name) for name in files.names):
         return files
     raise raw.MissingRawData(

@@ -170,8 +170,9 @@ def find(names: Sequence[str], described: Described) -> Found:
 
 
 def _files(names: Sequence[str], described: Described, folder: str) -> dict[str, str]:
-    """Files of a folder by their names without the ending."""
-    inside = [n for n in names if below(n, described.top + folder) is not None]
+    """Files right in a folder, as nnU-Net reads them, by names without the ending."""
+    top = described.top + folder
+    inside = [name for name in names if "/" not in (below(name, top) or "/")]
     found = {
         pathlib.PurePosixPath(name).name.removesuffix(described.ending): name
         for name in inside

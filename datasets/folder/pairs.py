@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from datasets.folder.parts import (
+    NOT_READ,
     Example,
     Found,
     Meaning,
     below,
     is_picture,
+    is_unread,
     is_volume,
     labels_of_masks,
     natural,
@@ -36,6 +38,8 @@ def find(names: Sequence[str], settings: Settings) -> Found:
     masks: dict[str, str] = {}
     bad: list[dict[str, str]] = []
     for name in names:
+        if is_unread(name) and _lies_in(name, settings):
+            bad.append({"file": name, "reason": NOT_READ})
         if not is_picture(name) and not is_volume(name):
             continue
         key = _key(name, settings.masks, settings.mask_suffix)

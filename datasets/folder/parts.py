@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 VOLUMES = (".nii", ".nii.gz")
+UNREAD = (".bmp", ".gif", ".webp", ".jp2", ".dcm", ".ima", ".nrrd", ".mha", ".mhd")
+NOT_READ = "is of a format that is not read: save it as PNG or TIFF, a volume as NIfTI"
 
 
 class Meaning(NamedTuple):
@@ -47,6 +49,11 @@ def is_picture(name: str) -> bool:
 
 def is_volume(name: str) -> bool:
     return name.lower().endswith(VOLUMES)
+
+
+def is_unread(name: str) -> bool:
+    """Whether it is a picture or volume of a format that is not read."""
+    return name.lower().endswith(UNREAD)
 
 
 def stem(name: str) -> str:

@@ -5,8 +5,10 @@ import io
 import pathlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
+
+from absl import logging
 
 from datasets import archives, raw
 from datasets.folder.parts import Example, stem
@@ -23,15 +25,34 @@ def find_patients(
     """The patient of every example by its key, and the files of which none can be told.
 
     Raises:
-        BadFile: if none can be told of any, or the table cannot be used.
+        BadFile: if none can be told of any, the table cannot be used, or the names of two
+            differ in case alone.
     """
     if settings.one_patient_per_file:
         return {one.key: one.key for one in examples}, []
     if settings.patient:
-        return _by_pattern(examples, settings.patient)
-    if settings.table:
-        return _by_table(examples, settings, files)
-    raise raw.BadFile(f"{_unknown(examples)}\n{_ways()}")
+        told = _by_pattern(examples, settings.patient)
+    elif settings.table:
+        told = _by_table(examples, settings, files)
+    else:
+        raise raw.BadFile(f"{_unknown(examples)}\n{_ways()}")
+    _refuse_other_case(told[0])
+    shown = [f"{key} -> {patient}" for key, patient in [*told[0].items()][:SHOWN]]
+    logging.info("Whose the files are, for example: %s.", ", ".join(shown))
+    return told
+
+
+def _refuse_other_case(patients: Mapping[str, str]) -> None:
+    """Ann and ann may be one, who could then be trained and tested on."""
+    seen: dict[str, str] = {}
+    for key, patient in patients.items():
+        other = seen.setdefault(patient.lower(), patient)
+        if other != patient:
+            raise raw.BadFile(
+                f"{key} is of patient {patient}, and others are of {other}: spell a "
+                "patient one way, and give different ones names that differ in more than "
+                "case (--config.data.skip_bad_files=True does not help here)."
+            )
 
 
 def _by_pattern(examples: Sequence[Example], pattern: str) -> Told:

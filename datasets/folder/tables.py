@@ -12,6 +12,7 @@ from datasets.folder.settings import Settings
 from datasets.synthetic import phantom
 
 FOLDS, SEED = 5, 0
+A_FEW = 5  # patients of whom nobody wonders that each has one slice
 FOLD_RULE = (
     f"Whole patients into at most {FOLDS} folds by assign_folds with seed {SEED}: within "
     "a class, patients ordered by mask pixels, then by name, are dealt out one to each "
@@ -73,6 +74,9 @@ def metadata(
         "task": "segmentation" if meaning.classes else "classification",
         "synthetic": is_synthetic(examples),
         "one_patient_per_file": settings.one_patient_per_file,
+        "one_slice_per_patient": kind == "slices"
+        and not settings.one_patient_per_file
+        and len(known) == len(table) > A_FEW,
         "settings": folder_settings.to_record(settings),
         "source": source,
         "licence": "yours",

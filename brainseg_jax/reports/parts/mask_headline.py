@@ -30,7 +30,9 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"{one} detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
         if not math.isnan(summary[key]):
-            rows[over + name] = f"{summary[key]:.3f}"
+            known = f"{key}_low" in summary
+            value = with_interval(summary, key) if known else f"{summary[key]:.3f}"
+            rows[over + name] = value
     said = f"two empty masks score: {about['empty_masks']}"
     return rows | _by_label(summary), said
 

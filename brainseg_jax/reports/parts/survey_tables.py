@@ -147,11 +147,11 @@ def summary_lines(summary: Mapping[str, Any], missing: Sequence[str]) -> list[st
             f"{counts['patients']:,} patients"
         )
     for name, areas in summary["mask_classes"].items():
+        share = areas["median_share"]
         lines.append(
             f"  mask of {name}: in {areas['examples']:,} examples, "
             f"{areas['pixels']:,} pixels"
-            + (f", median {100 * areas['median_share']:.2g} % of the picture")
-            * (areas["examples"] > 0)
+            + ("" if share is None else f", median {100 * share:.2g} % of the picture")
         )
     for name, counts in summary["folds"].items():
         lines.append(
