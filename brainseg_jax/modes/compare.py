@@ -199,7 +199,7 @@ def _draw_grid(
     title: str,
     note: str,
 ) -> None:
-    """grid.png, where there are masks and the checkpoints are still there."""
+    """grid.png of masks, where checkpoints and prepared data are still there."""
     rows = [row for own in runs[0].tables.values() for row in own if "class" in row]
     by_slice = [row for row in rows if "key" in row]
     if not by_slice:
@@ -207,7 +207,7 @@ def _draw_grid(
     first_score = comparison_tables.shared(scores)[0]
     try:
         opened = {one.name: _open(one, data_name, data_dir) for one in runs}
-    except restore.NoCheckpoint as error:
+    except FileNotFoundError as error:
         logging.warning("No grid.png: %s", error)
         return
     prediction_grid.draw(

@@ -29,20 +29,21 @@ def curves(
     """Up to four panels, each with a curve per run over its epochs.
 
     Args:
-        columns: of the histories, and what to call them; those that no run has are left
-            out, and so is a fifth.
+        columns: of the histories, and what to call them; those are drawn that every run
+            with a history has, the first four.
 
     Raises:
-        ValueError: if no run has any of them.
+        ValueError: if there is none.
     """
+    known = [history for history in histories.values() if history]
     drawn = {
         column: name
         for column, name in columns.items()
-        if any(_points(own, column) for own in histories.values())
+        if known and all(_points(own, column) for own in known)
     }
     drawn = dict(list(drawn.items())[:PANELS])
     if not drawn:
-        raise ValueError(f"{path}: no history.csv has an epoch, nothing to draw.")
+        raise ValueError(f"{path}: the runs share no curve, nothing to draw.")
     rows = -(-len(drawn) // 2)
     body = 2.7 * rows + _legend_height(histories)
     with figures.page(path, title, note, body) as figure:

@@ -94,9 +94,11 @@ def _in_words(row: Row) -> tuple[str, str]:
     """The difference and its interval."""
     if math.isnan(row["difference"]):
         return "not defined", ""
-    if math.isnan(row["low"]):
-        return f"{row['difference']:+.3f}", "one patient"
-    return f"{row['difference']:+.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}"
+    # Adding 0 makes 0 of -0, as a rounded difference may be.
+    mean, low, high = (round(row[end], 3) + 0 for end in ("difference", "low", "high"))
+    return f"{mean:+.3f}", (
+        "one patient" if math.isnan(low) else f"{low:+.3f} to {high:+.3f}"
+    )
 
 
 def _with_ends(summary: Row) -> dict[str, tuple[float, float, float]]:
