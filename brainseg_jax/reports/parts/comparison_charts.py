@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -15,7 +17,7 @@ from brainseg_jax.reports.parts import class_figures, figures
 
 History = Sequence[Mapping[str, float]]
 MARKERS, DASHES = "osD^vPX", ("-", "--", ":")  # grey prints tell runs apart, too
-PANELS = 4
+PANELS, IN_A_LINE = 4, 4  # curves' panels; runs in a line of the legend
 
 
 def curves(
@@ -62,10 +64,7 @@ def curves(
             Line2D([], [], label=run, **_line(number))
             for number, run in enumerate(histories)
         ]
-        columns_of_legend = min(4, len(handles))
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=columns_of_legend
-        )
+        _name_runs(figure, handles)
     return Path(path)
 
 
@@ -103,9 +102,7 @@ def bars(
         handles = [
             Patch(color=_colour(place), label=run) for place, run in enumerate(runs)
         ]
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(4, len(runs))
-        )
+        _name_runs(figure, handles)
     return Path(path)
 
 
@@ -149,8 +146,15 @@ def _colour(number: int) -> str:
     return class_figures.COLOURS[number % len(class_figures.COLOURS)]
 
 
+def _name_runs(figure: Figure, handles: Sequence[Artist]) -> None:
+    # A legend is filled by columns, and read by lines.
+    count = min(IN_A_LINE, len(handles))
+    in_lines = [one for column in range(count) for one in handles[column::count]]
+    figure.legend(handles=in_lines, loc="outside lower center", ncols=count)
+
+
 def _legend_height(runs: Mapping[str, Any] | Sequence[str]) -> float:
-    return 0.1 + 0.2 * -(-len(runs) // 4)
+    return 0.1 + 0.2 * -(-len(runs) // IN_A_LINE)
 
 
 def _wrapped(name: str) -> str:

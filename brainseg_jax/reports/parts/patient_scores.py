@@ -16,7 +16,8 @@ def of_masks(rows: Sequence[Row], info: Info) -> Scores:
     patients = _patients(rows)
     classes = list(dict.fromkeys(row["class"] for row in rows))
     numbers = [{**row, "dice": as_number(row["dice"])} for row in rows]
-    each, named = patient_dice.table(numbers, patients, info.kinds, classes)
+    kinds = info.kinds if "label" in rows[0] else ()  # older tables do not say it
+    each, named = patient_dice.table(numbers, patients, kinds, classes)
     columns = {"Dice": patient_bars.mean_of_each(each)}
     columns |= {f"Dice {name}": own for name, own in zip(named, each.T, strict=False)}
     return {
