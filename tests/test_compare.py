@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from brainseg_jax.modes import compare, train
 from brainseg_jax.reports.parts import (
     comparison_charts,
     comparison_tables,
+    patient_scores,
     prediction_grid,
 )
 from brainseg_jax.runs import reported
@@ -200,6 +202,19 @@ def test_the_interval_of_a_class_is_found_within_its_name():
     assert [(row["score"], row["low"], row["high"]) for row in rows] == [
         ("patient_dice", 0.4, 0.6), ("patient_dice_ET", 0.2, 0.4),
     ]  # fmt: skip
+
+
+def test_a_lone_class_is_scored_by_kind_where_the_table_says_it():
+    info = types.SimpleNamespace(kinds=("glioma", "cyst"))
+    rows = [
+        {"patient": name, "class": "tumour", "dice": dice, "label": kind}
+        for name, dice, kind in (("p", "0.5", "cyst"), ("q", "nan", "glioma"))
+    ]
+    found = patient_scores.of_masks(rows, info)
+    assert patient_scores.defined(found) == ["Dice", "Dice cyst"]
+    assert found["Dice cyst"]["p"] == 0.5 and np.isnan(found["Dice cyst"]["q"])
+    older = [{key: row[key] for key in row if key != "label"} for row in rows]
+    assert [*patient_scores.of_masks(older, info)] == ["Dice"]
 
 
 def test_notes_of_some_runs_say_whose_they_are():
