@@ -4,6 +4,7 @@
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
     python main.py --mode=postprocess --workdir=runs/...   how masks of volumes are mended
+    python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every model
@@ -47,11 +48,15 @@ flags.DEFINE_string(
     "workdir",
     None,
     "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict: a,b for "
-    "the mean of several.",
+    "the mean of several; compare: a,b,... for those to compare.",
 )
-flags.DEFINE_string("split", "", "evaluate: split to score; by default the test split.")
-flags.DEFINE_string("data_name", "", "evaluate: another data set than the run's own.")
-flags.DEFINE_string("data_dir", "", "evaluate: where prepared data sets lie now.")
+flags.DEFINE_string(
+    "split", "", "evaluate, compare: split of the scores; by default the test split."
+)
+flags.DEFINE_string(
+    "data_name", "", "evaluate, compare: another data set than the run's own."
+)
+flags.DEFINE_string("data_dir", "", "evaluate, compare: where prepared data sets lie.")
 flags.DEFINE_bool(
     "allow_contaminated", False, "evaluate: score patients that were trained on."
 )
@@ -67,8 +72,9 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "outputs",
     "",
-    "predict: folder for masks and overlays; describe, audit: folder for pictures and "
-    "tables, by default <mode>/ in the workdir; benchmark: JSON file for its figures.",
+    "predict: folder for masks and overlays; compare, describe, audit: folder for pictures "
+    "and tables, by default <mode>/ in the (first) workdir; benchmark: JSON file for its "
+    "figures.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."

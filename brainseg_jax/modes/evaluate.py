@@ -62,20 +62,8 @@ def evaluate(
     restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
-    options = about.settings.data
-    name, data_dir = data_name or options.name, data_dir or options.data_dir
-    source = sources.open_split(
-        name,
-        split := split or default_split(about),
-        data_dir,
-        channels=_channels(data_info.read_info(name, data_dir), about.info),
-        size=experiment.scored_size(about.settings),
-        normalisation=options.normalisation.to_dict(),
-        foreground=about.settings.task.foreground,
-        stored_masks=True,
-        with_masks=task.uses_masks,
-        only_tumour=options.only_tumour,
-    )
+    split = split or default_split(about)
+    source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
     named_by = registry.find(tasks, task.name).NAMED_BY
     _check_kind(source.info, about.info, ("channels", *named_by))
     _check_spacing(source.info, about.info)
@@ -91,6 +79,32 @@ def evaluate(
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
         rules=ensembles.rules_of(workdir, restored),
         stop=stop,
+    )
+
+
+def open_source(
+    restored: Restored, split: str, *, data_name: str = "", data_dir: str = ""
+) -> sources.Source:
+    """A split as it is scored, of the run's own data set unless another is named.
+
+    Raises:
+        FileNotFoundError: if the data set is not prepared.
+        ValueError: if the split cannot be scored so.
+    """
+    about, task = restored.record.about, restored.parts.task
+    options = about.settings.data
+    name, data_dir = data_name or options.name, data_dir or options.data_dir
+    return sources.open_split(
+        name,
+        split,
+        data_dir,
+        channels=_channels(data_info.read_info(name, data_dir), about.info),
+        size=experiment.scored_size(about.settings),
+        normalisation=options.normalisation.to_dict(),
+        foreground=about.settings.task.foreground,
+        stored_masks=True,
+        with_masks=task.uses_masks,
+        only_tumour=options.only_tumour,
     )
 
 
@@ -225,7 +239,7 @@ def report(
         scored,
         tables,
         folder,
-        predict=_predict_labels(restored, source),
+        predict=predict_labels(restored, source),
         note=note,
         title=title,
     )
@@ -318,7 +332,7 @@ def _score_mended(
     return {name: value for name, value in summary.items() if name != "loss"}
 
 
-def _predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
+def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
     """Predicted labels [*space, 1] of one example of a split; of two heads of each."""
     label = make_labeller(restored)
 

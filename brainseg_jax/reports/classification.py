@@ -19,8 +19,10 @@ from brainseg_jax.reports.parts import (
     confident_slices,
     intervals,
     patient_bars,
+    patient_scores,
     undefined,
 )
+from brainseg_jax.reports.parts.patient_scores import Scores
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -111,6 +113,11 @@ def tables(
         "patients.csv": class_tables.by_patient(scored.measured, source, task),
         "confusion.csv": class_tables.confusion(scored.measured, source, task),
     }
+
+
+def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:
+    """By name, from tables as they were written: the accuracy first."""
+    return patient_scores.of_classes(tables["patients.csv"])
 
 
 def draw(

@@ -20,9 +20,11 @@ from brainseg_jax.reports.parts import (
     patient_bars,
     patient_dice,
     patient_panels,
+    patient_scores,
     undefined,
     volume_panels,
 )
+from brainseg_jax.reports.parts.patient_scores import Scores
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -127,6 +129,11 @@ def tables(
         "metrics.csv": mask_tables.by_slice(scored, source, task.classes, empty),
         "patients.csv": mask_tables.by_patient(scored, source, task.classes, empty),
     }
+
+
+def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:
+    """By name, from tables as they were written: the mean Dice first."""
+    return patient_scores.of_masks(tables["patients.csv"], info)
 
 
 def draw(

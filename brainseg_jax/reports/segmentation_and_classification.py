@@ -19,6 +19,7 @@ from brainseg_jax.metrics import dice_by_label
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.reports import classification, segmentation
 from brainseg_jax.reports.parts import undefined
+from brainseg_jax.reports.parts.patient_scores import Scores
 from brainseg_jax.tasks.parts.task import Task
 
 Row = dict[str, Any]
@@ -110,6 +111,15 @@ def tables(
         return own.tables(scored, source, task, empty)
 
     return _joined(REPORTS.map(of_head, _tasks(task), _of_each(scored)), "/")
+
+
+def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:
+    """By name, each with its head's before it."""
+    of_heads = Heads("mask", "label").map(
+        lambda head, own: own.scores_of_patients(_of_head(head + "/", tables), info),
+        REPORTS,
+    )
+    return _joined(of_heads, " ")
 
 
 def draw(

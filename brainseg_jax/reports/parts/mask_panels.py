@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib import patches
-from matplotlib.figure import Figure
 
-from brainseg_jax.reports.parts import example_panels, figures
+from brainseg_jax.reports.parts import class_legend, example_panels, figures
 from brainseg_jax.reports.parts.example_panels import Labels
 
 TRUTH, PREDICTION = example_panels.LONE, (0, 255, 0)
@@ -22,7 +20,6 @@ HEADINGS = (
     "MRI with\npredicted mask",
 )
 MARGIN, GAP = 0.08, 0.06  # inches, around and between panels
-LINE, LETTER, PATCH = 0.2, 0.08, 0.55  # inches in the legend: of a line, of its parts
 
 
 class Slice(NamedTuple):
@@ -55,9 +52,7 @@ def five_panels(
     side = (figures.WIDTH - 2 * MARGIN - 4 * GAP) / 5
     labels = [textwrap.fill(row.label, 100) for row in rows]
     label_heights = [0.12 + 0.16 * (1 + label.count("\n")) for label in labels]
-    columns = _columns(classes)
-    lines = -(-len(classes) // columns) if len(classes) > 1 else 0
-    legend = LINE * lines + 0.1 * bool(lines)
+    legend = class_legend.height(classes)
     body = 0.36 + sum(label_heights) + side * len(rows) + MARGIN + legend
     with figures.page(path, title, note, body) as figure:
         # Placed by hand: an automatic layout spreads images of a fixed shape unevenly.
@@ -84,8 +79,7 @@ def five_panels(
                 axes = figure.add_axes(box, facecolor="black", xticks=[], yticks=[])
                 axes.imshow(picture, interpolation="nearest")
                 axes.spines[:].set_visible(False)
-        if lines:
-            _name_colours(figure, classes, columns)
+        class_legend.draw(figure, classes)
     return Path(path)
 
 
@@ -102,19 +96,3 @@ def _five_pictures(row: Slice, classes: Mapping[str, Labels]) -> list[np.ndarray
             for mask, colour in zip(masks, (TRUTH, PREDICTION), strict=True)
         ),
     ]
-
-
-def _columns(classes: Mapping[str, Labels]) -> int:
-    """Of the legend: as many as have room for the longest name."""
-    longest = PATCH + LETTER * max(map(len, classes))
-    return min(len(classes), max(1, int((figures.WIDTH - 2 * MARGIN) / longest)))
-
-
-def _name_colours(figure: Figure, classes: Mapping[str, Labels], columns: int) -> None:
-    """The legend of several classes, at the foot of the page."""
-    colours = example_panels.class_colours(classes)
-    handles = [
-        patches.Patch(color=(red / 255, green / 255, blue / 255), label=name)
-        for name, (red, green, blue) in zip(classes, colours, strict=True)
-    ]
-    figure.legend(handles=handles, loc="lower center", ncols=columns, borderaxespad=0.3)

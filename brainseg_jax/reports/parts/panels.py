@@ -1,14 +1,15 @@
 """Pictures in a grid, each with a caption above it."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from brainseg_jax.reports.parts import figures
+from brainseg_jax.reports.parts import class_legend, figures
+from brainseg_jax.reports.parts.example_panels import Labels
 
 MARGIN, GAP, APART = 0.08, 0.06, 0.22  # inches: around, between panels, between groups
 LINE = 0.125  # inches of a line of a caption
@@ -28,10 +29,13 @@ def draw_panels(
     path: str | Path,
     *,
     together: int = 1,
+    classes: Mapping[str, Labels] | None = None,
     title: str,
     note: str = "",
 ) -> Path:
     """Row by row; `together`: how many panels side by side belong to one another.
+
+    The colours of `classes` are named at the foot, if they are several.
 
     Raises:
         ValueError: if there is no panel.
@@ -49,7 +53,8 @@ def draw_panels(
         0.1 + LINE * max(1 + captions[place].count("\n") for place in row)
         for row in rows
     ]
-    body = sum(above) + len(rows) * side + 2 * MARGIN
+    legend = class_legend.height(classes or {})
+    body = sum(above) + len(rows) * side + 2 * MARGIN + legend
     with figures.page(path, title, note, body) as figure:
         # Placed by hand, as in mask_panels.five_panels.
         figure.set_layout_engine("none")
@@ -65,6 +70,7 @@ def draw_panels(
                 axes.spines[:].set_visible(False)
                 top = (y + side + 0.03) / height
                 figure.text(box[0], top, captions[place], va="bottom", fontsize=SIZE)
+        class_legend.draw(figure, classes or {})
     return Path(path)
 
 

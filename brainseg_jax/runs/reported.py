@@ -1,0 +1,186 @@
+"""What runs left on disk of a split that they were scored on, and whether it compares."""
+
+import csv
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from brainseg_jax.runs import records, restore
+from brainseg_jax.runs.records import About
+
+Row = dict[str, Any]
+PATIENTS = "patients.csv"
+
+
+class Reported(NamedTuple):
+    """A run and its report of one split."""
+
+    name: str
+    workdir: str
+    about: About
+    split: str
+    summary: Row
+    tables: dict[str, list[Row]]  # by file, from the report's folder on
+    history: list[dict[str, float]]
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Of how many slices each patient was scored."""
+        rows = next(own for name, own in self.tables.items() if name.endswith(PATIENTS))
+        return {row["patient"]: row["slices"] for row in rows}
+
+
+def unique_names(workdirs: Sequence[str]) -> list[str]:
+    """The names of folders, with as many folders above them as tell them apart.
+
+    Raises:
+        ValueError: if there are fewer than two, or a folder is named twice.
+    """
+    paths = [pathlib.Path(one).resolve() for one in workdirs]
+    if len(paths) < 2:
+        raise ValueError(
+            "--mode=compare needs two runs or more: --workdir=runs/a,runs/b."
+        )
+    if twice := [str(path) for path in paths if paths.count(path) > 1]:
+        raise ValueError(f"--workdir names {twice[0]} twice; a run compares to others.")
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in paths]
+
+
+def read_about(workdir: str) -> About:
+    """What config.json says of a run.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is damaged, or too old.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing; give the --workdir of runs that were trained."
+        )
+    try:
+        said = json.loads(path.read_text())
+        # A step is of no interest here, but every record has one.
+        return records.from_json(
+            {"about": said, "progress": vars(records.Progress()), "step": 0}
+        ).about
+    except (LookupError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error!r}); train the run anew."
+        ) from error
+
+
+def read(
+    name: str, workdir: str, about: About, split: str, report: pathlib.Path
+) -> Reported:
+    """A run with the report of a split in the folder `report`.
+
+    Raises:
+        FileNotFoundError: naming the command that makes what is missing.
+        ValueError: if the report is of another checkpoint than the best.
+    """
+    tables = {
+        str(path.relative_to(report)): _rows(path)
+        for path in sorted(report.rglob("*.csv"))
+    }
+    summary = report / "summary.json"
+    again = command(workdir, split)
+    if not summary.is_file() or not any(one.endswith(PATIENTS) for one in tables):
+        raise FileNotFoundError(
+            f"{workdir} was not scored on {split} ({report} has no complete report). "
+            f"First run: {again}"
+        )
+    found = json.loads(summary.read_text())
+    _refuse_stale(workdir, found["checkpoint_step"], again)
+    return Reported(
+        name, workdir, about, split, found, tables, _history(pathlib.Path(workdir))
+    )
+
+
+def command(workdir: str, split: str) -> str:
+    """What makes the report of a run."""
+    return f"python main.py --mode=evaluate --workdir={workdir} --split={split}"
+
+
+def check_comparable(runs: Sequence[Reported]) -> None:
+    """Refuses runs that were not scored on the same patients in the same way.
+
+    Raises:
+        ValueError: saying what differs, and between which two.
+    """
+    first, *others = runs
+    for other in others:
+        theirs = _meaning(other)
+        for what, ours in _meaning(first).items():
+            if ours != theirs[what]:
+                raise ValueError(
+                    f"{first.name} and {other.name} cannot be compared: {what} is {ours} "
+                    f"in the one and {theirs[what]} in the other."
+                )
+        _check_patients(first, other)
+
+
+def _meaning(run: Reported) -> dict[str, Any]:
+    """What has to be the same for two runs' scores to mean the same."""
+    config, summary = run.about.config, run.summary
+    rows = [row for own in run.tables.values() for row in own if "class" in row]
+    return {
+        "config.task.name": config["task"]["name"],
+        "the data set": summary["data"],
+        "the split (--split names one for all)": run.split,
+        "config.data.only_tumour": config["data"]["only_tumour"],
+        "the score of two empty masks": summary.get("empty_masks", "none"),
+        "classes of masks": list(dict.fromkeys(row["class"] for row in rows)),
+        "classes": run.about.data["labels"],
+    }
+
+
+def _check_patients(first: Reported, other: Reported) -> None:
+    ours, theirs = first.patients, other.patients
+    lone = sorted({*ours} ^ {*theirs})
+    unlike = sorted(one for one in {*ours} & {*theirs} if ours[one] != theirs[one])
+    if lone:
+        raise ValueError(
+            f"{first.name} and {other.name} cannot be compared: {len(lone)} patients were "
+            f"scored by one of them alone ({', '.join(lone[:3])}). Score both on the same "
+            "--split of the same prepared data."
+        )
+    if unlike:
+        raise ValueError(
+            f"{first.name} and {other.name} cannot be compared: {len(unlike)} patients "
+            f"have more slices in one of them ({', '.join(unlike[:3])}). Score both on the "
+            "same prepared data."
+        )
+
+
+def _refuse_stale(workdir: str, step: int, again: str) -> None:
+    """A run may lie here without its checkpoints, which are large."""
+    try:
+        best = restore.read_best(workdir).step
+    except restore.NoCheckpoint:
+        return
+    if best != step:
+        raise ValueError(
+            f"{workdir} was scored with its checkpoint of step {step}, and the best is now "
+            f"of step {best}. First run: {again}"
+        )
+
+
+def _history(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """A row per epoch, with the numbers that it has."""
+    path = workdir / "history.csv"
+    if not path.is_file():
+        return []
+    return [
+        {key: float(cell) for key, cell in row.items() if cell and key != "note"}
+        for row in _rows(path)
+    ]
+
+
+def _rows(path: pathlib.Path) -> list[Row]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

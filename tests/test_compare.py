@@ -1,0 +1,306 @@
+"""Runs compared over the same patients: made-up folders by hand, and trained ones."""
+
+import csv
+import json
+import types
+
+import cv2
+import numpy as np
+import pytest
+import scipy.stats
+
+from brainseg_jax import files
+from brainseg_jax.metrics import paired
+from brainseg_jax.modes import compare, train
+from brainseg_jax.reports.parts import (
+    comparison_charts,
+    comparison_tables,
+    patient_scores,
+    prediction_grid,
+)
+from brainseg_jax.runs import reported
+from tests import tiny_classifier, tiny_config
+from tests.test_records import make_about
+from tests.test_train import finished  # noqa: F401
+
+DICE = {"first": {"p": 0.5, "q": 0.8, "r": 0.6}, "second": {"p": 0.7, "q": 0.7, "r": 1}}
+
+
+def write_run(folder, dice, *, slices=2, epochs=3, config=None, **said):
+    """What a training and an evaluation of masks leave behind, without checkpoints."""
+    about = vars(make_about())
+    about["data"]["labels"] = ["no tumour", "tumour"]
+    settings = about["config"]
+    for key, value in (config or {}).items():
+        part, name = key.split(".")
+        settings[part][name] = value
+    files.write_json(folder / "config.json", about)
+    files.write_csv(
+        folder / "history.csv",
+        [
+            {
+                "epoch": epoch,
+                "train_loss": 1 / epoch,
+                "validation_loss": 2 / epoch,
+                "validation_patient_dice": 0.2 * epoch,
+                "note": "PHANTOM",
+            }
+            for epoch in range(1, epochs + 1)
+        ],
+    )
+    report = folder / "evaluation" / "fold_4"
+    rows = [
+        {"patient": name, "slices": slices, "class": "tumour", "dice": value}
+        for name, value in dice.items()
+    ]
+    files.write_csv(report / "patients.csv", rows)
+    mean = float(np.mean([*dice.values()]))
+    names = ("iou", "precision", "recall")
+    summary = {
+        "note": "PHANTOM", "data": "lgg_mri/phantom 1", "patients": 3, "slices": 6,
+        "checkpoint_step": 9, "threshold": 0.5, "empty_masks": "one", "loss": 0.25,
+        "patient_dice": mean, "patient_dice_low": mean - 0.1,
+        "patient_dice_high": mean + 0.1, "patient_dice_median": 0.6,
+        **{f"patient_{name}": 0.5 for name in names},
+        "slice_dice": 0.5, "slice_dice_tumour": None, "slice_detection_accuracy": 1.0,
+    }  # fmt: skip
+    files.write_json(report / "summary.json", {**summary, **said})
+    return str(folder)
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_and_charts_of_two_runs(tmp_path, capsys):
+    runs = [write_run(tmp_path / name, dice) for name, dice in DICE.items()]
+    compare.compare(runs, outputs=str(tmp_path / "out"))
+    (pair,) = rows_of(tmp_path / "out" / "pairs.csv")
+    # 0.2, -0.1 and 0.4: 0.5 in all, two better and one worse. Ranks 2, 1 and 3: of the
+    # eight signs, W- is at most 1 for two, and W+ for two.
+    assert (pair["run"], pair["against"]) == ("second", "first")
+    assert float(pair["difference"]) == pytest.approx(0.5 / 3)
+    counts = [int(pair[name]) for name in ("patients", "better", "worse", "equal")]
+    assert counts == [3, 2, 1, 0]
+    assert float(pair["wilcoxon_p"]) == pytest.approx(0.5)
+    # A draw is of the worst or the best alone in 1/27 = 3.7 %, more than 2.5 %.
+    assert [float(pair[end]) for end in ("low", "high")] == pytest.approx([-0.1, 0.4])
+    side_by_side = rows_of(tmp_path / "out" / "patients.csv")
+    assert [(row["patient"], row["first"], row["second"]) for row in side_by_side] == [
+        ("p", "0.5", "0.7"), ("q", "0.8", "0.7"), ("r", "0.6", "1.0"),
+    ]  # fmt: skip
+    scores = {
+        (row["run"], row["score"]): row for row in rows_of(tmp_path / "out/compare.csv")
+    }
+    dice = scores["second", "patient_dice"]
+    assert [float(dice[end]) for end in ("value", "low", "high")] == pytest.approx(
+        [0.8, 0.7, 0.9]
+    )
+    assert ("first", "slices") not in scores
+    assert ("first", "patient_dice_low") not in scores
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert found["runs"]["first"]["model"] == "resunet" and found["split"] == "fold_4"
+    printed = capsys.readouterr().out
+    assert "PHANTOM" in printed and "+0.167" in printed and "2 / 1 / 0" in printed
+    for name in ("curves.png", "bars.png"):
+        picture = cv2.imread(str(tmp_path / "out" / name))
+        assert _has(picture, "#0072B2") and _has(picture, "#D55E00"), name
+    # Without checkpoints the nets cannot be asked.
+    assert not (tmp_path / "out" / "grid.png").exists()
+
+
+def _has(picture, colour):
+    """Whether 200 pixels and more have a colour."""
+    bgr = [int(colour[place : place + 2], 16) for place in (5, 3, 1)]
+    return (np.abs(picture.astype(int) - bgr).max(-1) <= 2).sum() > 200
+
+
+@pytest.mark.parametrize(
+    "dice, options, message",
+    [
+        ({"p": 1, "q": 1}, {}, "1 patients were scored by one of them alone .r."),
+        (DICE["second"], {"slices": 3}, "3 patients have more slices in one"),
+        (
+            DICE["second"],
+            {"empty_masks": "zero"},
+            "empty masks is one in the one and zero",
+        ),
+        (
+            DICE["second"],
+            {"data": "lgg_mri/phantom 2"},
+            "data set is lgg_mri/phantom 1 ",
+        ),
+        (
+            DICE["second"],
+            {"config": {"data.only_tumour": True}},
+            "config.data.only_tumour is False in the one and True",
+        ),
+        (
+            DICE["second"],
+            {"config": {"data.test": "fold_3"}},
+            "not scored on fold_3 .*--mode=evaluate --workdir=.*b --split=fold_3",
+        ),
+    ],
+)
+def test_what_differs_is_refused(tmp_path, dice, options, message):
+    first = write_run(tmp_path / "a", DICE["first"])
+    other = write_run(tmp_path / "b", dice, **options)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        compare.compare([first, other], outputs=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_are_named_by_as_much_of_their_path_as_tells_them_apart(tmp_path):
+    named = reported.unique_names(["runs/x/net", "runs/y/net", "runs/z/other"])
+    assert named == ["x/net", "y/net", "z/other"]
+    assert reported.unique_names(["runs/x", "runs/y"]) == ["x", "y"]
+    with pytest.raises(ValueError, match="two runs or more"):
+        reported.unique_names(["runs/x"])
+    with pytest.raises(ValueError, match="twice"):
+        reported.unique_names(["runs/x", "runs/y/../x"])
+    with pytest.raises(FileNotFoundError, match="config.json is missing"):
+        reported.read_about(str(tmp_path))
+
+
+def test_a_report_of_another_checkpoint_is_refused(tmp_path, monkeypatch):
+    runs = [write_run(tmp_path / name, dice) for name, dice in DICE.items()]
+    monkeypatch.setattr(
+        reported.restore, "read_best", lambda folder: make_record(step=12)
+    )
+    with pytest.raises(ValueError, match="of step 9, and the best is now of step 12"):
+        compare.compare(runs)
+
+
+def make_record(step):
+    return reported.records.Record(make_about(), reported.records.Progress(), step)
+
+
+def test_patients_that_either_lacks_make_no_pair():
+    found = paired.compare(np.array([0.5, np.nan, 1.0]), np.array([0.5, 0.2, np.nan]))
+    assert [found[name] for name in ("patients", "equal", "difference")] == [1, 1, 0]
+    # One patient has no interval, and without a difference there is no test.
+    assert np.isnan([found["low"], found["high"], found["wilcoxon_p"]]).all()
+
+
+def test_wilcoxon_is_scipys_with_zeros_left_out_and_rounding_forgotten():
+    moved = np.array([0.1, 0.3, -0.2, 0.4, 0.5, 0.7])
+    known = scipy.stats.wilcoxon(moved).pvalue
+    blurred = np.array([*moved, 0, 1e-9]) + 1e-12
+    assert paired.wilcoxon(blurred) == pytest.approx(known)
+    # Ties and few patients: a number, without a warning.
+    assert 0 < paired.wilcoxon(np.array([0.1, 0.1, -0.1, 0.2, 0, 0])) <= 1
+
+
+def test_the_interval_of_a_class_is_found_within_its_name():
+    summary = {
+        "patient_dice": 0.5, "patient_dice_low": 0.4, "patient_dice_high": 0.6,
+        "patient_dice_ET": 0.3, "patient_dice_low_ET": 0.2, "patient_dice_high_ET": 0.4,
+        "slices": 3, "note": "x",
+    }  # fmt: skip
+    rows = comparison_tables.scores_of_runs({"a": summary})
+    assert [(row["score"], row["low"], row["high"]) for row in rows] == [
+        ("patient_dice", 0.4, 0.6), ("patient_dice_ET", 0.2, 0.4),
+    ]  # fmt: skip
+
+
+def test_a_lone_class_is_scored_by_kind_where_the_table_says_it():
+    info = types.SimpleNamespace(kinds=("glioma", "cyst"))
+    rows = [
+        {"patient": name, "class": "tumour", "dice": dice, "label": kind}
+        for name, dice, kind in (("p", "0.5", "cyst"), ("q", "nan", "glioma"))
+    ]
+    found = patient_scores.of_masks(rows, info)
+    assert patient_scores.defined(found) == ["Dice", "Dice cyst"]
+    assert found["Dice cyst"]["p"] == 0.5 and np.isnan(found["Dice cyst"]["q"])
+    older = [{key: row[key] for key in row if key != "label"} for row in rows]
+    assert [*patient_scores.of_masks(older, info)] == ["Dice"]
+
+
+def test_notes_of_some_runs_say_whose_they_are():
+    notes = {"a": "PHANTOM; CONTAMINATED", "b": "PHANTOM"}
+    assert compare.common_note(notes) == "PHANTOM; a: CONTAMINATED"
+
+
+def test_the_slice_with_most_tumour_is_shown_and_without_tumour_the_most_predicted():
+    def row(patient, key, true, false):
+        counts = {"true_positives": true, "false_negatives": 1 if true else 0}
+        return {"patient": patient, "key": key, "false_positives": false, **counts}
+
+    rows = [row("p", "p1", 5, 900), row("p", "p2", 7, 0), row("q", "q1", 0, 3)]
+    rows += [row("p", "p1", 4, 0), row("q", "q2", 0, 2)]
+    # p1 has two classes, of 6 and 5 pixels: more than the 8 of p2.
+    assert prediction_grid.largest_slices(rows) == {"p": "p1", "q": "q1"}
+
+
+def test_curves_need_an_epoch(tmp_path):
+    with pytest.raises(ValueError, match="share no curve"):
+        comparison_charts.curves(
+            {"a": [], "b": []},
+            tmp_path / "c.png",
+            columns={"train_loss": "x"},
+            title="",
+        )
+
+
+@pytest.mark.slow
+def test_two_trained_runs_of_masks_are_compared(
+    finished,  # noqa: F811
+    data_dir,
+    tmp_path,
+    monkeypatch,
+):
+    config = tiny_config.get_config()
+    config.data.data_dir, config.seed = str(data_dir), 1
+    config.data.channels = ("FLAIR", "post-contrast")
+    train.train(config, str(tmp_path / "two_channels"))
+    drawn = []
+    draw = prediction_grid.draw_panels
+    monkeypatch.setattr(
+        prediction_grid, "draw_panels", lambda panels, *a, **o: drawn.extend(panels)
+        or draw(panels, *a, **o),
+    )  # fmt: skip
+    runs = [str(finished[0]), str(tmp_path / "two_channels")]
+    found = compare.compare(runs, outputs=str(tmp_path / "out"))
+    names = [*found["runs"]]
+    assert names == ["whole", "two_channels"]
+    # Two patients: the best, and one that is the median and the worst.
+    assert len(drawn) == 2 * 4
+    assert drawn[4].caption.startswith("median and worst")
+    truth = drawn[1].picture.astype(int)
+    assert (truth[..., 0] > truth[..., 1] + 40).any()  # red
+    report = finished[0] / "evaluation" / "fold_4"
+    pixels = {row["key"]: row for row in rows_of(report / "metrics.csv")}
+    by_patient = prediction_grid.largest_slices([*pixels.values()])
+    means = prediction_grid.mean_over_runs(
+        {name: {row["patient"]: float(row[name]) for row in patients(tmp_path)}
+         for name in names}
+    )  # fmt: skip
+    best = pixels[by_patient[max(means, key=lambda patient: means[patient])]]
+    marked = int(best["true_positives"]) + int(best["false_positives"])
+    green = drawn[2].picture.astype(int)
+    coloured = (green[..., 1] > green[..., 0] + 10).sum()
+    # What is painted of the first run is what its evaluation counted.
+    assert coloured == pytest.approx(marked, rel=0.02, abs=20)
+    assert cv2.imread(str(tmp_path / "out" / "grid.png")) is not None
+
+
+def patients(tmp_path):
+    return rows_of(tmp_path / "out" / "patients.csv")
+
+
+@pytest.mark.slow
+def test_two_trained_runs_of_classes_are_compared(data_dir, tmp_path):
+    runs = []
+    for seed in range(2):
+        config = tiny_classifier.get_config()
+        config.data.data_dir, config.seed = str(data_dir), seed
+        runs.append(str(tmp_path / f"seed_{seed}"))
+        train.train(config, runs[-1])
+    found = compare.compare(runs)
+    folder = tmp_path / "seed_0" / "compare"
+    assert {row["score"] for row in found["pairs"]} >= {"accuracy"}
+    for row in rows_of(folder / "patients.csv"):
+        assert 0 <= float(row["seed_0"]) <= 1
+    picture = cv2.imread(str(folder / "bars.png"))
+    assert picture.std() > 5 and not (folder / "grid.png").exists()
