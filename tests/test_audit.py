@@ -198,7 +198,10 @@ def test_a_split_that_there_is_not_is_named(data_dir, tmp_path):
 def test_the_mode_goes_by_the_config(config, tmp_path):
     prepared = []
     request = types.SimpleNamespace(
-        outputs=str(tmp_path), config=config, prepare_data=lambda: prepared.append(True)
+        outputs=str(tmp_path),
+        config=config,
+        prepare_data=lambda: prepared.append(True),
+        flags=types.SimpleNamespace(split=""),
     )
     audit.run(request)
     written = json.loads((tmp_path / "audit.json").read_text())

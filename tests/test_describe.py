@@ -13,6 +13,7 @@ from PIL import Image
 from brainseg_jax.data import survey
 from brainseg_jax.modes import describe
 from brainseg_jax.reports.parts import survey_examples, survey_pictures
+from configs import base
 from tests import small_folder, small_slices, tiny_classes, tiny_volumes
 
 PICTURES = {f"{name}.png" for name in survey_pictures.PICTURES}
@@ -168,6 +169,9 @@ def test_without_masks_their_pictures_are_left_out_and_named(tmp_path, capsys):
 def test_a_folder_that_cannot_be_written_is_refused_before_data_are_prepared(tmp_path):
     (tmp_path / "file").write_text("")
     prepare = lambda: pytest.fail("prepared")  # noqa: E731
-    request = types.SimpleNamespace(outputs=tmp_path / "file/out", prepare_data=prepare)
+    config = base.get_config()
+    request = types.SimpleNamespace(
+        outputs=tmp_path / "file/out", prepare_data=prepare, config=config
+    )
     with pytest.raises(OSError, match="--outputs=.* cannot be written"):
         describe.run(request)

@@ -224,6 +224,14 @@ def test_patients_whose_names_differ_in_case_alone_are_refused(pairs, tmp_path):
     assert small_folder.nothing_is_left(tmp_path / "data")
 
 
+def test_a_folder_that_is_called_otherwise_is_said_once(pairs, tmp_path):
+    said = (
+        "no images in Images, which .*images names; there are pictures in images, masks"
+    )
+    with pytest.raises(raw.BadFile, match=said):
+        small_folder.build(pairs, tmp_path / "data", images="Images")
+
+
 def test_if_all_are_bad_leaving_them_out_is_not_advised(pairs, tmp_path):
     for path in (pairs / "masks").iterdir():
         path.write_bytes(b"")

@@ -74,4 +74,4 @@ def test_the_worked_example_leads_from_a_folder_to_a_report(tmp_path):
 
 def test_the_page_names_every_key_of_a_folder():
     for key in base.get_config().data.folder:
-        assert key in PAGE
+        assert re.search(rf"(folder\.|`){key}\b[^.]", PAGE), key

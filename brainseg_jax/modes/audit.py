@@ -57,9 +57,14 @@ LOOK = (
 
 def run(request: Any) -> None:
     """--mode=audit: prepares the data, then compares the splits of the config."""
+    data = request.config.data  # first, as it names the folder, too
+    if split := request.flags.split:
+        raise ValueError(
+            f"--mode=audit compares the splits of the config; leave out --split={split}, "
+            "and set config.data.train, .validation and .test."
+        )
     folder = pathlib.Path(request.outputs)
     run_folder.check_writable(folder, "--outputs")
-    data = request.config.data
     request.prepare_data()
     roles = {"train": data.train, "validation": data.validation, "test": data.test}
     audit(data.name, data.data_dir, roles, folder, only_tumour=data.only_tumour)

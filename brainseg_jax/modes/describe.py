@@ -15,10 +15,10 @@ from brainseg_jax.runs import run_folder
 
 def run(request: Any) -> None:
     """--mode=describe: prepares the data, then describes the whole data set."""
+    data = request.config.data  # first, as it names the folder, too
     folder = pathlib.Path(request.outputs)
     run_folder.check_writable(folder, "--outputs")
     request.prepare_data()
-    data = request.config.data
     describe(data.name, data.data_dir, folder, seed=request.config.seed)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from datasets import raw
 from datasets.folder.parts import (
     NOT_READ,
     Example,
@@ -15,7 +16,7 @@ from datasets.folder.parts import (
     natural,
     stem,
 )
-from datasets.folder.settings import Settings
+from datasets.folder.settings import KEY, Settings
 
 
 def meaning(settings: Settings) -> Meaning:
@@ -55,6 +56,8 @@ def find(names: Sequence[str], settings: Settings) -> Found:
             bad.append({"file": name, "reason": reason})
         else:
             kind[key] = name
+    if bool(images) != bool(masks) and not bad:
+        raise _none_of(settings, names, "masks" if images else "images")
     for key in sorted(images.keys() - masks.keys(), key=natural):
         bad.append(
             {"file": images[key], "reason": f"has no mask {_mask(key, settings)}"}
@@ -63,6 +66,18 @@ def find(names: Sequence[str], settings: Settings) -> Found:
         bad.append({"file": masks[key], "reason": "is a mask without an image"})
     both = sorted(images.keys() & masks.keys(), key=natural)
     return Found([Example(key, (images[key],), masks[key]) for key in both], bad)
+
+
+def _none_of(settings: Settings, names: Sequence[str], kind: str) -> raw.BadFile:
+    """Said once, where each file would lack its partner."""
+    folder = settings.images if kind == "images" else settings.masks
+    pictures = [name for name in names if is_picture(name) or is_volume(name)]
+    there = sorted({name.rpartition("/")[0] or "." for name in pictures}, key=natural)
+    return raw.BadFile(
+        f"There are no {kind} in {folder or '.'}, which {KEY}.{kind} names; there are "
+        f"pictures in {', '.join(there[:10])}. Name folder and suffix as they are "
+        "(--config.data.skip_bad_files=True does not help here)."
+    )
 
 
 def _key(name: str, folder: str, suffix: str) -> str | None:
