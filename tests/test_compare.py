@@ -57,7 +57,8 @@ def write_run(folder, dice, *, slices=2, epochs=3, config=None, **said):
     mean = float(np.mean([*dice.values()]))
     names = ("iou", "precision", "recall")
     summary = {
-        "note": "PHANTOM", "data": "lgg_mri/phantom 1", "patients": 3, "slices": 6, "dimensions": 2,
+        "note": "PHANTOM", "data": "lgg_mri/phantom 1", "patients": 3, "slices": 6,
+        "dimensions": 2,
         "checkpoint_step": 9, "threshold": 0.5, "empty_masks": "one", "loss": 0.25,
         "patient_dice": mean, "patient_dice_low": mean - 0.1,
         "patient_dice_high": mean + 0.1, "patient_dice_median": 0.6,
