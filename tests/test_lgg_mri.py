@@ -216,10 +216,10 @@ def test_all_bad_files_are_counted_and_ten_are_named(tree, tmp_path):
     for file in sorted(tree.rglob("*_mask.tif"))[:13]:
         file.unlink()
     with pytest.raises(
-        raw.BadFile, match=r"13 raw files(.*\n)+.* and 3 more"
+        raw.BadFile, match=r"13 raw files(.*\n)+.* and 3 more:\n    3 x has no mask"
     ) as caught:
         build(tree, tmp_path)
-    assert str(caught.value).count("has no mask") == 10
+    assert str(caught.value).count(".tif: has no mask") == 10
 
 
 def test_two_different_trees_are_not_mixed(tree, tmp_path):
