@@ -1,6 +1,6 @@
 """Our residual U-Net, of nnU-Net's kind, on volumes of BraTS 2021.
 
-    python main.py --config=configs/residual_unet3d_brats.py            for a GPU, not tried yet
+    python main.py --config=configs/residual_unet3d_brats.py            a GPU, not tried yet
     python main.py --config=configs/residual_unet3d_brats.py:labels     a softmax of labels
     python main.py --config=configs/residual_unet3d_brats.py:cpu        for two CPU cores
     python main.py --config=configs/residual_unet3d_brats.py:phantom    synthetic data
