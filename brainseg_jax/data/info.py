@@ -36,7 +36,7 @@ class Info:
     one_slice_per_patient: bool = (
         False  # as a pattern or table tells them: to be checked
     )
-    # Of volumes, millimetres along each axis, as most are stored; (): not known
+    # Of volumes, the median of the millimetres along each axis; (): not known
     spacing: tuple[float, ...] = ()
     # All that the data set has, where only some are chosen; else ()
     stored_channels: tuple[str, ...] = ()

@@ -18,12 +18,12 @@ from scipy import ndimage
 from brainseg_jax import files
 from brainseg_jax.data import modalities
 from brainseg_jax.data.image_files import UnreadableImage
+from brainseg_jax.data.info import ALIKE
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.data.nifti_headers import DAMAGED, without_ones
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # across slices, of [z, y, x]
 APART = 1e-3  # mm by which the grids of one case's files may differ
-ALIKE = 0.01  # share by which spacings may differ and count as one
 
 
 class Scan(NamedTuple):
