@@ -4,7 +4,7 @@ import pytest
 
 from brainseg_jax.data import info as data_info
 from brainseg_jax.models import resunet
-from brainseg_jax.runs import checks, experiment
+from brainseg_jax.runs import checks, data_checks, experiment, range_checks
 from configs import base
 
 
@@ -88,7 +88,7 @@ def test_every_size_of_augmentation_is_bounded():
     numbers = {
         name for name, value in base.get_config().augment.items() if value != "edge"
     }
-    assert numbers - {"probability"} == checks.LARGEST.keys()
+    assert numbers - {"probability"} == range_checks.LARGEST.keys()
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_score_of_one_class_can_be_what_a_run_goes_by(name, metric):
         labels=["no tumour", "tumour"],
     )
     task = experiment.task_of(config, info)
-    checks.check_metric(config, task, info)
+    data_checks.check_metric(config, task, info)
     config.evaluation.metric = "accuracy"
     with pytest.raises(ValueError, match=f"'accuracy'; it can be loss, .*{metric}"):
-        checks.check_metric(config, task, info)
+        data_checks.check_metric(config, task, info)

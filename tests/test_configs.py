@@ -15,7 +15,7 @@ from brainseg_jax import models, registry
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import mirroring
-from brainseg_jax.runs import checks, encoder_weights, experiment
+from brainseg_jax.runs import data_checks, encoder_weights, experiment
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import create_state
@@ -137,7 +137,7 @@ def test_every_experiment_goes_by_a_score_that_it_has():
     for name, argument in EXPERIMENTS:
         config = load(name, argument)
         info = info_of(config)
-        checks.check_metric(config, experiment.task_of(config, info), info)
+        data_checks.check_metric(config, experiment.task_of(config, info), info)
 
 
 @pytest.mark.parametrize("name, argument", EXPERIMENTS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, pixels, sources
+from brainseg_jax.data import fitting, pixels, reading, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import scoring
@@ -46,7 +46,7 @@ def test_pixels_are_the_raw_ones(load, data_dir):
 
 def test_reading_one_by_one_gives_what_is_kept_in_memory(load):
     read = load("fold_1")
-    kept = sources.keep_decoded(read)
+    kept = reading.keep_decoded(read)
     assert sum(array.nbytes for array in kept.arrays.values()) == read.decoded_bytes
     indices = np.array([4, 0, 2])
     for name, values in kept.take(indices).items():
@@ -69,7 +69,7 @@ def test_chosen_channels_are_as_if_there_were_no_others(load, name):
     else:  # of the chosen channels together
         np.testing.assert_allclose(some.scaling[2, 2], own.mean(), rtol=1e-6)
         np.testing.assert_allclose(some.scaling[2, 3], own.std(), rtol=1e-6)
-    kept = sources.keep_decoded(some)
+    kept = reading.keep_decoded(some)
     assert sum(array.nbytes for array in kept.arrays.values()) == some.decoded_bytes
     assert some.decoded_bytes < every.decoded_bytes
 
@@ -117,7 +117,7 @@ def test_phantoms_say_so(load):
 
 def test_evaluation_pads_its_last_batch_and_says_so(load):
     source = load("fold_0+fold_1+fold_2")
-    batches = list(sources.evaluation_batches(source, 8, resident=False))
+    batches = list(reading.evaluation_batches(source, 8, resident=False))
     assert {len(batch["image"]) for batch in batches} == {8}
     assert sum(batch["valid"].sum() for batch in batches) == len(source)
 
@@ -162,8 +162,8 @@ def test_examples_of_one_stored_size_are_evaluated_together(decoded):
     source = slices_of_two_sizes()
     if decoded:
         assert not source.residable
-        source = sources.keep_decoded(source)
-    batches = list(sources.evaluation_batches(source, 2, resident=False))
+        source = reading.keep_decoded(source)
+    batches = list(reading.evaluation_batches(source, 2, resident=False))
     assert [list(b["example"]) for b in batches] == [[0, 2], [1, 3], [4, 4]]
     assert [b["mask"].shape[1:3] for b in batches] == [(8, 8), (4, 4), (4, 4)]
     assert {b["image"].shape for b in batches} == {(2, 4, 4, 1)}
@@ -180,7 +180,7 @@ def test_scores_of_groups_come_back_in_the_splits_order():
         },
         {},
         {},
-        sources.evaluation_batches(source, 2, resident=False),
+        reading.evaluation_batches(source, 2, resident=False),
         devices,
     )
     np.testing.assert_array_equal(scored.measured, np.arange(5))
@@ -191,7 +191,7 @@ def test_scores_of_groups_come_back_in_the_splits_order():
 def test_host_batches_hold_what_the_order_says(load):
     source = load("fold_0+fold_1")
     order = Order(source.tumour, batch_size=4, seed=0, tumour_share=0.0)
-    batches = list(sources.training_batches(source, order, 2, 5, resident=False))
+    batches = list(reading.training_batches(source, order, 2, 5, resident=False))
     assert len(batches) == 3
     expected = source.take(order.indices(3))
     for name, values in expected.items():

@@ -7,7 +7,7 @@ import pytest
 
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import patches, sources
+from brainseg_jax.data import patches, reading, sources
 from brainseg_jax.data.order import Order
 from brainseg_jax.data.patches import Patches
 from tests import tiny_volumes
@@ -42,7 +42,7 @@ def make_order(source, seed=0):
 
 def batches(source, start, stop, seed=0):
     order = make_order(source, seed)
-    return list(sources.training_batches(source, order, start, stop, resident=False))
+    return list(reading.training_batches(source, order, start, stop, resident=False))
 
 
 def numpys(number, corner):
@@ -122,7 +122,7 @@ def test_the_order_is_a_function_of_seed_and_step(training, volumes):
 
 
 def test_decoded_volumes_give_the_same_patches(training):
-    decoded = sources.keep_decoded(training)
+    decoded = reading.keep_decoded(training)
     held = [*decoded.arrays["image"], *decoded.arrays["mask"]]
     assert sum(array.nbytes for array in held) == training.decoded_bytes
     for one, other in zip(batches(training, 3, 6), batches(decoded, 3, 6), strict=True):
@@ -171,7 +171,7 @@ def test_beyond_the_edge_lies_the_stated_fill():
 
 def test_volumes_of_several_sizes_evaluate_in_groups_at_their_own_size(volumes):
     source = volumes("fold_0+fold_1", stored_masks=True)
-    order = sources.evaluation_order(source, 2)
+    order = reading.evaluation_order(source, 2)
     assert [list(part) for part in order] == [[0], [1], [2], [3], [4], [5]]
     with pytest.raises(ValueError, match="volume of 5x8x9 is not resized"):
         source.take(np.array([0]))

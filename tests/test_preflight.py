@@ -7,7 +7,7 @@ import pytest
 from absl import logging
 
 from brainseg_jax.data import info as data_info
-from brainseg_jax.runs import build, checkpoints, preflight, run_folder
+from brainseg_jax.runs import build, checkpoints, opening, preflight, run_folder
 
 INFO = data_info.described(
     "lgg_mri/phantom",
@@ -114,13 +114,13 @@ def test_of_several_stored_sizes_none_is_advised():
     with pytest.raises(
         ValueError, match="of several sizes .* set config.data.patch to"
     ):
-        build._refuse_resizing({(16, 16), (16, 24)}, (16, 16))
+        opening._refuse_resizing({(16, 16), (16, 24)}, (16, 16))
 
 
 def test_a_test_patient_who_is_trained_on_is_found_before_training(
     config, tmp_path, monkeypatch
 ):
-    load = build.sources.open_split
+    load = opening.sources.open_split
 
     def mixed(name, split, *arguments, **options):
         source = load(name, split, *arguments, **options)
@@ -129,7 +129,7 @@ def test_a_test_patient_who_is_trained_on_is_found_before_training(
             return dataclasses.replace(source, patients=patients[: len(source)])
         return source
 
-    monkeypatch.setattr(build.sources, "open_split", mixed)
+    monkeypatch.setattr(opening.sources, "open_split", mixed)
     with pytest.raises(ValueError, match="and test=fold_4 share 1 patients"):
         build.make_run(config, tmp_path)
 

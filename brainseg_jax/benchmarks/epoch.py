@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brainseg_jax.benchmarks import jax_steps, machine, peers, results, timing
-from brainseg_jax.data import sources
+from brainseg_jax.data import reading, sources
 from brainseg_jax.runs import build, encoder_weights, precision
 from brainseg_jax.training.state import TrainState, create_state
 
@@ -88,7 +88,7 @@ def _compare_data(run: build.Run, state: TrainState) -> dict[str, float]:
 
 
 def _batches(run: build.Run, start: int, stop: int) -> Iterator[sources.Batch]:
-    return sources.training_batches(
+    return reading.training_batches(
         run.training, run.order, start, stop, resident=bool(run.resident)
     )
 

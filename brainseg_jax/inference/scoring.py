@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from brainseg_jax import parallel
-from brainseg_jax.data import sources
+from brainseg_jax.data import reading, sources
 from brainseg_jax.inference import blending
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference.windows import Windows
@@ -71,8 +71,8 @@ def score_split(
     """
     if windows is None:
         size = fitting(batch_size, devices)
-        batches = sources.evaluation_batches(source, size, resident=bool(resident))
-        shown = show(batches, len(sources.evaluation_order(source, size)))
+        batches = reading.evaluation_batches(source, size, resident=bool(resident))
+        shown = show(batches, len(reading.evaluation_order(source, size)))
         return score(step, variables, resident, shown, devices, stop)
     windows = windows._replace(batch=fitting(windows.batch, devices))
     decide = blending.make_decide(task)
@@ -80,7 +80,7 @@ def score_split(
     def label(example: dict[str, np.ndarray]) -> blending.Labelled:
         return blending.label_volume(step, decide, variables, example, windows, devices)
 
-    examples = show(sources.whole_examples(source), len(source))
+    examples = show(reading.whole_examples(source), len(source))
     return score_labels(label, examples, source.info.members, stop)
 
 

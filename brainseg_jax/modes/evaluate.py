@@ -13,7 +13,7 @@ from rich.table import Table
 
 from brainseg_jax import files, parallel, registry, reports, tasks
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import leakage, sources
+from brainseg_jax.data import leakage, reading, sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference import blending, folding, post_processing, scoring
 from brainseg_jax.inference.post_processing import Rules
@@ -319,7 +319,7 @@ def _score_mended(
         return blending.Labelled(labels, math.nan)
 
     shown = track(
-        sources.whole_examples(source), "mending", total=len(source), transient=True
+        reading.whole_examples(source), "mending", total=len(source), transient=True
     )
     scored = scoring.score_labels(label, iter(shown), source.info.members)
     assert scored is not None

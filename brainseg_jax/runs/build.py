@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +11,12 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
-from brainseg_jax.data import augment, memory, sources
+from brainseg_jax.data import augment, memory, reading, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import folding, scoring
-from brainseg_jax.runs import checks, experiment
+from brainseg_jax.runs import data_checks, experiment, opening
 from brainseg_jax.runs.experiment import Parts
-from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training import freezing, optimisers, steps
 from brainseg_jax.training.state import TrainState, create_state
 
@@ -70,7 +68,7 @@ class Run:
         logging.info("compiling the training step")
         state = self.devices.abstract(jax.eval_shape(self._initial_state))
         resident = bool(self.resident)
-        batches = sources.training_batches(
+        batches = reading.training_batches(
             self.training, self.order, 0, 1, resident=resident
         )
         batch = self.devices.shard(next(batches))
@@ -99,10 +97,10 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     """
     devices = parallel.local_devices(config.parallel.mode, config.batch_size)
     info = data_info.read_info(config.data.name, config.data.data_dir)
-    checks.check_splits(config, info)
+    data_checks.check_splits(config, info)
     parts = experiment.make_parts(config, info, devices.axis_name)
-    opened = _open_splits(config, parts.task)
-    checks.check_patients(config, opened)
+    opened = opening.open_splits(config, parts.task)
+    data_checks.check_patients(config, opened)
     training, validation = opened["train"], opened["validation"]
     registry.find(reports, parts.task.name).check_examples(
         training, validation, parts.task, config.evaluation.metric
@@ -133,78 +131,6 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
         rng=jax.random.key(config.seed),
     )
     return run.compiled()
-
-
-def _open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
-    """By their keys in config.data; the test split is opened for its errors alone."""
-    load = functools.partial(
-        sources.open_split,
-        config.data.name,
-        data_dir=config.data.data_dir,
-        size=tuple(config.data.size),
-        normalisation=config.data.normalisation.to_dict(),
-        foreground=config.task.foreground,
-        targets=config.task.targets,
-        channels=tuple(config.data.channels),
-        with_masks=task.uses_masks,
-        only_tumour=config.data.only_tumour,
-    )
-    cutting = {
-        "size": tuple(config.data.patch),
-        "foreground_share": config.data.tumour_share,
-        "fill": config.augment.fill,
-    }
-    opened = {
-        "train": load(
-            config.data.train, cutting=cutting if config.data.patch else None
-        ),
-        "validation": load(
-            config.data.validation,
-            size=experiment.scored_size(config),
-            stored_masks=True,
-        ),
-    }
-    if config.data.test:
-        opened["test"] = load(config.data.test)
-    _check_scale(config, opened)
-    return opened
-
-
-def _check_scale(config: ConfigDict, opened: dict[str, sources.Source]) -> None:
-    """A net is scored at the scale that it was trained at."""
-    size, scored = tuple(config.data.size), (opened[n] for n in opened if n != "train")
-    if config.evaluation.window and not config.data.patch:
-        _refuse_windows({*opened["train"].shapes}, size)
-    if config.data.patch and not config.evaluation.window:
-        _refuse_resizing({*itertools.chain(*(one.shapes for one in scored))}, size)
-
-
-def _refuse_windows(stored: set[tuple[int, ...]], size: tuple[int, ...]) -> None:
-    """Windows show examples as they are stored, and so has training to."""
-    if stored != {size}:
-        raise ValueError(
-            "config.evaluation.window scores examples as they are stored, but "
-            f"config.data.size={size} resizes those that are trained on, stored as "
-            f"{', '.join(map(str, sorted(stored)[:3]))}. Set config.data.patch to train "
-            "on parts of them, or config.evaluation.window to ()."
-        )
-
-
-def _refuse_resizing(stored: set[tuple[int, ...]], size: tuple[int, ...]) -> None:
-    """Parts are cut as stored: a net trained on them would be scored at another scale."""
-    if stored == {size}:
-        return
-    first, *more = sorted(stored)
-    remedy = f"Set config.data.size to {first}, or config.data.patch to ()"
-    if more:
-        remedy = (
-            "Examples of several sizes cannot be scored so; set config.data.patch to ()"
-        )
-    raise ValueError(
-        f"config.data.patch trains at the stored scale, but config.data.size={size} would "
-        f"resize what is scored, stored as {', '.join(map(str, sorted(stored)[:3]))}. "
-        f"{remedy} to train on whole examples."
-    )
 
 
 def _make_order(config: ConfigDict, training: sources.Source) -> Order:
@@ -246,7 +172,7 @@ def _place(
     if reason:
         logging.warning("%s", reason)
     if cache != "none":
-        training, validation = map(sources.keep_decoded, (training, validation))
+        training, validation = map(reading.keep_decoded, (training, validation))
     if cache != "device":
         return training, validation, [{}, {}]
     kept = [training] if windowed else [training, validation]

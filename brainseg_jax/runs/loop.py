@@ -12,7 +12,7 @@ from absl import logging
 from tensorboardX import SummaryWriter
 
 from brainseg_jax import files
-from brainseg_jax.data import sources
+from brainseg_jax.data import reading
 from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.runs import checkpoints, epochs, experiment, records
@@ -71,7 +71,7 @@ class Loop:
             run.config.checkpoint.every_steps,
             run.config.logging.every_steps,
         )
-        batches = sources.training_batches(
+        batches = reading.training_batches(
             run.training, run.order, step, end, resident=bool(run.resident)
         )
         _show(bar, step, progress)
@@ -193,7 +193,7 @@ def refresh_statistics(run: Run, state: TrainState) -> TrainState:
         return state
     counted = state, run.devices.replicate(np.int32(0))
     last = min(STATISTICS_BATCHES, run.order.epoch_end(1))
-    for batch in sources.training_batches(
+    for batch in reading.training_batches(
         run.training, run.order, 0, last, resident=bool(run.resident)
     ):
         sharded = run.devices.shard(batch)

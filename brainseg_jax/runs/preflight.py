@@ -11,6 +11,7 @@ from brainseg_jax.runs import (
     channels,
     checkpoints,
     checks,
+    data_checks,
     encoder_weights,
     experiment,
     run_folder,
@@ -41,7 +42,7 @@ def check_start(config: ConfigDict, folder: pathlib.Path, info: Info) -> None:
         return
     config = encoder_weights.resolve(config)
     parts = experiment.make_parts(config, info)
-    checks.check_metric(config, parts.task, info)
+    data_checks.check_metric(config, parts.task, info)
     whole = (1, *(config.evaluation.window or config.data.size), parts.shape[-1])
     for shape in {parts.shape, whole}:  # as trained, and as scored
         experiment.check_model(
