@@ -83,7 +83,9 @@ def files_of(path):
                 break
 
 
-TORCH = {"torch_nets.py", "torch_parts.py", "torch_steps.py"}  # which time PyTorch
+TORCH = {  # which time PyTorch
+    *("torch_nets.py", "torch_parts.py", "torch_residual.py", "torch_steps.py"),
+}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The nets in PyTorch are those that they are timed beside; where PyTorch is installed."""
 
+import functools
 import importlib
 import importlib.util
 
@@ -8,12 +9,16 @@ import jax.numpy as jnp
 import pytest
 
 from brainseg_jax.benchmarks import forms, timing
+from brainseg_jax.models import residual_unet3d
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="pip install torch"
 )
 # Models of which every form has a peer, and others by form.
-WHOLE = ("cnn", "fcn3d", "resnet50", "resunet", "unet", "unet3d", "vgg16")
+WHOLE = (
+    *("cnn", "fcn3d", "residual_unet3d", "resnet50", "resunet"),
+    *("unet", "unet3d", "vgg16"),
+)
 SOME = {
     "attention_unet": ["system 004"],
     "encoder_unet": ["system 000, ResNet50-UNet, reconstructed"],
@@ -43,6 +48,26 @@ def test_a_peer_has_our_parameters_and_the_shape_of_our_output(name):
         assert (n, *theirs.shape[2:], theirs.shape[1]) == ours, form.form
     expected = [form.form for form in forms.chosen([name], batch=1)]
     assert compared == SOME.get(name, expected)
+
+
+def test_a_peer_is_deeply_supervised_and_normalised_by_instance_as_ours_is():
+    torch = importlib.import_module("torch")
+    nets = importlib.import_module("brainseg_jax.benchmarks.torch_nets")
+    options = {"widths": (4, 6, 8, 8), "repeats": (1,), "deep_supervision": True}
+    model, shape = residual_unet3d.Model(3, **options), (1, 16, 16, 16, 4)
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image)
+    apply = functools.partial(model.apply, train=True)
+    ours = jax.eval_shape(apply, variables, image)
+    net = nets.build("residual_unet3d", model, shape).train()
+    theirs = net(torch.zeros(1, 4, 16, 16, 16))
+    sizes = [(1, *one.shape[2:], one.shape[1]) for one in theirs]
+    assert sizes == [one.shape for one in ours] and len(sizes) == 2
+    count = sum(param.numel() for param in net.parameters())
+    assert count == sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    assert net.eval()(torch.zeros(1, 4, 16, 16, 16)).shape == theirs[0].shape
+    grouped = residual_unet3d.Model(3, **options, norm="group")
+    assert nets.build("residual_unet3d", grouped, shape) is None
 
 
 def test_a_loss_is_the_same_on_both_sides():

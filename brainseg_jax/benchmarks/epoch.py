@@ -38,9 +38,10 @@ def benchmark(config: ConfigDict, outputs: str = "") -> dict[str, float]:
     figures = _compare_data(run, run.fresh_state())
     figures["peak_memory_gib"] = peak_memory() / 2**30
     _print_data(run, figures)
-    torch_steps = peers.find() if config.model.name == "resunet" else None
-    if torch_steps:
-        figures |= _compare_torch(run, torch_steps)
+    torch_steps = peers.find() if run.parts.task.name == "segmentation" else None
+    theirs = _torch_steps(run, torch_steps) if torch_steps else {}
+    if theirs:
+        figures |= _compare_torch(run, theirs)
     else:
         logging.info("No PyTorch, or no net of its kind, to compare the step with.")
     if outputs:
@@ -124,17 +125,25 @@ def _print_data(run: build.Run, figures: dict[str, float]) -> None:
     Console().print(table)
 
 
-def _compare_torch(run: build.Run, torch_steps: ModuleType) -> dict[str, float]:
+def _shape(run: build.Run) -> tuple[int, ...]:
+    """Of a batch: [n, *space, c]."""
+    config = run.config
+    return (config.batch_size, *config.data.size, len(run.training.info.channels))
+
+
+def _torch_steps(
+    run: build.Run, torch_steps: ModuleType
+) -> dict[str, Callable[[], None]]:
+    name, model = run.config.model.name, run.parts.model
+    return torch_steps.training_steps(name, model, _shape(run))
+
+
+def _compare_torch(
+    run: build.Run, theirs: dict[str, Callable[[], None]]
+) -> dict[str, float]:
     """The bare training step of the same net: forward, backward and Adam, both ways."""
-    shape = (
-        run.config.batch_size,
-        *run.config.data.size,
-        len(run.training.info.channels),
-    )
-    steps = {
-        "JAX": _bare_step(run, shape),
-        **torch_steps.training_steps(run.config.model.name, run.parts.model, shape),
-    }
+    shape = _shape(run)
+    steps = {"JAX": _bare_step(run, shape), **theirs}
     spreads = timing.measure(steps, SECONDS)
     best = spreads["JAX"].median
     table = Table(
@@ -158,13 +167,14 @@ def _bare_step(run: build.Run, shape: tuple[int, ...]) -> Callable[[], None]:
     """One step on random images already on the device: no augmentation, no gathering."""
     model = run.parts.model.clone(axis_name=None)
     image = jax.random.normal(run.rng, shape)
-    share = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], 1)).astype(np.float32)
+    classes = len(run.training.fit.classes)
+    share = jax.random.bernoulli(run.rng, 0.1, (*shape[:-1], classes))
 
     def loss(logits: jax.Array, share: jax.Array) -> jax.Array:
         return run.parts.loss(logits, {"image": image, "share": share})[0].mean()
 
     state = create_state(model, run.optimizer, run.rng, (1, *shape[1:]))
     step, _ = jax_steps.training_step(
-        model, state.variables, image, share, run.optimizer, loss
+        model, state.variables, image, share.astype(np.float32), run.optimizer, loss
     )
     return step

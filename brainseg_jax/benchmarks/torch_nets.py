@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from brainseg_jax.benchmarks.torch_parts import (
+    ACTIVATIONS,
+    NORMALISATIONS,
     POOL,
     Encoder,
     Gate,
@@ -17,6 +19,7 @@ from brainseg_jax.benchmarks.torch_parts import (
     each,
     style_of,
 )
+from brainseg_jax.benchmarks.torch_residual import ResidualUNet3D
 
 
 def build(name: str, model: Any, shape: Sequence[int]) -> nn.Module | None:
@@ -29,6 +32,8 @@ def build(name: str, model: Any, shape: Sequence[int]) -> nn.Module | None:
         known = on_encoder == "resnet50" and not model.gates
     else:
         known = name in NETS and not on_encoder
+    known = known and getattr(model, "activation", "relu") in ACTIVATIONS
+    known = known and getattr(model, "norm", "none") in NORMALISATIONS
     return NETS[name](model, shape) if known else None
 
 
@@ -281,7 +286,7 @@ class ResNet50(nn.Module):
 
 def vgg16(model: Any, shape: Sequence[int]) -> nn.Module:
     """models/vgg16.py: five stages of convolutions, each with its pooling."""
-    style, inputs, parts = Style(batch_norm=False), shape[-1], list[nn.Module]()
+    style, inputs, parts = Style(normalisation="none"), shape[-1], list[nn.Module]()
     for repeats, features in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
         parts += [style.convs(inputs, features, repeats), POOL[2](2)]
         inputs = features
@@ -290,7 +295,7 @@ def vgg16(model: Any, shape: Sequence[int]) -> nn.Module:
 
 def cnn(model: Any, shape: Sequence[int]) -> nn.Module:
     """models/cnn.py: convolution, ReLU, pooling and dropout, three times."""
-    style, inputs, parts = Style(batch_norm=False), shape[-1], list[nn.Module]()
+    style, inputs, parts = Style(normalisation="none"), shape[-1], list[nn.Module]()
     for features in model.widths:
         parts += [style.convs(inputs, features, 1), POOL[2](2)]
         parts.append(nn.Dropout(model.convolution_dropout))
@@ -305,6 +310,7 @@ NETS: dict[str, Callable[[Any, Sequence[int]], nn.Module]] = {
     "cnn": cnn,
     "encoder_unet": ResNet50UNet,
     "fcn3d": FCN3D,
+    "residual_unet3d": ResidualUNet3D,
     "resnet50": ResNet50,
     "resunet": ResUNet,
     "unet": UNet,

@@ -10,7 +10,10 @@ from torch.nn import functional
 
 CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+BATCH: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+INSTANCE: dict[int, Any] = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+NORMALISATIONS = ("batch", "instance", "none")
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
 POOL: dict[int, Any] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 LINEAR = {2: "bilinear", 3: "trilinear"}
 
@@ -20,30 +23,41 @@ class Style:
     """As layers.Style, with the number of spatial axes."""
 
     space: int = 2
-    batch_norm: bool = True
+    normalisation: str = "batch"  # one of NORMALISATIONS
+    activation: str = "relu"
     bias: bool = True
     momentum: float = 0.99
     epsilon: float = 1e-3
 
     def conv(
-        self, inputs: int, features: int, size: int = 3, stride: int = 1
+        self,
+        inputs: int,
+        features: int,
+        size: int = 3,
+        stride: int = 1,
+        bias: bool | None = None,
     ) -> nn.Module:
-        padding = (size - 1) // 2
-        return CONV[self.space](inputs, features, size, stride, padding, bias=self.bias)
+        padding, bias = (size - 1) // 2, self.bias if bias is None else bias
+        return CONV[self.space](inputs, features, size, stride, padding, bias=bias)
 
     def norm(self, features: int) -> nn.Module:
-        return NORM[self.space](features, self.epsilon, 1 - self.momentum)
+        if self.normalisation == "instance":
+            return INSTANCE[self.space](features, affine=True)
+        return BATCH[self.space](features, self.epsilon, 1 - self.momentum)
+
+    def activate(self) -> nn.Module:
+        return ACTIVATIONS[self.activation](inplace=True)
 
     def convs(
         self, inputs: int, features: int, repeats: int = 2, dropout: float = 0.0
     ) -> nn.Sequential:
-        """`repeats` times convolution, normalisation, ReLU; dropout between them."""
+        """`repeats` times convolution, normalisation, activation; dropout between them."""
         parts: list[nn.Module] = []
         for number in range(repeats):
             parts.append(self.conv(features if number else inputs, features))
-            if self.batch_norm:
+            if self.normalisation != "none":
                 parts.append(self.norm(features))
-            parts.append(nn.ReLU(True))
+            parts.append(self.activate())
             if dropout and number + 1 < repeats:
                 parts.append(nn.Dropout(dropout))
         return nn.Sequential(*parts)
@@ -68,10 +82,10 @@ def style_of(model: Any, shape: Sequence[int]) -> Style:
     """The style of a net in Flax that has these fields, for images of `shape`."""
     fields = {
         name: getattr(model, name)
-        for name in ("bias", "momentum", "epsilon")
+        for name in ("activation", "bias", "momentum", "epsilon")
         if hasattr(model, name)
     }
-    return Style(len(shape) - 2, model.norm == "batch", **fields)
+    return Style(len(shape) - 2, model.norm, **fields)
 
 
 def each(values: Sequence[Any], count: int) -> list[Any]:

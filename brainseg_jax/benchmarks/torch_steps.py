@@ -36,8 +36,12 @@ def training_steps(
     name: str, model: Any, shape: Sequence[int]
 ) -> dict[str, Callable[[], None]]:
     """Training alone, by the name of the layout."""
-    steps = steps_of(name, model, shape)
-    return {layout: steps[f"{layout} training"] for layout in LAYOUTS}
+    nets = {layout: torch_nets.build(name, model, shape) for layout in LAYOUTS}
+    return {
+        layout: training_step(net, shape, layout != LAYOUTS[0])
+        for layout, net in nets.items()
+        if net
+    }
 
 
 def forward_pass(
@@ -60,16 +64,23 @@ def training_step(
     """A step on random images of `shape` [n, *space, c]: the loss of jax_steps, AdamW."""
     net, image = _placed(net.train(), shape, channels_last)
     with torch.no_grad():
-        target = (torch.rand_like(net(image)) < 0.1).float()
+        targets = [(torch.rand_like(one) < 0.1).float() for one in _outputs(net, image)]
     optimizer = torch.optim.AdamW(net.parameters(), 1e-3)
 
     def step() -> None:
         optimizer.zero_grad()
-        loss(net(image), target).backward()
+        pairs = zip(_outputs(net, image), targets, strict=True)
+        torch.stack([loss(*pair) for pair in pairs]).sum().backward()
         optimizer.step()
         _wait()
 
     return step
+
+
+def _outputs(net: nn.Module, image: torch.Tensor) -> list[torch.Tensor]:
+    """All of a net with deep supervision, else the one."""
+    logits = net(image)
+    return logits if isinstance(logits, list) else [logits]
 
 
 def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
