@@ -1,9 +1,11 @@
 """NIfTI scans of any orientation, size and spacing, and masks back on their own grid."""
 
+import csv
 import dataclasses
 import functools
 import gzip
 import itertools
+import re
 
 import nibabel
 import numpy as np
@@ -17,8 +19,9 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.data import modalities, normalise, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import evaluate, predict
-from brainseg_jax.runs import experiment, volumes
+from brainseg_jax.runs import experiment, scan_labels, volumes
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Record, Restored
 from brainseg_jax.training import objective
@@ -44,7 +47,7 @@ class Identity(nn.Module):
 @pytest.fixture(autouse=True, scope="module")
 def compiled_once():
     """Labels by one compiled function for each net below."""
-    make_label, kept = volumes.make_label, {}
+    make_label, kept = scan_labels.make_label, {}
 
     def once(net, axis, rules):
         key = id(net), axis, rules
@@ -53,7 +56,7 @@ def compiled_once():
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(volumes, "make_label", once)
+        patch.setattr(scan_labels, "make_label", once)
         yield
 
 
@@ -213,7 +216,7 @@ def test_a_scan_has_the_numbers_of_training_where_they_fit(tmp_path):
     found = scans.in_dtype(scan, "int16")
     assert scan.image.dtype == np.uint8 and found.image.dtype == np.int16
     # By the largest value, as in training, and not by 255.
-    assert volumes._scaling([found.image], {"name": "unit"}, ())[0, 3, 0] == 200
+    assert scan_labels._scaling([found.image], {"name": "unit"}, ())[0, 3, 0] == 200
     wide = found._replace(image=found.image * 3)
     assert scans.in_dtype(wide, "uint8").image.dtype == np.int16
     assert scans.in_dtype(found, "uint8").image.dtype == np.uint8
@@ -237,10 +240,6 @@ def test_resampling_by_hand():
     found = scans.resize(ramp, (4, 1, 1))
     assert found.dtype == np.int16 and found.ravel().tolist() == [5, 25, 45, 65]
     assert scans.resized_shape((8, 9, 7), (1.004, 1, 1), (1, 1, 1)) == (8, 9, 7)
-    labels = np.array([1, 2, 4], np.uint8).reshape(3, 1, 1)
-    back = scans.resize_labels(labels, (6, 1, 1))
-    assert back.ravel().tolist() == [1, 1, 2, 2, 4, 4]
-    assert scans.resize_labels(back, (3, 1, 1)).ravel().tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -314,8 +313,8 @@ def test_a_missing_sequence_is_0_after_normalisation(tmp_path, caplog, dimension
 def test_a_missing_sequence_takes_no_part_in_normalising_others(options):
     image = noise((5, 4, 3, 3), 0)
     image[..., 1] = 0
-    found = volumes._scaling([image], options, (1,))
-    alone = volumes._scaling([image[..., [0, 2]]], options, ())
+    found = scan_labels._scaling([image], options, (1,))
+    alone = scan_labels._scaling([image[..., [0, 2]]], options, ())
     np.testing.assert_array_equal(found[..., [0, 2]], alone)
     normalised = normalise.apply(image[None], found)
     assert (np.asarray(normalised)[..., 1] == 0).all()
@@ -350,10 +349,14 @@ def test_a_set_of_other_voxels_is_not_scored(caplog):
 def test_a_case_without_any_sequence_of_the_model_is_refused(tmp_path):
     (tmp_path / "a_t2.nii").touch()
     found = modalities.find_volumes([tmp_path])
-    with pytest.raises(UnreadableImage, match="no file for pre-contrast"):
-        modalities.group_cases(found, LGG, may_lack=True)
-    with pytest.raises(UnreadableImage, match="channel_dropout could do without"):
-        modalities.group_cases(found, ("t1", "t2"))
+    (case,) = modalities.group_cases(found, LGG, may_lack=True)
+    assert "no file for pre-contrast" in case.fault
+    (case,) = modalities.group_cases(found, ("t1", "t2"))
+    assert "channel_dropout could do without" in case.fault
+    with pytest.raises(
+        UnreadableImage, match="a has no file for t1; there are: a_t2.nii"
+    ):
+        scans.read(case, ("t1", "t2"))
 
 
 def test_a_numbered_file_of_several_channels_is_a_case(tmp_path):
@@ -438,12 +441,51 @@ def other_place(folder):
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_before_anything_is_written(tmp_path, spoil, said):
+def test_what_is_wrong_is_said_and_the_other_cases_are_predicted(tmp_path, spoil, said):
     shape = (5, 4, 3)
     parts = {name: noise(shape, seed) for seed, name in enumerate(BRATS)}
-    folder = write_case(tmp_path / "in", "a", parts, affine_of("LPS", (1, 1, 1), shape))
+    affine = affine_of("LPS", (1, 1, 1), shape)
+    folder = write_case(tmp_path / "in", "a", parts, affine)
+    write_case(folder, "good", parts, affine)
     spoil(folder)
     net, out = restored(BRATS, window=(4, 4, 4)), tmp_path / "out"
-    with pytest.raises(UnreadableImage, match=said):
+    with pytest.raises(UnreadableImage, match=rf"(?s)^1 of [23] cases .*{said}"):
         volumes.predict(net, modalities.find_volumes([folder]), out, axis="axial")
-    assert not out.exists()
+    table = csv.DictReader((out / "predictions.csv").read_text().splitlines())
+    rows = {row["volume"]: row for row in table}
+    assert rows["good"]["fault"] == "" and (out / rows["good"]["mask"]).is_file()
+    (bad,) = [row for row in rows.values() if row["fault"]]
+    assert re.search(said, bad["fault"]) and bad["mask"] == ""
+    assert not (out / f"{bad['volume']}_mask.nii.gz").exists()
+
+
+def test_a_second_command_predicts_what_is_not_done(tmp_path, monkeypatch):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for name in "abc":
+        write_case(folder, name, {"t1": noise((5, 4, 3), 0)}, np.eye(4))
+    (folder / "b_t1.nii.gz").write_bytes(b"")
+    net = restored(("t1",), window=(4, 4, 4))
+    read, seen = scans.read, []
+    monkeypatch.setattr(
+        scans, "read", lambda case, names: seen.append(case.name) or read(case, names)
+    )
+
+    def cases_read(rules=None):
+        seen.clear()
+        found = modalities.find_volumes([folder])
+        rows = volumes.predict(net, found, out, "axial", rules)
+        assert [row["volume"] for row in rows] == ["a", "b", "c"]
+        return "".join(seen)
+
+    with pytest.raises(UnreadableImage, match=r"(?s)1 of 3 cases .*b_t1.nii.gz cannot"):
+        cases_read()
+    assert "".join(seen) == "abc"  # each once
+    write_case(folder, "b", {"t1": noise((5, 4, 3), 1)}, np.eye(4))
+    assert cases_read() == "b"
+    assert cases_read() == ""
+    write_case(folder, "c", {"t1": noise((5, 4, 3), 2)}, np.eye(4))
+    (out / "a_mask.nii.gz").unlink()
+    assert cases_read() == "ac"
+    assert cases_read(Rules(largest=True)) == "abc"  # a mask of other rules is another
+    mask = np.asanyarray(nibabel.load(out / "c_mask.nii.gz").dataobj)
+    assert mask.sum() == (noise((5, 4, 3), 2) > 0).sum()

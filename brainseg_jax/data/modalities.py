@@ -13,7 +13,6 @@ from typing import NamedTuple
 from absl import logging
 
 from brainseg_jax.data import nifti_headers
-from brainseg_jax.data.image_files import UnreadableImage
 
 ENDINGS = (".nii", ".nii.gz")
 # What files of each sequence end in; the first is BraTS 2021's, the second 2023's.
@@ -40,6 +39,9 @@ class Case(NamedTuple):
     name: str
     files: tuple[Path, ...]
     missing: tuple[str, ...] = ()  # channels
+    fault: str = (
+        ""  # why its names are not those of a scan; its files are then all there are
+    )
 
 
 def find_volumes(paths: Iterable[str | Path]) -> list[Path]:
@@ -76,11 +78,8 @@ def group_cases(
 
     Sequences that the model does not take are left out, and a file of several channels is
     a case whatever its number. Numbers go by a channel's place
-    among the `stored` ones, all of the model's data set; (): the model takes all.
-
-    Raises:
-        UnreadableImage: if a case lacks one that it does, or with `may_lack` all of them;
-            says what was expected.
+    among the `stored` ones, all of the model's data set; (): the model takes all. A case
+    that lacks one that it does, or with `may_lack` all of them, has a fault.
     """
     numbers = {name: f"{place:04d}" for place, name in enumerate(stored or channels)}
     endings = [(*endings_of(channel), numbers[channel]) for channel in channels]
@@ -135,14 +134,17 @@ def _case_of(
         for channel, ends in endings.items()
     }
     missing = tuple(channel for channel, files in found.items() if not files)
+    every = tuple(sorted(parts.values()))
     if missing and (not may_lack or len(missing) == len(found)):
-        raise UnreadableImage(_said_missing(case, parts, missing[0], tuple(endings)))
+        fault = _said_missing(case, parts, missing[0], tuple(endings))
+        return Case(case.name, every, fault=fault)
     for channel, files in found.items():
         if len(files) > 1:
-            raise UnreadableImage(
+            fault = (
                 f"Case {case} has two files for {channel}, {files[0].name} and "
                 f"{files[1].name}; leave one of them."
             )
+            return Case(case.name, every, fault=fault)
     return Case(
         case.name, tuple(files[0] for files in found.values() if files), missing
     )

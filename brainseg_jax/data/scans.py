@@ -43,6 +43,8 @@ def read(case: Case, channels: Sequence[str]) -> Scan:
     Raises:
         UnreadableImage: naming the file and what is wrong with it.
     """
+    if case.fault:
+        raise UnreadableImage(case.fault)
     opened = [_open(file) for file in case.files]
     first, axes = opened[0], len(without_ones(opened[0].shape))
     if len(opened) == 1 and axes == 4 and first.shape[3] == len(channels):
@@ -149,17 +151,6 @@ def resize(
     found = np.stack(channels, -1)
     whole = np.issubdtype(image.dtype, np.integer)
     return np.rint(found).astype(image.dtype) if whole else found
-
-
-def resize_labels(
-    labels: UInt8[np.ndarray, "z y x"], shape: Sequence[int]
-) -> UInt8[np.ndarray, "z y x"]:
-    """The label of the nearest voxel."""
-    for axis, length in enumerate(shape):
-        own = labels.shape[axis]
-        nearest = ((2 * np.arange(length) + 1) * own) // (2 * length)
-        labels = labels if own == length else labels.take(nearest, axis)
-    return labels
 
 
 def slices(

@@ -15,7 +15,9 @@ from jaxtyping import Float32, Num, UInt8
 
 from brainseg_jax import parallel
 from brainseg_jax.data import patches
+from brainseg_jax.inference import regridding
 from brainseg_jax.inference import windows as placing
+from brainseg_jax.inference.regridding import Grid
 from brainseg_jax.inference.windows import Window, Windows
 from brainseg_jax.tasks.parts.task import Task
 
@@ -38,22 +40,26 @@ def label_volume(
     example: dict[str, np.ndarray],
     windows: Windows,
     devices: parallel.Devices,
+    grid: Grid | None = None,
 ) -> Labelled:
     """Of one example: image [*space c], scaling [4 c] and, for the loss, mask.
 
-    `step` is steps.window_step, compiled by Devices.eval_step.
+    `step` is steps.window_step, compiled by Devices.eval_step. With a `grid` probabilities
+    are brought onto it, and labels are on it.
     """
     shape = example["image"].shape[:-1]
-    axes = windows.axes(shape)
-    labels, losses = np.empty((*shape, 1), np.uint8), list[float]()
+    axes, losses = windows.axes(shape), list[float]()
 
     def parts() -> Iterator[tuple[Window, np.ndarray]]:
         for window, found in _run(step, variables, example, axes, windows, devices):
             losses.append(float(found.get("loss", np.nan)))
             yield window, found["probs"]
 
-    for start, slab in blend(parts(), shape, windows.size):
-        labels[start : start + len(slab)] = decide(slab)
+    slabs = blend(parts(), shape, windows.size)
+    labels = np.zeros((*(grid.shape if grid else shape), 1), np.uint8)
+    within = labels[grid.box] if grid else labels
+    for start, slab in regridding.regrid(slabs, grid.lines) if grid else slabs:
+        within[start : start + len(slab)] = decide(slab)
     return Labelled(labels, float(np.mean(losses)))
 
 

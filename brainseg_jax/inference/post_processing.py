@@ -27,6 +27,14 @@ class Rules(NamedTuple):
     becomes: int = 0  # becomes this label
 
 
+def on_finer(rules: Rules, times: float) -> Rules:
+    """The same sizes in voxels of a grid that has so many times as many."""
+    return rules._replace(
+        least_part=round(times * rules.least_part),
+        least_rare=round(times * rules.least_rare),
+    )
+
+
 def candidates(painting: Sequence[tuple[str, int]]) -> Iterator[Rules]:
     """Every combination that is tried, that which changes nothing first.
 

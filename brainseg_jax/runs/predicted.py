@@ -1,0 +1,58 @@
+"""predictions.csv of scans, written after each case: a stopped command goes on from it.
+
+A row says by a fingerprint what its mask was made of. Only a mask of the same weights,
+settings and files is kept.
+"""
+
+import csv
+import hashlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from brainseg_jax import files
+from brainseg_jax.data.modalities import Case
+from brainseg_jax.runs.restore import Restored
+
+FILE = "predictions.csv"
+Row = dict[str, Any]
+
+
+def fingerprint(restored: Restored, *settings: Any) -> str:
+    """Of a model, and of what else decides how its masks come out."""
+    about = restored.record.about
+    digest = hashlib.sha256(repr((about.config, about.data, settings)).encode())
+    for weights in jax.tree.leaves(restored.variables):
+        digest.update(np.asarray(weights).tobytes())
+    return digest.hexdigest()
+
+
+def made_from(case: Case, model: str) -> str:
+    """Of a case's files, as they are now, and a model by its fingerprint."""
+    files_now = [
+        (str(file.absolute()), found.st_size, found.st_mtime_ns)
+        for file in case.files
+        for found in [file.stat()]
+    ]
+    return hashlib.sha256(repr((model, case, files_now)).encode()).hexdigest()[:16]
+
+
+def read_done(outputs: pathlib.Path) -> dict[str, Row]:
+    """Rows of masks that are there, by their fingerprints; none where nothing is."""
+    try:
+        text = (outputs / FILE).read_text(errors="replace")
+    except FileNotFoundError:
+        return {}
+    rows = csv.DictReader(text.splitlines())
+    return {
+        row["made_from"]: dict(row)
+        for row in rows
+        if row.get("made_from") and (outputs / str(row["mask"])).is_file()
+    }
+
+
+def write(outputs: pathlib.Path, rows: Sequence[Row]) -> None:
+    files.write_csv(outputs / FILE, rows)
