@@ -1,6 +1,7 @@
 """Masks are mended by rules that a validation split chose, and nothing else changes."""
 
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -10,7 +11,7 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import postprocess
-from brainseg_jax.runs import cards
+from brainseg_jax.runs import cards, ensembles
 from brainseg_jax.runs.records import About
 from configs import base
 from tests import tiny_volumes
@@ -81,7 +82,9 @@ def choose(tmp_path, monkeypatch, predicted, truth):
         dimensions=3,
     )  # fmt: skip
     config = {"data": {"validation": "fold_1"}, "evaluation": {"empty": "one"}}
-    about = types.SimpleNamespace(info=info, config=config, note="PHANTOM")
+    about = types.SimpleNamespace(
+        info=info, config=config, note="PHANTOM", trained_patients=("p9",)
+    )
     restored = types.SimpleNamespace(
         record=types.SimpleNamespace(about=about, step=7),
         parts=types.SimpleNamespace(task=types.SimpleNamespace(name="segmentation")),
@@ -90,7 +93,7 @@ def choose(tmp_path, monkeypatch, predicted, truth):
         info=info, patients=[f"p{k}" for k in range(len(truth))]
     )
     pairs = list(zip(predicted, truth, strict=True))
-    monkeypatch.setattr(postprocess.restore, "restore", lambda workdir: restored)
+    monkeypatch.setattr(postprocess.ensembles, "restore_all", lambda workdir: restored)
     monkeypatch.setattr(postprocess.precision, "set_precision", lambda config: None)
     monkeypatch.setattr(postprocess, "_open_validation", lambda *_: source)
     monkeypatch.setattr(postprocess, "_labels", lambda *_: iter(pairs))
@@ -110,25 +113,56 @@ def test_the_best_of_all_rules_is_written_with_both_scores(tmp_path, monkeypatch
     # WT 2 * 27 / (27 + 29), TC 2 * 3 / (3 + 5), ET 0; then all are 1.
     assert card["patient_dice_without"] == pytest.approx((54 / 56 + 6 / 8) / 3)
     assert card["patient_dice_with"] == 1 and card["chosen_on"] == "fold_1"
-    assert cards.read(tmp_path, step=7) == rules
+    assert cards.read(tmp_path / "card.json", step=7) == rules
 
 
 def test_masks_stay_as_they_are_where_nothing_is_better(tmp_path, monkeypatch):
     assert choose(tmp_path, monkeypatch, [two_parts()], [two_parts()]) == Rules()
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["patient_dice_with"] == card["patient_dice_without"] == 1
-    assert cards.read(tmp_path, step=7) is None
+    assert cards.read(tmp_path / "card.json", step=7) is None
 
 
 def test_a_card_of_another_checkpoint_is_left_aside(tmp_path, caplog):
-    cards.write(tmp_path, Rules(largest=True), 7, {})
-    assert cards.read(tmp_path, step=7) == Rules(largest=True)
-    assert cards.read(tmp_path, step=9) is None
+    cards.write(tmp_path / "card.json", Rules(largest=True), 7, {})
+    assert cards.read(tmp_path / "card.json", step=7) == Rules(largest=True)
+    assert cards.read(tmp_path / "card.json", step=9) is None
     assert "of the checkpoint of step 7" in caplog.text
-    assert cards.read(tmp_path / "nowhere", step=7) is None
+    assert cards.read(tmp_path / "nowhere.json", step=7) is None
 
 
 def test_a_damaged_card_is_named(tmp_path):
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ValueError, match=r"card.json is damaged .* --mode=postprocess"):
-        cards.read(tmp_path, step=7)
+        cards.read(tmp_path / "card.json", step=7)
+
+
+def test_runs_that_saw_the_patients_mend_no_masks(tmp_path, monkeypatch):
+    one = two_parts()
+    with pytest.raises(ValueError, match="fold_1 has 1 patients that one .* p9"):
+        choose(tmp_path, monkeypatch, [one] * 10, [one] * 10)
+
+
+def test_several_runs_as_one_have_a_card_of_their_own(tmp_path, monkeypatch):
+    steps = {"a": 3, "b": 5}
+    monkeypatch.setattr(
+        ensembles.restore,
+        "read_best",
+        lambda folder: types.SimpleNamespace(step=steps[pathlib.Path(folder).name]),
+    )
+    both, turned = (
+        ",".join(str(tmp_path / name) for name in names) for names in ("ab", "ba")
+    )
+    path, step = ensembles.card_of(both, None)
+    assert path == tmp_path / "a" / "card_ensemble_of_2.json"
+    cards.write(path, Rules(largest=True), step, {})
+    assert ensembles.rules_of(both, None) == Rules(largest=True)
+    assert ensembles.rules_of(turned, None) is None
+    steps["b"] = 6  # trained on
+    assert ensembles.rules_of(both, None) is None
+
+
+def test_sizes_are_those_of_the_grid_that_rules_were_chosen_on():
+    rules = Rules(largest=True, least_part=100, rare=4, least_rare=20, becomes=1)
+    finer = rules._replace(least_part=250, least_rare=50)
+    assert post_processing.on_finer(rules, 2.5) == finer

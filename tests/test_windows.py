@@ -18,7 +18,15 @@ from brainseg_jax.inference import blending, post_processing, scoring, steps, wi
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap
 from brainseg_jax.modes import evaluate, postprocess, predict, train
-from brainseg_jax.runs import build, cards, checks, predictor, restore
+from brainseg_jax.runs import (
+    build,
+    cards,
+    checks,
+    ensembles,
+    experiment,
+    predictor,
+    restore,
+)
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective
 from configs import base
@@ -261,7 +269,7 @@ def volumes_config(tmp_path_factory):
     return config
 
 
-def predict_a_scan(workdir, image, expected):
+def predict_a_scan(workdir, image, expected, named=""):
     """The stored volume as NIfTI files has the labels that it has when it is evaluated."""
     scan = np.ascontiguousarray(image.transpose(2, 1, 0, 3)[::-1])  # from right to left
     affine = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -270,7 +278,7 @@ def predict_a_scan(workdir, image, expected):
     for place, name in enumerate(("t1n", "t1c", "t2w", "t2f")):
         file = folder / f"a-{name}.nii.gz"
         nibabel.Nifti1Image(scan[..., place], affine).to_filename(file)
-    (row,) = predict.predict(workdir, [str(folder)], str(workdir / "masks"))
+    (row,) = predict.predict(named or workdir, [str(folder)], str(workdir / "masks"))
     mask = nibabel.load(workdir / "masks" / row["mask"])
     np.testing.assert_array_equal(mask.affine, affine)
     found = np.asanyarray(mask.dataobj)[::-1].transpose(2, 1, 0)
@@ -312,12 +320,70 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
 
     postprocess.choose(tmp_path)
     rules = post_processing.Rules(least_part=10**6)  # nothing is left
-    cards.write(tmp_path, rules, restored.record.step, {})
+    cards.write(tmp_path / cards.FILE, rules, restored.record.step, {})
     again = evaluate.evaluate(tmp_path)
     assert again["patient_dice"] == pytest.approx(summary["patient_dice"])
     report = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
     # Of the two volumes the last has no tumour: all is right there, nothing in the other.
     assert report["post_processing"]["scores"]["patient_dice"] == 0.5
+
+
+def whole_probabilities(restored, image, scaling):
+    """Of one model, in windows as it was trained, before labels are decided."""
+    settings, kept = restored.record.about.settings, []
+
+    def keep(slab):
+        kept.append(slab.copy())
+        return np.zeros((*slab.shape[:-1], 1), np.uint8)
+
+    task, model, loss, _ = restored.parts
+    options = experiment.windows_of(settings)
+    step = scoring.make_eval_step(
+        model, task, loss, settings.evaluation.mirror, options
+    )
+    example = {"image": image, "scaling": scaling}
+    blending.label_volume(
+        ONE.eval_step(step), keep, restored.variables, example, options, ONE
+    )
+    return np.concatenate(kept)
+
+
+@pytest.mark.slow
+def test_two_runs_mark_what_the_mean_of_their_probabilities_says(
+    volumes_config, tmp_path, monkeypatch
+):
+    one = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: one)
+    config, folders = volumes_config.copy_and_resolve_references(), []
+    for config.seed in (0, 1):
+        folders.append(tmp_path / str(config.seed))
+        train.train(config, str(folders[-1]))
+    named = ",".join(map(str, folders))
+    evaluate.evaluate(named)
+    both = ensembles.restore_all(named)
+    source = evaluate.open_source(both, "fold_1")
+    image, mask = source.read_stored(0)
+    members = [
+        whole_probabilities(restore.restore(folder), image, source.scaling[0])
+        for folder in folders
+    ]
+    assert np.abs(members[0] - members[1]).max() > 0.01
+    mean = np.mean(members, axis=0)
+    expected = np.asarray(both.parts.task.predict(mean[None]))[0]
+    unsure = np.abs(mean - config.evaluation.threshold).min(-1) < 1e-5
+    assert unsure.mean() < 0.01 and len(np.unique(expected)) > 1
+    labels = predictor.make_labeller(both)(image, source.scaling[0])
+    np.testing.assert_array_equal(labels[~unsure], expected[~unsure])
+
+    table = folders[0] / "evaluation/ensemble_of_2_fold_1/patients.csv"
+    rows = list(csv.DictReader(table.read_text().splitlines()))[:3]
+    counts = overlap.counts_of_labels(overlap.label_table(labels, mask), MEMBERS)
+    assert [int(row["true_positives"]) for row in rows] == [*counts.true_positives[0]]
+    predict_a_scan(tmp_path, image, labels, named)
+
+    postprocess.choose(named)
+    card = json.loads((folders[0] / "card_ensemble_of_2.json").read_text())
+    assert [*card["checkpoint_step"]] == [str(folder) for folder in folders]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.runs import cards, experiment, precision, predictor, restore
+from brainseg_jax.runs import cards, ensembles, experiment, precision, predictor
+from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
 
@@ -27,13 +28,15 @@ def run(request: Any) -> None:
 def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     """Tries all rules and writes those with the highest mean Dice over patients.
 
-    Where none raises it, the card says so and masks stay as they are.
+    Where none raises it, the card says so and masks stay as they are. Several runs as one
+    have a card of their own.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
-        ValueError: if the model is not one of volumes.
+        ValueError: if the model is not one of volumes, or if one of several runs was
+            trained on those patients.
     """
-    restored = restore.restore(workdir)
+    restored = ensembles.restore_all(workdir)
     about = restored.record.about
     if about.info.dimensions != 3 or restored.parts.task.name != "segmentation":
         raise ValueError(
@@ -42,6 +45,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         )
     precision.set_precision(about.config)
     source = _open_validation(restored, data_dir)
+    _refuse_trained(about, source)
     tried = list(post_processing.candidates(source.info.painting))
     counted = [
         _count(pair, tried, source.info.members) for pair in _labels(restored, source)
@@ -52,6 +56,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         for place in range(len(tried))
     ]
     best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
+    path, step = ensembles.card_of(workdir, restored)
     said = {
         "chosen_on": about.config["data"]["validation"],
         "patients": len(set(source.patients)),
@@ -60,9 +65,19 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         "patient_dice_with": dice[best],
         "note": about.note,
     }
-    path = cards.write(workdir, tried[best], restored.record.step, said)
+    cards.write(path, tried[best], step, said)
     _tell(path, tried[best], said)
     return tried[best]
+
+
+def _refuse_trained(about: About, source: sources.Source) -> None:
+    """Of runs that were validated on one another's training patients none is left."""
+    if shared := sorted({*about.trained_patients} & {*source.patients}):
+        raise ValueError(
+            f"{about.config['data']['validation']} has {len(shared)} patients that one of "
+            f"the runs was trained on ({', '.join(shared[:3])}): masks are mended by what "
+            "none of them has seen. Give runs that were validated on one split."
+        )
 
 
 def _open_validation(restored: Restored, data_dir: str) -> sources.Source:

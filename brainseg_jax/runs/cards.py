@@ -1,11 +1,12 @@
 """card.json of a run: how its masks are mended, and what that did to its scores.
 
 It lies beside the checkpoints, whose weights it never touches, and is replaced as a whole.
+That of several runs as one lies in the first one's folder, under a name of its own.
 """
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -14,23 +15,30 @@ from brainseg_jax import files
 from brainseg_jax.inference.post_processing import Rules
 
 FILE = "card.json"
+Step = int | Mapping[str, int]  # of a checkpoint; of several by their runs' folders
+
+
+def path_of(workdirs: Sequence[str]) -> pathlib.Path:
+    """Of the card of a run, or of several as one."""
+    first, *others = workdirs
+    name = f"card_ensemble_of_{len(workdirs)}.json" if others else FILE
+    return pathlib.Path(first) / name
 
 
 def write(
-    workdir: str | pathlib.Path, rules: Rules, step: int, said: Mapping[str, Any]
+    path: pathlib.Path, rules: Rules, step: Step, said: Mapping[str, Any]
 ) -> pathlib.Path:
     """Of the checkpoint that was saved at `step`; `said` are the scores it goes by."""
     card = {"checkpoint_step": step, "post_processing": rules._asdict(), **said}
-    return files.write_json(pathlib.Path(workdir) / FILE, card)
+    return files.write_json(path, card)
 
 
-def read(workdir: str | pathlib.Path, step: int) -> Rules | None:
-    """The rules of a run; None where there are none, or they are of another checkpoint.
+def read(path: pathlib.Path, step: Step) -> Rules | None:
+    """The rules of a card; None where there is none, or it is of another checkpoint.
 
     Raises:
         ValueError: if the card is damaged.
     """
-    path = pathlib.Path(workdir) / FILE
     if not path.is_file():
         return None
     try:
@@ -39,11 +47,11 @@ def read(workdir: str | pathlib.Path, step: int) -> Rules | None:
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}). Delete it, or choose the post-processing anew "
-            f"with --mode=postprocess --workdir={workdir}."
+            "with --mode=postprocess."
         ) from error
     if of != step:
         logging.warning(
-            "%s is of the checkpoint of step %s, and the best is now of step %d: masks "
+            "%s is of the checkpoint of step %s, and the best is now of step %s: masks "
             "are left as they are. --mode=postprocess chooses anew.",
             path,
             of,

@@ -73,10 +73,23 @@ def _joined_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return first | {"augment": {**first["augment"], "channel_dropout": chance}}
 
 
+def card_of(
+    workdir: str | pathlib.Path, restored: Restored
+) -> tuple[pathlib.Path, cards.Step]:
+    """Where the card of a run lies, or of several as one; and its checkpoints."""
+    named = folders(workdir) or [str(workdir)]
+    if len(named) == 1:
+        return cards.path_of(named), restored.record.step
+    steps = {
+        str(pathlib.Path(folder).resolve()): restore.read_best(folder).step
+        for folder in named
+    }
+    return cards.path_of(named), steps
+
+
 def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:
-    """The post-processing of a run's card; of several runs none is chosen."""
-    first, *others = folders(workdir) or [str(workdir)]
-    return None if others else cards.read(first, restored.record.step)
+    """The post-processing that was chosen for a run, or for these very runs as one."""
+    return cards.read(*card_of(workdir, restored))
 
 
 def _check_alike(
