@@ -139,7 +139,7 @@ def test_a_damaged_card_is_named(tmp_path):
 
 def test_runs_that_saw_the_patients_mend_no_masks(tmp_path, monkeypatch):
     one = two_parts()
-    with pytest.raises(ValueError, match="fold_1 has 1 patients that one .* p9"):
+    with pytest.raises(ValueError, match=r"fold_1 has 1 patients .*\(p9\)"):
         choose(tmp_path, monkeypatch, [one] * 10, [one] * 10)
 
 

@@ -48,7 +48,9 @@ def read_done(outputs: pathlib.Path) -> dict[str, Row]:
         return {}
     rows = csv.DictReader(text.splitlines())
     return {
-        row["made_from"]: dict(row)
+        row["made_from"]: {
+            name: value for name, value in row.items() if name != "fault"
+        }
         for row in rows
         if row.get("made_from") and (outputs / str(row["mask"])).is_file()
     }
