@@ -55,3 +55,15 @@ def test_a_box_between_the_middles_of_a_coarser_grid_has_no_voxel_of_it():
     values = np.ones((1, 3, 1), np.float32)
     grid = regridding.make_grid((9, 3), (1, 3), (slice(0, 1), slice(0, 3)))
     assert not whole(values, grid, [1]).any()
+
+
+def test_a_ball_comes_back_rounder_than_by_the_nearest_label():
+    fine = np.indices((40, 40, 40)) - 19.5
+    ball = (fine**2).sum(0) < 15.3**2  # in voxels of 1, seen in voxels of 2 x 4 x 5
+    shares = ball.reshape(20, 2, 10, 4, 8, 5).mean((1, 3, 5)).astype(np.float32)
+    grid = regridding.make_grid(shares.shape, ball.shape)
+    brought_back = whole(shares[..., None], grid, [20])[..., 0] >= 0.5
+    nearest = np.kron(shares >= 0.5, np.ones((2, 4, 5), bool))
+    dice = [2 * (one & ball).sum() / (one.sum() + ball.sum())
+            for one in (nearest, brought_back)]  # fmt: skip
+    assert dice[1] > dice[0] + 0.03 and dice[1] > 0.95

@@ -66,7 +66,8 @@ class ResidualUNet3D(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        image, skips, logits = self.stem(image), [], []
+        image, skips = self.stem(image), list[torch.Tensor]()
+        logits: list[torch.Tensor] = []
         for stage in self.stages:
             image = stage(image)
             skips.append(image)
