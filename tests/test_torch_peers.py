@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from brainseg_jax.benchmarks import forms, timing
+from brainseg_jax.benchmarks import epoch, forms, timing
 from brainseg_jax.models import residual_unet3d
+from configs import base
+from tests import tiny_volumes
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="pip install torch"
@@ -92,3 +94,24 @@ def test_both_layouts_can_be_repeated():
         "channels last forward", "channels last training",
     ]  # fmt: skip
     assert timing.take_turns(tasks, 0.0).keys() == tasks.keys()
+
+
+@pytest.mark.slow
+def test_an_experiment_on_volumes_is_timed_beside_its_peer(tmp_path, monkeypatch):
+    config = base.get_config()
+    with config.unlocked():
+        config.data.update(
+            name=tiny_volumes.build(tmp_path), data_dir=str(tmp_path), test="",
+            train="fold_0", validation="fold_1", size=(4, 8, 8), patch=(4, 8, 8),
+        )  # fmt: skip
+        config.evaluation.window = (4, 8, 8)
+        config.model.name, config.batch_size = "residual_unet3d", 2
+        config.model.options = {
+            "widths": (4, 6, 8), "repeats": (1,), "deep_supervision": True,
+        }  # fmt: skip
+    one = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: one)
+    monkeypatch.setattr(epoch, "SECONDS", 0.0)
+    figures = epoch.benchmark(config)
+    assert {"step_ms_JAX", "step_ms_PyTorch", "step_ms_channels last"} < figures.keys()
+    assert 0 <= figures["share_of_time_in_data"] < 1
