@@ -113,28 +113,28 @@ def test_the_best_of_all_rules_is_written_with_both_scores(tmp_path, monkeypatch
     # WT 2 * 27 / (27 + 29), TC 2 * 3 / (3 + 5), ET 0; then all are 1.
     assert card["patient_dice_without"] == pytest.approx((54 / 56 + 6 / 8) / 3)
     assert card["patient_dice_with"] == 1 and card["chosen_on"] == "fold_1"
-    assert cards.read(tmp_path / "card.json", step=7) == rules
+    assert cards.read(tmp_path, step=7) == rules
 
 
 def test_masks_stay_as_they_are_where_nothing_is_better(tmp_path, monkeypatch):
     assert choose(tmp_path, monkeypatch, [two_parts()], [two_parts()]) == Rules()
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["patient_dice_with"] == card["patient_dice_without"] == 1
-    assert cards.read(tmp_path / "card.json", step=7) is None
+    assert cards.read(tmp_path, step=7) is None
 
 
 def test_a_card_of_another_checkpoint_is_left_aside(tmp_path, caplog):
-    cards.write(tmp_path / "card.json", Rules(largest=True), 7, {})
-    assert cards.read(tmp_path / "card.json", step=7) == Rules(largest=True)
-    assert cards.read(tmp_path / "card.json", step=9) is None
+    cards.write(tmp_path, Rules(largest=True), 7, {})
+    assert cards.read(tmp_path, step=7) == Rules(largest=True)
+    assert cards.read(tmp_path, step=9) is None
     assert "of the checkpoint of step 7" in caplog.text
-    assert cards.read(tmp_path / "nowhere.json", step=7) is None
+    assert cards.read(tmp_path / "nowhere", step=7) is None
 
 
 def test_a_damaged_card_is_named(tmp_path):
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ValueError, match=r"card.json is damaged .* --mode=postprocess"):
-        cards.read(tmp_path / "card.json", step=7)
+        cards.read(tmp_path, step=7)
 
 
 def test_runs_that_saw_the_patients_mend_no_masks(tmp_path, monkeypatch):
@@ -153,9 +153,11 @@ def test_several_runs_as_one_have_a_card_of_their_own(tmp_path, monkeypatch):
     both, turned = (
         ",".join(str(tmp_path / name) for name in names) for names in ("ab", "ba")
     )
-    path, step = ensembles.card_of(both, None)
+    place = ensembles.card_place(both, None)
+    path = cards.write(
+        place.workdir, Rules(largest=True), place.step, {}, name=place.name
+    )
     assert path == tmp_path / "a" / "card_ensemble_of_2.json"
-    cards.write(path, Rules(largest=True), step, {})
     assert ensembles.rules_of(both, None) == Rules(largest=True)
     assert ensembles.rules_of(turned, None) is None
     steps["b"] = 6  # trained on

@@ -320,7 +320,7 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
 
     postprocess.choose(tmp_path)
     rules = post_processing.Rules(least_part=10**6)  # nothing is left
-    cards.write(tmp_path / cards.FILE, rules, restored.record.step, {})
+    cards.write(tmp_path, rules, restored.record.step, {})
     again = evaluate.evaluate(tmp_path)
     assert again["patient_dice"] == pytest.approx(summary["patient_dice"])
     report = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())

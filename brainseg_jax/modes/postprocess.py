@@ -56,7 +56,6 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         for place in range(len(tried))
     ]
     best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
-    path, step = ensembles.card_of(workdir, restored)
     said = {
         "chosen_on": about.config["data"]["validation"],
         "patients": len(set(source.patients)),
@@ -65,7 +64,8 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         "patient_dice_with": dice[best],
         "note": about.note,
     }
-    cards.write(path, tried[best], step, said)
+    place = ensembles.card_place(workdir, restored)
+    path = cards.write(place.workdir, tried[best], place.step, said, name=place.name)
     _tell(path, tried[best], said)
     return tried[best]
 

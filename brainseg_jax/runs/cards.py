@@ -6,7 +6,7 @@ That of several runs as one lies in the first one's folder, under a name of its 
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
@@ -18,27 +18,26 @@ FILE = "card.json"
 Step = int | Mapping[str, int]  # of a checkpoint; of several by their runs' folders
 
 
-def path_of(workdirs: Sequence[str]) -> pathlib.Path:
-    """Of the card of a run, or of several as one."""
-    first, *others = workdirs
-    name = f"card_ensemble_of_{len(workdirs)}.json" if others else FILE
-    return pathlib.Path(first) / name
-
-
 def write(
-    path: pathlib.Path, rules: Rules, step: Step, said: Mapping[str, Any]
+    workdir: str | pathlib.Path,
+    rules: Rules,
+    step: Step,
+    said: Mapping[str, Any],
+    *,
+    name: str = FILE,
 ) -> pathlib.Path:
     """Of the checkpoint that was saved at `step`; `said` are the scores it goes by."""
     card = {"checkpoint_step": step, "post_processing": rules._asdict(), **said}
-    return files.write_json(path, card)
+    return files.write_json(pathlib.Path(workdir) / name, card)
 
 
-def read(path: pathlib.Path, step: Step) -> Rules | None:
+def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Rules | None:
     """The rules of a card; None where there is none, or it is of another checkpoint.
 
     Raises:
         ValueError: if the card is damaged.
     """
+    path = pathlib.Path(workdir) / name
     if not path.is_file():
         return None
     try:

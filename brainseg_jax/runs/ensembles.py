@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from brainseg_jax.inference.ensemble import Ensemble, join
 from brainseg_jax.inference.post_processing import Rules
@@ -73,23 +73,29 @@ def _joined_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return first | {"augment": {**first["augment"], "channel_dropout": chance}}
 
 
-def card_of(
-    workdir: str | pathlib.Path, restored: Restored
-) -> tuple[pathlib.Path, cards.Step]:
-    """Where the card of a run lies, or of several as one; and its checkpoints."""
+class CardPlace(NamedTuple):
+    """Where the card of a run lies, or of several as one, and its checkpoints."""
+
+    workdir: str
+    name: str
+    step: cards.Step
+
+
+def card_place(workdir: str | pathlib.Path, restored: Restored) -> CardPlace:
     named = folders(workdir) or [str(workdir)]
     if len(named) == 1:
-        return cards.path_of(named), restored.record.step
+        return CardPlace(named[0], cards.FILE, restored.record.step)
     steps = {
         str(pathlib.Path(folder).resolve()): restore.read_best(folder).step
         for folder in named
     }
-    return cards.path_of(named), steps
+    return CardPlace(named[0], f"card_ensemble_of_{len(named)}.json", steps)
 
 
 def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:
     """The post-processing that was chosen for a run, or for these very runs as one."""
-    return cards.read(*card_of(workdir, restored))
+    place = card_place(workdir, restored)
+    return cards.read(place.workdir, place.step, name=place.name)
 
 
 def _check_alike(
