@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 BLOCK = 2**15  # numbers at a time on a CPU
-TOGETHER = 8  # positions j of a sweep
+TOGETHER = 16  # positions j of a sweep; of 8, XLA makes a slower loop
 
 
 def distances(
@@ -72,7 +72,9 @@ def _envelope(
         sources = jax.lax.dynamic_slice_in_dim(padded, first, TOGETHER)
         for k in range(TOGETHER):
             way = step * (places - first - k)
-            best = jnp.minimum(best, sources[k][None] + (way * way)[:, None])
+            there = sources[k][None] + (way * way)[:, None]
+            # Nothing is nan here, which jnp.minimum would ask of each at half the speed.
+            best = jnp.where(there < best, there, best)
         return best
 
     return jax.lax.fori_loop(0, sweeps, sweep, jnp.full_like(lines, jnp.inf))

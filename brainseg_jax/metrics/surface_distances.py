@@ -29,8 +29,8 @@ from brainseg_jax.metrics import distance_transform, empty_masks, surfaces
 
 SHARE = 0.95
 # Boxes grow to one of these sizes along an axis, beyond them to a multiple of the last:
-# a function is compiled for each shape.
-SIZES = (16, 32, 48, 64, 96, 128, 192, 256)
+# a function is compiled for each shape. Those of slices become squares.
+SIZES = (16, 32, 64, 96, 128, 192, 256)
 ROUNDING = 1e-6  # of a tolerance: distances are of 32 bits
 
 
@@ -172,8 +172,10 @@ def _boxed(pair: Bool[np.ndarray, "2 *space"]) -> Bool[np.ndarray, "2 *box"]:
         others = tuple(other for other in axes if other != axis)
         places = np.flatnonzero(np.any(either, axis=others))
         pair = pair.take(range(places[0], places[-1] + 1), axis + 1)
-    rest = [(0, _grown(size) - size) for size in pair.shape[1:]]
-    return np.pad(pair, [(0, 0), *rest])
+    box = pair.shape[1:]
+    wanted = (max(box),) * 2 if len(box) == 2 else box
+    grown = zip(box, map(_grown, wanted), strict=True)
+    return np.pad(pair, [(0, 0), *((0, size - own) for own, size in grown)])
 
 
 def _grown(size: int) -> int:
