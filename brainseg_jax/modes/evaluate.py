@@ -3,7 +3,7 @@
 import json
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
@@ -17,7 +17,6 @@ from brainseg_jax.data import institutions, leakage, sources
 from brainseg_jax.inference import (
     blending,
     looking,
-    post_processing,
     scoring,
 )
 from brainseg_jax.inference.post_processing import Rules
@@ -26,11 +25,14 @@ from brainseg_jax.reports.parts import figures, patient_spread
 from brainseg_jax.runs import (
     ensembles,
     experiment,
+    mended,
     precision,
     restore,
     scorable,
     split_scores,
+    temperatures,
 )
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -88,7 +90,7 @@ def evaluate(
             filter(None, (ensembles.said(workdir), make_note(about, source, split)))
         ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
-        rules=ensembles.rules_of(workdir, restored),
+        card=ensembles.card_of(workdir, restored),
         places=institutions.read(
             source.info.name,
             data_dir or about.config["data"]["data_dir"],
@@ -180,14 +182,14 @@ def report(
     *,
     note: str,
     title: str,
-    rules: Rules | None = None,
+    card: Card | None = None,
     places: Mapping[str, str] | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary.
 
-    By post-processing `rules` it is scored once more, beside the scores without. `places`
-    are patients' institutions, where they are told.
+    By what a `card` says it is scored once more, beside the scores without. `places` are
+    patients' institutions, where they are told.
 
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
@@ -213,10 +215,9 @@ def report(
         **_measured(scored),
     }
     rows, caption = own.headline(summary, said)
-    if rules:
-        mended = _score_mended(restored, source, rules, folder, note)
-        said["post_processing"] = {**rules._asdict(), "scores": mended}
-        rows["the same after post-processing"] = f"{mended['patient_dice']:.3f}"
+    if card:
+        found, more = _by_card(restored, source, scored, card, folder, note)
+        said, rows = said | found, rows | more
     # Last: with it the report is complete.
     _write_summary(folder, {**said, **summary}, spread)
     print_summary(rows, caption, title=title, note=note)
@@ -278,6 +279,33 @@ def _spread(
     }
 
 
+def _by_card(
+    restored: Restored,
+    source: sources.Source,
+    scored: scoring.Scored,
+    card: Card,
+    folder: pathlib.Path,
+    note: str,
+) -> tuple[Row, dict[str, str]]:
+    """What the summary and the printed table have besides, of predictions as mended."""
+    task = restored.parts.task
+    if card.temperature is not None:
+        calm = temperatures.at_temperature(scored.measured, card.temperature, task)
+        errors = temperatures.errors(calm, task)
+        name = f"calibration error at temperature {card.temperature:.2f}"
+        found = {"temperature": card.temperature, "scores": errors}
+        return {"calibration": found}, {name: f"{errors['slice_ece']:.3f}"}
+    usual = restored.record.about.config["evaluation"]["threshold"]
+    threshold = usual if card.threshold is None else card.threshold
+    if card.rules == Rules() and threshold == usual:
+        return {}, {}
+    at = mended.at_threshold(restored, threshold) if threshold != usual else restored
+    after = _score_mended(at, source, card.rules, folder, note)
+    found = {**card.rules._asdict(), "threshold": threshold, "scores": after}
+    name = "the same after post-processing"
+    return {"post_processing": found}, {name: f"{after['patient_dice']:.3f}"}
+
+
 def _score_mended(
     restored: Restored,
     source: sources.Source,
@@ -286,18 +314,20 @@ def _score_mended(
     note: str,
 ) -> dict[str, float]:
     """Scores of the labels after post-processing, and patients_post_processed.csv."""
-    predict, task = make_labeller(restored), restored.parts.task
+    task = restored.parts.task
     empty = restored.record.about.settings.evaluation.empty
 
-    def label(example: dict[str, Any]) -> blending.Labelled:
-        labels = predict(example["image"], example["scaling"])
-        labels = post_processing.apply(labels, rules)
-        return blending.Labelled(labels, math.nan)
+    def examples() -> Iterator[dict[str, Any]]:
+        for predicted, true in mended.by_patient(restored, source):
+            changed = mended.mend(predicted, rules)
+            for labels, mask in zip(changed, true, strict=True):
+                yield {"labels": labels, "mask": mask}
 
-    shown = track(
-        sources.whole_examples(source), "mending", total=len(source), transient=True
+    scored = scoring.score_labels(
+        lambda example: blending.Labelled(example["labels"], math.nan),
+        iter(track(examples(), "mending", total=len(source), transient=True)),
+        source.info.members,
     )
-    scored = scoring.score_labels(label, iter(shown), source.info.members)
     assert scored is not None
     own = registry.find(reports, task.name)
     rows = own.tables(scored, source, task, empty)["patients.csv"]
