@@ -20,7 +20,7 @@ def reliability_curves(
 ) -> Path:
     """A curve for each name, the diagonal of what is well calibrated, and how many."""
     styles = ((figures.BLUE, "-"), (figures.ORANGE, "--"))
-    with figures.page(path, title, note, body=3.4) as figure:
+    with figures.page(path, title, note, body=3.7) as figure:
         curve, counts = figure.subplots(1, 2, width_ratios=(1, 1.2))
         curve.plot([0, 1], [0, 1], c=figures.QUIET, ls=":", lw=1.2, label="calibrated")
         for (name, found), (colour, dashes) in zip(
@@ -36,7 +36,7 @@ def reliability_curves(
                 marker="o",
                 label=f"{name}: ECE {error:.3f}",
             )
-            _draw_counts(counts, found, colour, name)
+            _draw_counts(counts, found, colour, dashes)
         curve.set(
             xlim=(0, 1),
             ylim=(0, 1.02),
@@ -47,12 +47,12 @@ def reliability_curves(
         counts.set(
             xlim=(0, 1), xlabel="Probability of what is predicted", ylabel="Slices"
         )
-        curve.legend(loc="upper left")
-        if len(curves) > 1:
-            counts.legend(loc="upper left")
+        figure.legend(
+            handles=curve.get_lines(), loc="outside lower center", ncols=1 + len(curves)
+        )
     return Path(path)
 
 
-def _draw_counts(axes: Axes, found: Reliability, colour: str, name: str) -> None:
+def _draw_counts(axes: Axes, found: Reliability, colour: str, dashes: str) -> None:
     edges = np.linspace(0, 1, len(found.examples) + 1)
-    axes.stairs(found.examples, edges, color=colour, label=name, lw=1.6)
+    axes.stairs(found.examples, edges, color=colour, ls=dashes, lw=1.6)

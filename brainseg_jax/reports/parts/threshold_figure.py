@@ -15,7 +15,7 @@ def threshold_curves(
     title: str,
     note: str,
 ) -> Path:
-    with figures.page(path, title, note, body=2.9) as figure:
+    with figures.page(path, title, note, body=3.1) as figure:
         axes = figure.subplots()
         axes.plot(found.threshold, found.dice, c=figures.BLUE, label="Dice")
         axes.plot(found.threshold, found.iou, "--", c=figures.ORANGE, label="IoU")
@@ -28,7 +28,7 @@ def threshold_curves(
             label=f"best: Dice {found.dice[at]:.3f} at {best:.2f}",
         )
         axes.axvline(
-            usual, c=figures.QUIET, ls=":", lw=1.2, label=f"trained with {usual:.2f}"
+            usual, c=figures.QUIET, ls=":", lw=1.2, label=f"config: {usual:.2f}"
         )
         axes.set(
             xlim=(0, 1),
@@ -37,5 +37,5 @@ def threshold_curves(
             ylabel="Mean over patients",
         )
         axes.grid(True)
-        axes.legend(loc="lower center", ncols=2)
+        figure.legend(loc="outside lower center", ncols=4)
     return Path(path)
