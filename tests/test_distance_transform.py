@@ -67,4 +67,4 @@ def test_memory_of_a_whole_volume_is_bounded():
     )
     compiled = distances.lower(mask, spacing).compile()
     one = 4 * np.prod(shape)
-    assert compiled.memory_analysis().temp_size_in_bytes < 5 * one
+    assert compiled.memory_analysis().temp_size_in_bytes < 6 * one

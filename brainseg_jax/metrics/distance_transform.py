@@ -1,10 +1,11 @@
 """Exact Euclidean distances to the nearest voxel of a mask, in JAX: on any device.
 
-One axis after the other, the squared distance at i becomes the least of that at j plus the
-square of the way from j to i: the lower envelope of as many parabolas as there are j. No
-j is left out, so that it is exact, and nothing depends on the mask, so that it compiles.
-A line of n positions costs n ** 2 steps of the simplest kind. On a CPU lines go in blocks
-that stay in its cache; beside mask and result no more than five copies of them are held.
+Along the first axis positions are counted from the last and to the next of the mask. Then,
+axis by axis, the squared distance at i becomes the least of that at j plus the square of
+the way from j to i: the lower envelope of as many parabolas as there are j. No j is left
+out, so that it is exact, and nothing depends on the mask, so that it compiles. A line of n
+positions costs n ** 2 steps of the simplest kind. On a CPU lines go in blocks that stay in
+its cache; beside mask and result about five copies of them are held.
 
 Squares are of 32 bits: exact for whole spacings, to about 1e-7 of the distance for others.
 """
@@ -27,11 +28,25 @@ def distances(
     Axes before those are of a batch. With one spacing for each of d axes it equals
     scipy.ndimage.distance_transform_edt(~mask, spacing).
     """
-    squared = jnp.where(mask, 0.0, jnp.inf).astype(jnp.float32)
-    for place in range(len(spacing)):
-        axis = mask.ndim - len(spacing) + place
-        squared = _along(squared, axis, spacing[place])
+    first = mask.ndim - len(spacing)
+    squared = (spacing[0] * _counted(mask, first)) ** 2
+    for place in range(1, len(spacing)):
+        squared = _along(squared, first + place, spacing[place])
     return jnp.sqrt(squared)
+
+
+def _counted(mask: Bool[Array, "*grid"], axis: int) -> Float[Array, "*grid"]:
+    """How many positions along an axis the nearest True is away."""
+    lines = jnp.moveaxis(mask, axis, 0)
+    start = jnp.full(lines.shape[1:], jnp.inf, jnp.float32)
+
+    def step(away: Array, there: Array) -> tuple[Array, Array]:
+        away = jnp.where(there, 0.0, away + 1)
+        return away, away
+
+    _, behind = jax.lax.scan(step, start, lines)
+    _, ahead = jax.lax.scan(step, start, lines, reverse=True)
+    return jnp.moveaxis(jnp.minimum(behind, ahead), 0, axis)
 
 
 def _along(

@@ -16,6 +16,7 @@ the box that holds both masks; percentiles are taken on the host.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -28,8 +29,8 @@ from brainseg_jax import parallel
 from brainseg_jax.metrics import distance_transform, empty_masks, surfaces
 
 SHARE = 0.95
-# Boxes grow to one of these sizes along an axis, beyond them to a multiple of the last:
-# a function is compiled for each shape. Those of slices become squares.
+# Boxes grow to one of these sizes along an axis, at most to the image's own: a function is
+# compiled for each shape. Those of slices become squares.
 SIZES = (16, 32, 64, 96, 128, 192, 256)
 ROUNDING = 1e-6  # of a tolerance: distances are of 32 bits
 
@@ -174,13 +175,15 @@ def _boxed(pair: Bool[np.ndarray, "2 *space"]) -> Bool[np.ndarray, "2 *box"]:
         pair = pair.take(range(places[0], places[-1] + 1), axis + 1)
     box = pair.shape[1:]
     wanted = (max(box),) * 2 if len(box) == 2 else box
-    grown = zip(box, map(_grown, wanted), strict=True)
-    return np.pad(pair, [(0, 0), *((0, size - own) for own, size in grown)])
+    ends = [
+        (0, min(_grown(size), whole) - own)
+        for size, whole, own in zip(wanted, either.shape, box, strict=True)
+    ]
+    return np.pad(pair, [(0, 0), *ends])
 
 
-def _grown(size: int) -> int:
-    last = SIZES[-1]
-    return next((one for one in SIZES if one >= size), -(-size // last) * last)
+def _grown(size: int) -> float:
+    return next((one for one in SIZES if one >= size), math.inf)
 
 
 @functools.cache
