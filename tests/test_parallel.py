@@ -261,3 +261,20 @@ def test_a_batch_that_does_not_split_is_refused():
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="'jit'; it can be pmap or mesh"):
         parallel.local_devices("jit", 8)
+
+
+@pytest.mark.parametrize(("least", "options"), [(False, 1), (True, None)])
+def test_a_cpu_compiles_by_a_lower_level_unless_the_least_is_asked_for(least, options):
+    asked = []
+
+    class Lowered:
+        def compile(self, compiler_options):
+            asked.append(compiler_options)
+
+    before = jax.config.values[parallel.LEAST]
+    jax.config.update(parallel.LEAST, least)
+    try:
+        parallel.compiled(Lowered())
+    finally:
+        jax.config.update(parallel.LEAST, before)
+    assert asked == [options and {"xla_backend_optimization_level": options}]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from brainseg_jax import parallel
+
 
 class Compiled(NamedTuple):
     """A function for arguments of one shape, and what making it took."""
@@ -21,7 +23,7 @@ def compile_anew(function: Any, *arguments: Any) -> Compiled:
     """Compiles what jax.jit gave for these arguments, without the cache on disk."""
     with without_cache():
         start = time.perf_counter()
-        call = function.lower(*arguments).compile()
+        call = parallel.compiled(function.lower(*arguments))
         seconds = time.perf_counter() - start
     memory = call.memory_analysis()
     temporary = None if memory is None else memory.temp_size_in_bytes / 2**20

@@ -1,4 +1,4 @@
-"""Chooses how predicted volumes are mended, by the validation split of a run alone."""
+"""Chooses how predictions are mended, by the validation split of a run alone."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,15 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.runs import cards, ensembles, experiment, precision, predictor
+from brainseg_jax.runs import (
+    cards,
+    ensembles,
+    experiment,
+    precision,
+    predictor,
+    slice_rules,
+    temperatures,
+)
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -28,24 +36,45 @@ def run(request: Any) -> None:
 def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     """Tries all rules and writes those with the highest mean Dice over patients.
 
-    Where none raises it, the card says so and masks stay as they are. Several runs as one
-    have a card of their own.
+    Where none raises it, the card says so and masks stay as they are. Of slices a threshold
+    is chosen, too; of classes a temperature alone. Several runs as one have a card of their
+    own.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
-        ValueError: if the model is not one of volumes, or if one of several runs was
-            trained on those patients.
+        ValueError: if the model has two heads, or if one of several runs was trained on
+            those patients.
     """
     restored = ensembles.restore_all(workdir)
-    about = restored.record.about
-    if about.info.dimensions != 3 or restored.parts.task.name != "segmentation":
+    about, task = restored.record.about, restored.parts.task
+    chooser = CHOICES.get((task.name, about.info.dimensions))
+    if chooser is None:
         raise ValueError(
-            f"{workdir} holds a model of slices or classes; --mode=postprocess mends the "
-            "masks of whole volumes."
+            f"{workdir} holds a model of {task.name} with {about.info.dimensions} axes; "
+            "--mode=postprocess is for masks alone and for classes of slices alone."
         )
     precision.set_precision(about.config)
-    source = _open_validation(restored, data_dir)
-    _refuse_trained(about, source)
+    source = _open_validation(restored, data_dir, chooser is not OF_CLASSES)
+    if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
+        _refuse_trained(about, source)
+    place = ensembles.card_place(workdir, restored)
+    folder = pathlib.Path(place.workdir) / "postprocess"
+    rules, found = chooser(restored, source, folder)
+    said = {
+        "chosen_on": about.config["data"]["validation"],
+        "patients": len(set(source.patients)),
+        **found,
+        "note": about.note,
+    }
+    path = cards.write(place.workdir, rules, place.step, said, name=place.name)
+    _tell(path, rules, said)
+    return rules
+
+
+def _of_volumes(
+    restored: Restored, source: sources.Source, folder: pathlib.Path
+) -> tuple[Rules, dict[str, Any]]:
+    """The best of all rules, with the scores with and without."""
     tried = list(post_processing.candidates(source.info.painting))
     counted = [
         _count(pair, tried, source.info.members) for pair in _labels(restored, source)
@@ -56,18 +85,19 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         for place in range(len(tried))
     ]
     best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
-    said = {
-        "chosen_on": about.config["data"]["validation"],
-        "patients": len(set(source.patients)),
+    return tried[best], {
         "tried": len(tried),
         "patient_dice_without": dice[0],
         "patient_dice_with": dice[best],
-        "note": about.note,
     }
-    place = ensembles.card_place(workdir, restored)
-    path = cards.write(place.workdir, tried[best], place.step, said, name=place.name)
-    _tell(path, tried[best], said)
-    return tried[best]
+
+
+OF_CLASSES = temperatures.choose
+CHOICES = {
+    ("segmentation", 3): _of_volumes,
+    ("segmentation", 2): slice_rules.choose,
+    ("classification", 2): OF_CLASSES,
+}
 
 
 def _refuse_trained(about: About, source: sources.Source) -> None:
@@ -80,7 +110,9 @@ def _refuse_trained(about: About, source: sources.Source) -> None:
         )
 
 
-def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
+def _open_validation(
+    restored: Restored, data_dir: str, with_masks: bool = True
+) -> sources.Source:
     about = restored.record.about
     options = about.settings.data
     return sources.open_split(
@@ -92,6 +124,7 @@ def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
+        with_masks=with_masks,
         only_tumour=options.only_tumour,
     )
 
@@ -129,6 +162,20 @@ def _empty(restored: Restored) -> str:
 
 
 def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
+    if "temperature" in said:
+        before, after = (said[f"{one}_temperature"] for one in ("without", "with"))
+        logging.info(
+            "%s: expected calibration error on %s %.4f without and %.4f with temperature "
+            "%.3f.",
+            path,
+            said["chosen_on"],
+            before["slice_ece"],
+            after["slice_ece"],
+            said["temperature"],
+        )
+        return
+    if "threshold" in said:
+        logging.info("threshold %.2f: %s", said["threshold"], path.parent)
     changed = {k: v for k, v in rules._asdict().items() if v}
     logging.info(
         "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",

@@ -73,7 +73,7 @@ class Run:
         )
         batch = self.devices.shard(next(batches))
         step = self.train_step.lower(state, self.resident, batch, self.rng)
-        return dataclasses.replace(self, train_step=step.compile())
+        return dataclasses.replace(self, train_step=parallel.compiled(step))
 
     def _initial_state(self) -> TrainState:
         return create_state(

@@ -1,4 +1,4 @@
-"""card.json of a run: how its masks are mended, and what that did to its scores.
+"""card.json of a run: how its predictions are mended, and what that did to its scores.
 
 It lies beside the checkpoints, whose weights it never touches, and is replaced as a whole.
 That of several runs as one lies in the first one's folder, under a name of its own.
@@ -7,7 +7,7 @@ That of several runs as one lies in the first one's folder, under a name of its 
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 
@@ -16,6 +16,14 @@ from brainseg_jax.inference.post_processing import Rules
 
 FILE = "card.json"
 Step = int | Mapping[str, int]  # of a checkpoint; of several by their runs' folders
+
+
+class Card(NamedTuple):
+    """What a validation split chose; None where it was not asked."""
+
+    rules: Rules
+    threshold: float | None  # of masks of slices
+    temperature: float | None  # of classes
 
 
 def write(
@@ -37,12 +45,26 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Rules 
     Raises:
         ValueError: if the card is damaged.
     """
+    card = read_card(workdir, step, name=name)
+    rules = card.rules if card else Rules()
+    return rules if rules != Rules() else None
+
+
+def read_card(
+    workdir: str | pathlib.Path, step: Step, *, name: str = FILE
+) -> Card | None:
+    """All that a card says of how predictions are changed; None as in `read`.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     path = pathlib.Path(workdir) / name
     if not path.is_file():
         return None
     try:
-        card = json.loads(path.read_text())
-        rules, of = Rules(**card["post_processing"]), card["checkpoint_step"]
+        said = json.loads(path.read_text())
+        rules, of = Rules(**said["post_processing"]), said["checkpoint_step"]
+        card = Card(rules, *(_number(said, field) for field in Card._fields[1:]))
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}). Delete it, or choose the post-processing anew "
@@ -50,11 +72,15 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Rules 
         ) from error
     if of != step:
         logging.warning(
-            "%s is of the checkpoint of step %s, and the best is now of step %s: masks "
-            "are left as they are. --mode=postprocess chooses anew.",
+            "%s is of the checkpoint of step %s, and the best is now of step %s: "
+            "predictions are left as they are. --mode=postprocess chooses anew.",
             path,
             of,
             step,
         )
         return None
-    return rules if rules != Rules() else None
+    return card
+
+
+def _number(said: Mapping[str, Any], name: str) -> float | None:
+    return float(said[name]) if name in said else None

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from brainseg_jax import losses, registry, tasks
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.inference import mirroring
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import overlap, surface_distances
 from brainseg_jax.runs import channels, range_checks, shape_checks
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import optimisers
@@ -75,6 +75,10 @@ def _check_choices(config: ConfigDict) -> None:
         "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),
+        "evaluation.surface_distances": (
+            evaluation.surface_distances,
+            (*surface_distances.CONVENTIONS, "none"),
+        ),
     }
     for key, (value, known) in one_of.items():
         if value not in known:

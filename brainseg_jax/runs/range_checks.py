@@ -42,6 +42,7 @@ def check_numbers(config: ConfigDict) -> None:
         "seed": config.seed,
         "checkpoint.every_steps": config.checkpoint.every_steps,
         "evaluation.patience": config.evaluation.patience,
+        "evaluation.tolerance": config.evaluation.tolerance,
         "optimizer.clip": config.optimizer.clip,
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "schedule.min_delta": config.schedule.min_delta,
