@@ -140,7 +140,7 @@ def test_a_damaged_card_is_named(tmp_path):
 def test_runs_that_saw_the_patients_mend_no_masks(tmp_path, monkeypatch):
     one = two_parts()
     with pytest.raises(ValueError, match=r"fold_1 has 1 patients .*\(p9\)"):
-        choose(tmp_path, monkeypatch, [one] * 10, [one] * 10)
+        choose(f"{tmp_path}/a,{tmp_path}/b", monkeypatch, [one] * 10, [one] * 10)
 
 
 def test_several_runs_as_one_have_a_card_of_their_own(tmp_path, monkeypatch):
