@@ -103,3 +103,16 @@ def test_three_planes_of_each_are_drawn(tmp_path, spacing, monkeypatch):
     height = rows[-1] - rows[0] + 1
     expected = 240 * 16 / 40 if np.isfinite(spacing[0]) else 240 * 8 / 10
     assert height == pytest.approx(expected, abs=2)
+
+
+def test_one_volume_is_drawn_once(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        volume_panels, "draw_panels", lambda panels, *a, **o: drawn.extend(panels)
+    )
+    source = make_source(())
+    volume_panels.three_planes(
+        lambda i: source.read_stored(1)[1], source, {"a1": 0.5}, tmp_path, title="t"
+    )
+    assert len(drawn) == 6
+    assert drawn[0].caption.startswith("best and median and worst, Dice 0.50\na1")

@@ -30,13 +30,16 @@ def three_planes(
     `dice` is of every volume, by its key: a patient may have several. Colours are those of
     mask_panels.five_panels, whose legend names them.
     """
-    panels = []
+    ranks: dict[str, list[str]] = {}  # of few volumes one may be best and worst
     for rank, key in patient_panels.picks(dice).items():
+        ranks.setdefault(key, []).append(rank)
+    panels = []
+    for key, named in ranks.items():
         chosen = list(source.keys).index(key)
         image, truth = source.read_stored(chosen)
         spacing = source.spacings[chosen] if len(source.spacings) else (1, 1, 1)
         known = spacing if np.isfinite(spacing).all() else (1, 1, 1)
-        said = f"{rank}, Dice {dice[key]:.2f}\n{key}"
+        said = f"{' and '.join(named)}, Dice {dice[key]:.2f}\n{key}"
         masks = truth, predict(chosen)
         panels += _of_volume(image, masks, known, source.info.classes, said)
     return draw_panels(
