@@ -25,6 +25,8 @@ from brainseg_jax.runs import (
 )
 from brainseg_jax.runs.restore import Restored
 
+FOLDER = "postprocess"  # of figures and tables, in the run's folder
+
 
 def run(request: Any) -> None:
     """--mode=postprocess: by the checkpoint's own config and its validation split."""
@@ -52,7 +54,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         )
     precision.set_precision(about.config)
     source = _open_validation(restored, data_dir, chooser is not OF_CLASSES)
-    rules, found = chooser(restored, source, pathlib.Path(workdir) / "postprocess")
+    rules, found = chooser(restored, source, pathlib.Path(workdir) / FOLDER)
     said = {
         "chosen_on": about.config["data"]["validation"],
         "patients": len(set(source.patients)),
@@ -158,7 +160,12 @@ def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
         )
         return
     if "threshold" in said:
-        logging.info("threshold %.2f: %s", said["threshold"], path.parent)
+        logging.info(
+            "threshold %.2f chosen, %.2f in the config; its curve is in %s",
+            said["threshold"],
+            said["threshold_without"],
+            path.parent / FOLDER,
+        )
     changed = {k: v for k, v in rules._asdict().items() if v}
     logging.info(
         "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",
