@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from scipy import ndimage
 
 LEAST_PARTS = (10, 50, 100, 500, 1000)  # voxels, that are tried
-LEAST_PIXELS = (5, 10, 25, 50, 100)  # of parts of a slice
+LEAST_PIXELS = (5, 10, 25, 50, 100, 200)  # of parts of a slice
 LEAST_RARE = (20, 50, 100, 200, 500)
 
 Labels = UInt8[np.ndarray, "*space 1"]

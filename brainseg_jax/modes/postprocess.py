@@ -26,6 +26,8 @@ from brainseg_jax.runs import (
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
+FOLDER = "postprocess"  # of figures and tables, in the run's folder
+
 
 def run(request: Any) -> None:
     """--mode=postprocess: by the checkpoint's own config and its validation split."""
@@ -58,7 +60,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
         _refuse_trained(about, source)
     place = ensembles.card_place(workdir, restored)
-    folder = pathlib.Path(place.workdir) / "postprocess"
+    folder = pathlib.Path(place.workdir) / FOLDER
     rules, found = chooser(restored, source, folder)
     said = {
         "chosen_on": about.config["data"]["validation"],
@@ -175,7 +177,12 @@ def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
         )
         return
     if "threshold" in said:
-        logging.info("threshold %.2f: %s", said["threshold"], path.parent)
+        logging.info(
+            "threshold %.2f chosen, %.2f in the config; its curve is in %s",
+            said["threshold"],
+            said["threshold_without"],
+            path.parent / FOLDER,
+        )
     changed = {k: v for k, v in rules._asdict().items() if v}
     logging.info(
         "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",
