@@ -166,9 +166,14 @@ def get_config() -> ConfigDict:
     # Evaluations without a better one before training ends; 0: never.
     evaluation.patience = 0
     evaluation.threshold = 0.5  # classification: of the last of two classes
-    # What a metric gives for two empty masks: one | zero | nan | brats2021 (one, as that
-    # challenge scores a region that a case lacks; where only one is empty, 0)
+    # What masks score that are empty: one | zero | nan, the Dice of two empty ones, or as
+    # a challenge has it: brats2021 | brats2023 | brats2026; docs/metrics.md
     evaluation.empty = "one"
+    # By which convention --mode=evaluate takes distances between surfaces: max_directed |
+    # pooled | area_weighted, or none: not at all; docs/metrics.md
+    evaluation.surface_distances = "max_directed"
+    # Of the normalised surface distance: mm of volumes, pixels of slices
+    evaluation.tolerance = 1.0
     # Average over mirror images at test time: any of "horizontal", "vertical" and, for
     # volumes, "depth"; () for none
     evaluation.mirror = ()

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import pytest
 
 from brainseg_jax import models, registry
-from brainseg_jax.benchmarks import compiling, forms, jax_steps, nets, peers, results
+from brainseg_jax.benchmarks import (
+    compiling,
+    forms,
+    jax_steps,
+    nets,
+    peers,
+    results,
+    surface_times,
+)
 from brainseg_jax.benchmarks.timing import Spread
 from brainseg_jax.models import cnn, unet_plus_plus
 from brainseg_jax.modes import benchmark
@@ -83,6 +91,7 @@ def two_tiny_nets(monkeypatch):
     monkeypatch.setattr(peers, "find", lambda: None)
     monkeypatch.setattr(nets.kernels, "LAYERS", ((8, 5, 4),))
     monkeypatch.setattr(nets.convolutions, "LAYERS", ((1, 8, 5, 4),))
+    monkeypatch.setattr(nets.surface_times, "SHAPE", (8, 9, 10))
     spread = Spread(0.5, 0.4, 0.6, 5)
     monkeypatch.setattr(
         nets.timing, "measure", lambda tasks, budget: dict.fromkeys(tasks, spread)
@@ -96,6 +105,7 @@ def test_tables_and_file_have_what_was_measured(two_tiny_nets, tmp_path, capsys)
     # Batches of one and of two in half a second; the quartiles are 0.1 about it, a fifth.
     assert "2.00 ±20.0 %" in printed and "4.00 ±20.0 %" in printed
     assert "8x8, 5 to 4" in printed and "winograd_4 error" in printed
+    assert "surface-distance" in printed and "with far specks" in printed
     assert "MiB" in printed and "PyTorch is not installed" in printed
     assert "better layout" not in printed.replace("better of its layouts", "")
     assert f"The figures are in {path}" in printed
@@ -150,3 +160,16 @@ def test_flags_of_the_nets_are_refused_with_an_experiment():
 
     with pytest.raises(ValueError, match="leave out --models, --batch, --against, or"):
         benchmark.run(Request)
+
+
+@pytest.mark.filterwarnings("ignore")  # those of surface-distance
+def test_what_is_timed_of_surfaces_is_the_same(monkeypatch):
+    monkeypatch.setattr(surface_times, "SHAPE", (30, 32, 34))
+    for pred, truth in surface_times.pairs().values():
+        for convention, other in [
+            ("max_directed", surface_times._scipys),
+            ("area_weighted", surface_times._theirs),
+        ]:
+            ours = surface_times._ours(pred, truth, convention)
+            theirs = other(pred, truth)
+            assert (ours[0], ours[-1]) == pytest.approx((theirs[0], theirs[-1]))

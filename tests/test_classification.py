@@ -17,7 +17,7 @@ from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.modes import evaluate, predict, train
 from brainseg_jax.reports import classification
-from brainseg_jax.runs import build, checkpoints, restore
+from brainseg_jax.runs import build, checkpoints, restore, scorable
 from brainseg_jax.training import objective
 from tests import tiny_classifier
 from tests.test_train import fingerprint, scores_of, stopping
@@ -115,7 +115,7 @@ def test_data_with_other_labels_cannot_be_scored(finished, config):
     info = data_info.read_info(config.data.name, config.data.data_dir)
     other = dataclasses.replace(info, labels=("glioma", "meningioma"))
     with pytest.raises(ValueError, match=r"labels .*glioma.*no tumour"):
-        evaluate._check_kind(other, trained, ("channels", "labels"))
+        scorable.check_kind(other, trained, ("channels", "labels"))
 
 
 def test_predicted_classes_are_those_that_were_scored(finished, data_dir, tmp_path):

@@ -17,8 +17,8 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.data import modalities, normalise, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
-from brainseg_jax.modes import evaluate, predict
-from brainseg_jax.runs import experiment, volumes
+from brainseg_jax.modes import predict
+from brainseg_jax.runs import experiment, scorable, volumes
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Record, Restored
 from brainseg_jax.training import objective
@@ -340,11 +340,11 @@ def test_a_set_of_other_voxels_is_not_scored(caplog):
         restored(("t1",), window=(4, 4, 4), spacing=(size,) * 3).record.about.info
         for size in (1.0, 2.5)
     )
-    evaluate._check_spacing(trained, trained)
-    evaluate._check_spacing(other, trained)  # of one set: told of
+    scorable.check_spacing(trained, trained)
+    scorable.check_spacing(other, trained)  # of one set: told of
     assert "Most voxels of this split are of 2.5 x 2.5 x 2.5 mm" in caplog.text
     with pytest.raises(ValueError, match="a/c has voxels of 2.5 .* resample the raw"):
-        evaluate._check_spacing(dataclasses.replace(other, name="a/c"), trained)
+        scorable.check_spacing(dataclasses.replace(other, name="a/c"), trained)
 
 
 def test_a_case_without_any_sequence_of_the_model_is_refused(tmp_path):

@@ -166,6 +166,19 @@ def test_the_run_is_understood_from_its_folder(finished):
     assert written["note"].startswith("PHANTOM")
     mean = np.mean([float(row["dice"]) for row in patients])
     assert written["patient_dice"] == pytest.approx(mean, abs=1e-5)
+    # Slices have no spacing; the scores over patients are those of the table.
+    assert {row["unit"] for row in patients} == {"pixels"}
+    (dice,) = [
+        row
+        for row in written["over_patients"]
+        if row["score"] == "dice" and row["institution"] == "all"
+    ]
+    assert dice["mean"] == pytest.approx(mean) and dice["n"] == len(patients)
+    assert dice["low"] == pytest.approx(written["patient_dice_low"], abs=1e-5)
+    places = {row["institution"] for row in written["over_patients"]}
+    assert len(places) > 1 and {row["score"] for row in written["over_patients"]} >= {
+        "hd95", "assd", "nsd", "volume_difference",
+    }  # fmt: skip
     for picture in ("training.png", "panels.png", "patients.png"):
         assert (report / picture).stat().st_size > 10_000
     assert list((workdir / "logs").glob("events.*"))

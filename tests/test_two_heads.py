@@ -188,7 +188,7 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
     found = written["mask_slice_dice_of_glioma"]
     assert found == pytest.approx(np.mean(of_glioma), abs=1e-5)
     drawn = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
-    of_label = ("confusion", "roc", "patients", "panels")
+    of_label = ("calibration", "confusion", "roc", "patients", "panels")
     of_mask = ("patients", "panels")
     assert drawn == {
         "training.png",

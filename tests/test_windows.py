@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from brainseg_jax import parallel
 from brainseg_jax.inference import blending, post_processing, scoring, steps, windows
 from brainseg_jax.inference.windows import Windows
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import overlap, surface_distances
 from brainseg_jax.modes import evaluate, postprocess, predict, train
 from brainseg_jax.runs import build, cards, checks, predictor, restore
 from brainseg_jax.tasks import segmentation
@@ -306,6 +306,14 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     # Voxels of 1 x 1 x 1 mm: a thousandth of the true ones.
     true = np.add(counts.true_positives, counts.false_negatives)[0] / 1000
     assert [float(row["ml_true"]) for row in rows] == pytest.approx([*true])
+    assert {row["unit"] for row in rows} == {"mm"}
+    truth = np.isin(mask[..., 0], MEMBERS[0])
+    expected = surface_distances.score(
+        np.isin(labels[..., 0], MEMBERS[0]), truth, (1.0,) * 3,
+        convention="max_directed", tolerance=1.0, empty="one",
+    )  # fmt: skip
+    # Of the patient's two volumes the last has no tumour: it has no distance.
+    assert float(rows[0]["hd95"]) == pytest.approx(expected.hd95, abs=1e-5)
     assert (tmp_path / "evaluation/fold_1/planes.png").exists()
 
     predict_a_scan(tmp_path, image, labels)

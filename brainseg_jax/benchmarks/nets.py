@@ -16,6 +16,7 @@ from brainseg_jax.benchmarks import (
     machine,
     peers,
     results,
+    surface_times,
     tables,
     timing,
 )
@@ -60,6 +61,7 @@ def benchmark_models(
     if jax.default_backend() == "cpu":  # a GPU has no choice of forms
         tables.show("Forms of a gradient", kernels.measure(), kernels.CAPTION)
         tables.show("Forms of a layer", convolutions.measure(), convolutions.CAPTION)
+    tables.show("Surface distances", surface_times.measure(), surface_times.CAPTION)
     print(*machine.lines(about), sep="\n")
     if before:
         against.show({"machine": about, "nets": rows}, before)

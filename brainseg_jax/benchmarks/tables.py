@@ -44,7 +44,7 @@ def show(title: str, cells: Sequence[Mapping[str, str]], caption: str = "") -> N
     longest = max(cells, key=len)
     columns = list(dict.fromkeys([*longest, *(key for row in cells for key in row)]))
     for column in columns:
-        left = column in ("model", "form", "layer", "chosen")
+        left = column in ("model", "form", "layer", "masks", "chosen")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for row in cells:
         table.add_row(*(row.get(name, "") for name in columns))

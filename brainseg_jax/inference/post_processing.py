@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from scipy import ndimage
 
 LEAST_PARTS = (10, 50, 100, 500, 1000)  # voxels, that are tried
+LEAST_PIXELS = (5, 10, 25, 50, 100, 200)  # of parts of a slice
 LEAST_RARE = (20, 50, 100, 200, 500)
 
 Labels = UInt8[np.ndarray, "*space 1"]
@@ -64,3 +65,18 @@ def _keep_parts(labels: Labels, rules: Rules) -> Labels:
     if rules.largest:
         kept &= np.arange(len(sizes)) == sizes.argmax()
     return np.where(kept[parts][..., None], labels, np.uint8(0))
+
+
+def apply_to_slices(
+    labels: UInt8[np.ndarray, "s *space 1"], rules: Rules
+) -> UInt8[np.ndarray, "s *space 1"]:
+    """Of one patient's slices in order: small parts by slice, the largest through all."""
+    in_slice = rules._replace(largest=False)
+    mended = np.stack([apply(one, in_slice) for one in labels])
+    return apply(mended, Rules(largest=rules.largest))
+
+
+def slice_candidates() -> Iterator[Rules]:
+    """Every combination that is tried of slices, that which changes nothing first."""
+    for largest, least in itertools.product((False, True), (0, *LEAST_PIXELS)):
+        yield Rules(largest=largest, least_part=least)

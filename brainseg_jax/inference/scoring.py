@@ -4,7 +4,7 @@ Examples are seen whole, many at a time, or one after the other in windows. Of t
 the labels that are scored, as `predict` would write them: see blending.py.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +13,12 @@ from flax import linen as nn
 
 from brainseg_jax import parallel
 from brainseg_jax.data import sources
-from brainseg_jax.inference import blending
+from brainseg_jax.inference import blending, looking
 from brainseg_jax.inference import steps as inference_steps
+from brainseg_jax.inference.looking import Look
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics.mask_shapes import Shapes
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training.objective import Loss
 
@@ -26,6 +28,7 @@ class Scored(NamedTuple):
 
     loss: np.ndarray  # [n]
     measured: Any  # of a task's measure, each array [n, ...]
+    shapes: Shapes | None = None  # of masks that were looked at
 
 
 def make_eval_step(
@@ -64,16 +67,18 @@ def score_split(
     resident: Any,
     stop: Callable[[], bool] = lambda: False,
     show: Callable[[Iterator, int], Any] = lambda examples, total: examples,
+    look: Look | None = None,
 ) -> Scored | None:
     """Loss and measures of every example; None if `stop` asked to.
 
-    `step` is make_eval_step's, spread over the devices; `show` may draw a bar.
+    `step` is make_eval_step's, spread over the devices; `show` may draw a bar. With `look`,
+    whose scores go to `shapes`, nothing is resident: it is given the stored masks.
     """
     if windows is None:
         size = fitting(batch_size, devices)
         batches = sources.evaluation_batches(source, size, resident=bool(resident))
         shown = show(batches, len(sources.evaluation_order(source, size)))
-        return score(step, variables, resident, shown, devices, stop)
+        return score(step, variables, resident, shown, devices, stop, look)
     windows = windows._replace(batch=fitting(windows.batch, devices))
     decide = blending.make_decide(task)
 
@@ -81,7 +86,7 @@ def score_split(
         return blending.label_volume(step, decide, variables, example, windows, devices)
 
     examples = show(sources.whole_examples(source), len(source))
-    return score_labels(label, examples, source.info.members, stop)
+    return score_labels(label, examples, source.info.members, stop, look)
 
 
 def score_labels(
@@ -89,21 +94,25 @@ def score_labels(
     examples: Iterator[dict[str, np.ndarray]],
     members: Sequence[Sequence[int]],
     stop: Callable[[], bool] = lambda: False,
+    look: Look | None = None,
 ) -> Scored | None:
     """Loss and overlap of each example's labels with its mask; None if `stop` asked to.
 
     `members` are each class's labels in the publisher's mask.
     """
-    losses, counted = [], []
-    for example in examples:
+    losses, counted, seen = [], [], {}
+    for place, example in enumerate(examples):
         if stop():
             return None
         labels, loss = label(example)
         losses.append(loss)
         table = overlap.label_table(labels, example["mask"])
         counted.append(overlap.counts_of_labels(table, members))
+        if look:
+            marks = looking.where(labels, members)
+            seen[place] = look.score(place, marks, example["mask"])
     measured = jax.tree.map(lambda *parts: np.concatenate(parts), *counted)
-    return Scored(np.array(losses), measured)
+    return Scored(np.array(losses), measured, looking.in_order(seen, look))
 
 
 def score(
@@ -113,20 +122,34 @@ def score(
     batches: Any,
     devices: parallel.Devices,
     stop: Callable[[], bool] = lambda: False,
+    look: Look | None = None,
 ) -> Scored | None:
     """Runs over all batches, one fetch behind; None if `stop` asked to."""
     fetched, valid, example, waiting = [], [], [], None
+    seen: dict[int, dict[str, np.ndarray]] = {}
+
+    def fetch(result: Mapping[str, Any], of: Mapping[str, np.ndarray]) -> None:
+        if look:
+            marks = looking.of_masks(devices.gather(result["marks"]))
+            for k in np.flatnonzero(of["valid"]):
+                place = int(of["example"][k])
+                seen[place] = look.score(place, marks[k], of["mask"][k])
+        kept = {name: result[name] for name in ("loss", "measured")}
+        fetched.append(devices.gather(kept))
+
     for batch in batches:
         if stop():
             return None
-        valid.append(batch.pop("valid"))
-        example.append(batch.pop("example"))
+        own = {name: batch.pop(name) for name in ("valid", "example")}
+        valid.append(own["valid"])
+        example.append(own["example"])
         result = step(variables, resident, devices.shard(batch))
         if waiting is not None:
-            fetched.append(devices.gather(waiting))
-        waiting = result
-    fetched.append(devices.gather(waiting))
+            fetch(*waiting)
+        waiting = result, {**batch, **own} if look else own
+    if waiting is not None:
+        fetch(*waiting)
     kept = np.flatnonzero(np.concatenate(valid))
     in_order = kept[np.argsort(np.concatenate(example)[kept])]
     joined = jax.tree.map(lambda *parts: np.concatenate(parts)[in_order], *fetched)
-    return Scored(joined["loss"], joined["measured"])
+    return Scored(joined["loss"], joined["measured"], looking.in_order(seen, look))

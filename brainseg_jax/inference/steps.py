@@ -55,14 +55,15 @@ def eval_step(
     loss: Loss,
     mirror: Sequence[str],
 ) -> dict[str, Any]:
-    """Loss and what the task measures of each example, on the grid of its mask."""
+    """Loss, what the task measures and marks of each example, on the grid of its mask."""
     batch = inputs.assemble(resident, batch)
     image = batch["image"]
     outputs = run_model(variables, image, model=model, task=task, mirror=mirror)
     grid = batch.get("mask", image).shape[1:-1]
     per_example, _ = loss(task.resize(outputs.logits, grid), batch)
-    measured = task.measure(task.resize(outputs.probs, grid), batch)
-    return {"loss": per_example, "measured": measured}
+    probs = task.resize(outputs.probs, grid)
+    measured = task.measure(probs, batch)
+    return {"loss": per_example, "measured": measured, "marks": task.mark(probs)}
 
 
 def window_step(

@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from brainseg_jax.metrics import confusions, decisions, ranking, resampling
+from brainseg_jax.metrics import (
+    calibration,
+    confusions,
+    decisions,
+    ranking,
+    resampling,
+)
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.confusions import Matrices, Values
 from brainseg_jax.metrics.decisions import Decided
@@ -20,6 +26,7 @@ from brainseg_jax.metrics.overlap import AnyArray
 
 UNDEFINED = "nan"
 ENDS = ("", "_low", "_high")  # of the names of a score and of its interval
+OF_PATIENTS = ("accuracy", "balanced_accuracy", "f1", "auc", "average_precision")
 
 Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
 
@@ -31,7 +38,9 @@ class Patients(NamedTuple):
     decided: list[Decided]
     accuracy: Float[np.ndarray, " p"]
     balanced_accuracy: Float[np.ndarray, " p"]
+    f1: Float[np.ndarray, " p"]  # mean over classes
     auc: Float[np.ndarray, " p"]
+    average_precision: Float[np.ndarray, " p"]
 
     @property
     def have_one_label(self) -> bool:
@@ -60,7 +69,11 @@ def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
         balanced_accuracy=np.array(
             [confusions.balanced_accuracy(matrix) for matrix in matrices]
         ),
+        f1=np.array([confusions.mean(confusions.f1(matrix)) for matrix in matrices]),
         auc=np.array([ranking.mean_auc(one) for one in own]),
+        average_precision=np.array(
+            [ranking.mean_average_precision(one) for one in own]
+        ),
     )
 
 
@@ -96,7 +109,9 @@ def summarise(
     place = {name: i for i, name in enumerate(grouped.names)}
     owner = np.array([place[name] for name in patients])
     summary = _pooled("slice", decided, owner, classes, **options)
-    for name in ("accuracy", "balanced_accuracy", "auc"):
+    summary["slice_ece"] = calibration.expected_error(calibration.reliability(decided))
+    summary["slice_brier"] = calibration.brier(decided)
+    for name in OF_PATIENTS:
         summary |= _spread(f"patient_{name}", getattr(grouped, name), **options)
     if grouped.have_one_label:
         votes, voters = vote(grouped, decide), np.arange(len(grouped.names))
@@ -104,8 +119,10 @@ def summarise(
     named = _named(
         np.zeros((len(classes),) * 2), np.full(len(classes), np.nan), classes
     )
+    precisions = _average_precisions(decided, classes)
     return summary | {
-        f"patient_vote_{name}{end}": math.nan for name in named for end in ENDS
+        f"patient_vote_{name}": math.nan
+        for name in [*(f"{name}{end}" for name in named for end in ENDS), *precisions]
     }
 
 
@@ -152,7 +169,17 @@ def _pooled(
         summary |= {
             f"{prefix}_{name}{end}": one for end, one in zip(ENDS, ends, strict=True)
         }
-    return summary
+    precisions = _average_precisions(decided, classes)
+    return summary | {f"{prefix}_{name}": one for name, one in precisions.items()}
+
+
+def _average_precisions(decided: Decided, classes: Sequence[str]) -> dict[str, float]:
+    """Without an interval: it is no sum over patients."""
+    values = ranking.class_average_precisions(decided)
+    found = {"average_precision": float(ranking.mean_of_classes(values))}
+    for name, value in zip(classes, values.tolist(), strict=True):
+        found[f"average_precision_{decisions.key_of(name)}"] = value
+    return found
 
 
 def _named(

@@ -5,9 +5,8 @@ takes either kind of array. Dice is 2 TP / (2 TP + FP + FN), and so on. Where th
 denominator is 0 there are two cases:
 
 - Both masks are empty (for specificity: neither has background). The ratio is what the
-  policy `empty` names in EMPTY: 1, 0, or nan, which every mean and interval of
-  brainseg_jax/metrics/segmentation.py leaves out. brats2021 is that challenge's, by case
-  and region: 1 where neither has enhancing tumour. Another policy is a ValueError.
+  policy `empty` of brainseg_jax/metrics/empty_masks.py says: 1, 0, or nan, which every
+  mean and interval leaves out. Another name is a ValueError.
 - Only one of the masks is empty (precision of a missed tumour, recall where there is none).
   The ratio is 0 under every policy.
 """
@@ -20,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from brainseg_jax.metrics import empty_masks
+
 AnyArray = Any  # of jax or of numpy; a union would need a check at every use
 
-EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan, "brats2021": 1.0}
+EMPTY = {name: policy.overlap for name, policy in empty_masks.POLICIES.items()}
 
 
 class Counts(NamedTuple):
@@ -138,6 +139,17 @@ def accuracy(counts: Counts) -> Float[AnyArray, "n c"]:
     return (counts.true_positives + counts.true_negatives) / sum(counts)
 
 
+def volume_difference(counts: Counts) -> Float[np.ndarray, "n c"]:
+    """What is predicted more than there is, as a share of what is; below 0: less.
+
+    0 of two empty masks, nan where only the truth is empty, whatever the policy.
+    """
+    tp, fp, fn, _ = (np.asarray(part) for part in counts)
+    true, found = tp + fn, tp + fp
+    share = (found - true) / np.where(true == 0, 1, true)
+    return np.where((true == 0) & (found > 0), math.nan, share)
+
+
 def _both_empty(counts: Counts) -> Bool[AnyArray, "n c"]:
     tp, fp, fn, _ = counts
     return (tp == 0) & (fp == 0) & (fn == 0)
@@ -145,10 +157,7 @@ def _both_empty(counts: Counts) -> Bool[AnyArray, "n c"]:
 
 def _ratio(numerator, denominator, both_empty, empty: str):
     """numerator / denominator; for a zero denominator see the head of this file."""
-    if empty not in EMPTY:
-        raise ValueError(
-            f"No policy {empty!r} for empty masks; there are: {', '.join(EMPTY)}."
-        )
+    value = empty_masks.policy(empty).overlap
     numpy = numerator.__array_namespace__()
     ratio = numerator / numpy.where(denominator == 0, 1, denominator)
-    return numpy.where(both_empty, EMPTY[empty], ratio)
+    return numpy.where(both_empty, value, ratio)

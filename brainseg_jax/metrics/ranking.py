@@ -1,4 +1,4 @@
-"""ROC curves and the areas under them: how well a probability ranks examples."""
+"""How well a probability ranks examples: ROC curves, areas, average precision."""
 
 import math
 
@@ -43,6 +43,38 @@ def roc(
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
     true, false = np.cumsum(positive)[last], np.cumsum(~positive)[last]
     return np.append(0, false / false[-1]), np.append(0, true / true[-1])
+
+
+def average_precision(
+    score: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]
+) -> float:
+    """Precision where each positive is found, from the highest score down, on average.
+
+    Those of one score are found together, as scikit-learn has it. nan without positives.
+    """
+    if not positive.any():
+        return math.nan
+    order = np.argsort(-score, kind="stable")
+    score, positive = score[order], positive[order]
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    hits = np.cumsum(positive)[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
+
+
+def class_average_precisions(decided: Decided) -> Float[np.ndarray, " c"]:
+    """Average precision of each class against all others."""
+    label, probability = np.asarray(decided.label), np.asarray(decided.probability)
+    return np.array(
+        [
+            average_precision(probability[:, k], label == k)
+            for k in range(probability.shape[1])
+        ]
+    )
+
+
+def mean_average_precision(decided: Decided) -> float:
+    """Of the second of two classes; of more, the mean over classes."""
+    return float(mean_of_classes(class_average_precisions(decided)))
 
 
 def mean_of_classes(aucs: Values) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
@@ -11,15 +11,28 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from brainseg_jax import files, parallel, registry, reports, tasks
+from brainseg_jax import files, registry, reports, tasks
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import leakage, sources
-from brainseg_jax.data.info import Info
-from brainseg_jax.inference import blending, folding, post_processing, scoring
+from brainseg_jax.data import institutions, leakage, sources
+from brainseg_jax.inference import (
+    blending,
+    looking,
+    scoring,
+)
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.interrupt import Interrupted, StopRequest
-from brainseg_jax.reports.parts import figures
-from brainseg_jax.runs import ensembles, experiment, precision, restore
+from brainseg_jax.interrupt import StopRequest
+from brainseg_jax.reports.parts import figures, patient_spread
+from brainseg_jax.runs import (
+    ensembles,
+    experiment,
+    mended,
+    precision,
+    restore,
+    scorable,
+    split_scores,
+    temperatures,
+)
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -65,10 +78,10 @@ def evaluate(
     split = split or default_split(about)
     source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
     named_by = registry.find(tasks, task.name).NAMED_BY
-    _check_kind(source.info, about.info, ("channels", *named_by))
-    _check_spacing(source.info, about.info)
+    scorable.check_kind(source.info, about.info, ("channels", *named_by))
+    scorable.check_spacing(source.info, about.info)
     if not allow_contaminated:
-        _refuse_trained(source, about, split)
+        scorable.refuse_trained(source, about, split)
     return report(
         restored,
         source,
@@ -77,7 +90,12 @@ def evaluate(
             filter(None, (ensembles.said(workdir), make_note(about, source, split)))
         ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
-        rules=ensembles.rules_of(workdir, restored),
+        card=ensembles.card_of(workdir, restored),
+        places=institutions.read(
+            source.info.name,
+            data_dir or about.config["data"]["data_dir"],
+            {*source.patients},
+        ),
         stop=stop,
     )
 
@@ -98,7 +116,7 @@ def open_source(
         name,
         split,
         data_dir,
-        channels=_channels(data_info.read_info(name, data_dir), about.info),
+        channels=scorable.channels(data_info.read_info(name, data_dir), about.info),
         size=experiment.scored_size(about.settings),
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
@@ -157,54 +175,6 @@ def _reported_step(path: pathlib.Path) -> int | None:
         return None
 
 
-def _refuse_trained(source: sources.Source, about: About, split: str) -> None:
-    if shared := leakage.known(source.patients, about.trained_patients):
-        raise ValueError(
-            f"{len(shared)} of {len(set(source.patients))} patients of {split} were "
-            f"trained on ({', '.join(shared[:3])}...): its scores would say nothing of new "
-            "patients. Choose another --split, or add --allow_contaminated."
-        )
-
-
-def _check_kind(info: Info, trained: Info, fields: tuple[str, ...]) -> None:
-    """A model can only be scored on channels and classes that it was trained with."""
-    for what in fields:
-        own, known = getattr(info, what), getattr(trained, what)
-        if own != known:
-            raise ValueError(
-                f"{info.name} has the {what} {own}, the model was trained with "
-                f"{known} of {trained.name}; it cannot be scored there."
-            )
-
-
-def _check_spacing(info: Info, trained: Info) -> None:
-    """Scores are of voxels as they are stored, which `predict` would resample.
-
-    Of the model's own data set, whose volumes may differ, they are told of and scored.
-    """
-    if info.alike_spaced(trained):
-        return
-    own, known = (" x ".join(map(str, one.spacing)) for one in (info, trained))
-    if info.name == trained.name:
-        logging.warning(
-            "Most voxels of this split are of %s mm, those trained on of %s mm: scored as "
-            "stored, not resampled.",
-            own,
-            known,
-        )
-    else:
-        raise ValueError(
-            f"{info.name} has voxels of {own} mm, the model was trained on {known} mm of "
-            f"{trained.name}. Scoring does not resample: resample the raw files to {known} "
-            "mm and prepare them again, or write masks with --mode=predict, which does."
-        )
-
-
-def _channels(info: Info, trained: Info) -> tuple[str, ...]:
-    """Those that the model takes, by name; all, to be refused, where some are missing."""
-    return trained.channels if {*trained.channels} <= {*info.channels} else ()
-
-
 def report(
     restored: Restored,
     source: sources.Source,
@@ -212,12 +182,14 @@ def report(
     *,
     note: str,
     title: str,
-    rules: Rules | None = None,
+    card: Card | None = None,
+    places: Mapping[str, str] | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Scores a split, writes tables and pictures to `folder`, prints the summary.
 
-    By post-processing `rules` it is scored once more, beside the scores without.
+    By what a `card` says it is scored once more, beside the scores without. `places` are
+    patients' institutions, where they are told.
 
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
@@ -226,80 +198,112 @@ def report(
     """
     task, record = restored.parts.task, restored.record
     options = record.about.settings.evaluation
-    scored = _score(restored, source, stop)
+    scored = split_scores.score(
+        restored, source, look=_look(restored, source), stop=stop
+    )
     own = registry.find(reports, task.name)
     summary = own.summarise(scored, source, task, options.empty)
     tables = own.tables(scored, source, task, options.empty)
-    for name, rows in tables.items():
+    spread = _spread(tables, places or {})
+    for name, rows in {**tables, **spread}.items():
         files.write_csv(folder / name, [{**row, "note": note} for row in rows])
-    _draw_training(restored, folder, note=note, title=title)
-    own.draw(
-        task,
-        source,
-        scored,
-        tables,
-        folder,
-        predict=predict_labels(restored, source),
-        note=note,
-        title=title,
-    )
-    logging.info("pictures: %s", folder)
+    _draw(restored, source, scored, tables, folder, note=note, title=title)
     said = {
+        **_of_split(source, note),
+        "checkpoint_step": record.step,
+        **own.policies(options.to_dict()),
+        **_measured(scored),
+    }
+    rows, caption = own.headline(summary, said)
+    if card:
+        found, more = _by_card(restored, source, scored, card, folder, note)
+        said, rows = said | found, rows | more
+    # Last: with it the report is complete.
+    _write_summary(folder, {**said, **summary}, spread)
+    print_summary(rows, caption, title=title, note=note)
+    for over_patients in spread.values():
+        Console().print(patient_spread.in_words(over_patients, said, note))
+    Console().print(f"Tables and pictures: {folder}")
+    return summary
+
+
+def _write_summary(
+    folder: pathlib.Path, summary: Row, spread: Mapping[str, list[Row]]
+) -> None:
+    over = {
+        name.replace("scores.csv", "over_patients"): rows
+        for name, rows in spread.items()
+    }
+    files.write_json(folder / "summary.json", {**summary, **over})
+
+
+def _of_split(source: sources.Source, note: str) -> Row:
+    """What was scored."""
+    return {
         "note": note,
         "data": f"{source.info.name} {source.info.version}",
         "patients": len(set(source.patients)),
         "slices": len(source),
         "dimensions": source.info.dimensions,
-        "checkpoint_step": record.step,
-        **own.policies(options.to_dict()),
     }
-    rows, caption = own.headline(summary, said)
-    if rules:
-        mended = _score_mended(restored, source, rules, folder, note)
-        said["post_processing"] = {**rules._asdict(), "scores": mended}
-        rows["the same after post-processing"] = f"{mended['patient_dice']:.3f}"
-    # Last: with it the report is complete.
-    files.write_json(folder / "summary.json", {**said, **summary})
-    print_summary(rows, caption, title=title, note=note)
-    Console().print(f"Tables and pictures: {folder}")
-    return summary
 
 
-def _score(
-    restored: Restored, source: sources.Source, stop: StopRequest | None
-) -> scoring.Scored:
-    """Loss and measures of every example of a split, with a bar."""
-    config, parts = restored.record.about.settings, restored.parts
-    devices = parallel.local_devices(config.parallel.mode)
-    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
-    variables = devices.replicate(fold(restored.variables))
-    windows = experiment.windows_of(config)
-    step = devices.eval_step(
-        scoring.make_eval_step(
-            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
-        )
-    )
-    scored = scoring.score_split(
-        step,
-        variables,
+def _look(restored: Restored, source: sources.Source) -> looking.Look | None:
+    """What is seen of masks beside counts, unless config.evaluation says none."""
+    options = restored.record.about.settings.evaluation
+    if not restored.parts.task.uses_masks or options.surface_distances == "none":
+        return None
+    return looking.make_look(
         source,
-        task=parts.task,
-        devices=devices,
-        batch_size=config.evaluation.batch_size,
-        windows=windows,
-        resident={},
-        stop=(lambda: stop.signal is not None) if stop else (lambda: False),
-        show=lambda examples, total: track(
-            examples, "evaluating", total=total, transient=True
-        ),
+        convention=options.surface_distances,
+        tolerance=options.tolerance,
+        empty=options.empty,
     )
-    if scored is None:
-        raise Interrupted(
-            "Stopped while scoring; training is finished and saved, and "
-            "the same command scores again.",
-            stop.status if stop else 1,
-        )
-    return scored
+
+
+def _measured(scored: scoring.Scored) -> Row:
+    if scored.shapes is None:
+        return {}
+    measured = scored.shapes.measured._asdict()
+    return {"surface_distances": {k: measured[k] for k in measured if k != "empty"}}
+
+
+def _spread(
+    tables: Mapping[str, list[Row]], places: Mapping[str, str]
+) -> dict[str, list[Row]]:
+    """A scores.csv beside each patients.csv."""
+    return {
+        name.replace("patients.csv", "scores.csv"): patient_spread.rows_of(rows, places)
+        for name, rows in tables.items()
+        if name.endswith("patients.csv")
+    }
+
+
+def _by_card(
+    restored: Restored,
+    source: sources.Source,
+    scored: scoring.Scored,
+    card: Card,
+    folder: pathlib.Path,
+    note: str,
+) -> tuple[Row, dict[str, str]]:
+    """What the summary and the printed table have besides, of predictions as mended."""
+    task = restored.parts.task
+    if card.temperature is not None:
+        calm = temperatures.at_temperature(scored.measured, card.temperature, task)
+        errors = temperatures.errors(calm, task)
+        name = f"calibration error at temperature {card.temperature:.2f}"
+        found = {"temperature": card.temperature, "scores": errors}
+        return {"calibration": found}, {name: f"{errors['slice_ece']:.3f}"}
+    usual = restored.record.about.config["evaluation"]["threshold"]
+    threshold = usual if card.threshold is None else card.threshold
+    if card.rules == Rules() and threshold == usual:
+        return {}, {}
+    at = mended.at_threshold(restored, threshold) if threshold != usual else restored
+    after = _score_mended(at, source, card.rules, folder, note)
+    found = {**card.rules._asdict(), "threshold": threshold, "scores": after}
+    name = "the same after post-processing"
+    return {"post_processing": found}, {name: f"{after['patient_dice']:.3f}"}
 
 
 def _score_mended(
@@ -310,18 +314,20 @@ def _score_mended(
     note: str,
 ) -> dict[str, float]:
     """Scores of the labels after post-processing, and patients_post_processed.csv."""
-    predict, task = make_labeller(restored), restored.parts.task
+    task = restored.parts.task
     empty = restored.record.about.settings.evaluation.empty
 
-    def label(example: dict[str, Any]) -> blending.Labelled:
-        labels = predict(example["image"], example["scaling"])
-        labels = post_processing.apply(labels, rules)
-        return blending.Labelled(labels, math.nan)
+    def examples() -> Iterator[dict[str, Any]]:
+        for predicted, true in mended.by_patient(restored, source):
+            changed = mended.mend(predicted, rules)
+            for labels, mask in zip(changed, true, strict=True):
+                yield {"labels": labels, "mask": mask}
 
-    shown = track(
-        sources.whole_examples(source), "mending", total=len(source), transient=True
+    scored = scoring.score_labels(
+        lambda example: blending.Labelled(example["labels"], math.nan),
+        iter(track(examples(), "mending", total=len(source), transient=True)),
+        source.info.members,
     )
-    scored = scoring.score_labels(label, iter(shown), source.info.members)
     assert scored is not None
     own = registry.find(reports, task.name)
     rows = own.tables(scored, source, task, empty)["patients.csv"]
@@ -340,6 +346,31 @@ def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int]
         return label(source.read_stored(index)[0], source.scaling[index])
 
     return labels
+
+
+def _draw(
+    restored: Restored,
+    source: sources.Source,
+    scored: scoring.Scored,
+    tables: dict[str, list[Row]],
+    folder: pathlib.Path,
+    *,
+    note: str,
+    title: str,
+) -> None:
+    """Every picture of a report."""
+    task = restored.parts.task
+    _draw_training(restored, folder, note=note, title=title)
+    registry.find(reports, task.name).draw(
+        task,
+        source,
+        scored,
+        tables,
+        folder,
+        predict=predict_labels(restored, source),
+        note=note,
+        title=title,
+    )
 
 
 def _draw_training(

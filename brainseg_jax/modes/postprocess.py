@@ -1,4 +1,4 @@
-"""Chooses how predicted volumes are mended, by the validation split of a run alone."""
+"""Chooses how predictions are mended, by the validation split of a run alone."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,18 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.runs import cards, experiment, precision, predictor, restore
+from brainseg_jax.runs import (
+    cards,
+    experiment,
+    precision,
+    predictor,
+    restore,
+    slice_rules,
+    temperatures,
+)
 from brainseg_jax.runs.restore import Restored
+
+FOLDER = "postprocess"  # of figures and tables, in the run's folder
 
 
 def run(request: Any) -> None:
@@ -27,21 +37,39 @@ def run(request: Any) -> None:
 def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     """Tries all rules and writes those with the highest mean Dice over patients.
 
-    Where none raises it, the card says so and masks stay as they are.
+    Where none raises it, the card says so and masks stay as they are. Of slices a threshold
+    is chosen, too; of classes a temperature alone.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
-        ValueError: if the model is not one of volumes.
+        ValueError: if the model has two heads.
     """
     restored = restore.restore(workdir)
-    about = restored.record.about
-    if about.info.dimensions != 3 or restored.parts.task.name != "segmentation":
+    about, task = restored.record.about, restored.parts.task
+    chooser = CHOICES.get((task.name, about.info.dimensions))
+    if chooser is None:
         raise ValueError(
-            f"{workdir} holds a model of slices or classes; --mode=postprocess mends the "
-            "masks of whole volumes."
+            f"{workdir} holds a model of {task.name} with {about.info.dimensions} axes; "
+            "--mode=postprocess is for masks alone and for classes of slices alone."
         )
     precision.set_precision(about.config)
-    source = _open_validation(restored, data_dir)
+    source = _open_validation(restored, data_dir, chooser is not OF_CLASSES)
+    rules, found = chooser(restored, source, pathlib.Path(workdir) / FOLDER)
+    said = {
+        "chosen_on": about.config["data"]["validation"],
+        "patients": len(set(source.patients)),
+        **found,
+        "note": about.note,
+    }
+    path = cards.write(workdir, rules, restored.record.step, said)
+    _tell(path, rules, said)
+    return rules
+
+
+def _of_volumes(
+    restored: Restored, source: sources.Source, folder: pathlib.Path
+) -> tuple[Rules, dict[str, Any]]:
+    """The best of all rules, with the scores with and without."""
     tried = list(post_processing.candidates(source.info.painting))
     counted = [
         _count(pair, tried, source.info.members) for pair in _labels(restored, source)
@@ -52,20 +80,24 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         for place in range(len(tried))
     ]
     best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
-    said = {
-        "chosen_on": about.config["data"]["validation"],
-        "patients": len(set(source.patients)),
+    return tried[best], {
         "tried": len(tried),
         "patient_dice_without": dice[0],
         "patient_dice_with": dice[best],
-        "note": about.note,
     }
-    path = cards.write(workdir, tried[best], restored.record.step, said)
-    _tell(path, tried[best], said)
-    return tried[best]
 
 
-def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
+OF_CLASSES = temperatures.choose
+CHOICES = {
+    ("segmentation", 3): _of_volumes,
+    ("segmentation", 2): slice_rules.choose,
+    ("classification", 2): OF_CLASSES,
+}
+
+
+def _open_validation(
+    restored: Restored, data_dir: str, with_masks: bool = True
+) -> sources.Source:
     about = restored.record.about
     options = about.settings.data
     return sources.open_split(
@@ -77,6 +109,7 @@ def _open_validation(restored: Restored, data_dir: str) -> sources.Source:
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
+        with_masks=with_masks,
         only_tumour=options.only_tumour,
     )
 
@@ -114,6 +147,25 @@ def _empty(restored: Restored) -> str:
 
 
 def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
+    if "temperature" in said:
+        before, after = (said[f"{one}_temperature"] for one in ("without", "with"))
+        logging.info(
+            "%s: expected calibration error on %s %.4f without and %.4f with temperature "
+            "%.3f.",
+            path,
+            said["chosen_on"],
+            before["slice_ece"],
+            after["slice_ece"],
+            said["temperature"],
+        )
+        return
+    if "threshold" in said:
+        logging.info(
+            "threshold %.2f chosen, %.2f in the config; its curve is in %s",
+            said["threshold"],
+            said["threshold_without"],
+            path.parent / FOLDER,
+        )
     changed = {k: v for k, v in rules._asdict().items() if v}
     logging.info(
         "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",

@@ -10,10 +10,12 @@ import numpy as np
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import calibration
 from brainseg_jax.metrics import classification as class_scores
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import (
+    calibration_figure,
     class_figures,
     class_tables,
     confident_slices,
@@ -131,7 +133,7 @@ def draw(
     note: str,
     title: str,
 ) -> None:
-    """Confusion matrices, ROC curves, accuracy per patient, the most confident slices."""
+    """Confusion matrices, ROC and reliability curves, accuracy per patient, panels."""
     decided = scored.measured
     heads = {
         "slice": "By slice",
@@ -150,6 +152,12 @@ def draw(
     )
     class_figures.roc_curves(
         decided, task.classes, folder / "roc.png", title=title, note=note
+    )
+    calibration_figure.reliability_curves(
+        {"as predicted": calibration.reliability(decided)},
+        folder / "calibration.png",
+        title=f"{title}: calibration",
+        note=note,
     )
     own = [row["accuracy"] for row in rows["patients.csv"]]
     patient_bars.patient_bars(
@@ -185,10 +193,13 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"accuracy over {slices} slices", "slice_accuracy"),
         ("balanced accuracy over slices", "slice_balanced_accuracy"),
         ("ROC-AUC over slices", "slice_auc"),
+        ("average precision over slices", "slice_average_precision"),
+        ("expected calibration error over slices", "slice_ece"),
+        ("Brier score over slices", "slice_brier"),
         ("sensitivity over slices", "slice_sensitivity"),
         ("specificity over slices", "slice_specificity"),
         ("F1 over slices, mean over classes", "slice_f1_macro"),
     ):
         if not math.isnan(summary.get(key, math.nan)):
-            rows[name] = intervals.with_interval(summary, key)
+            rows[name] = intervals.in_words(summary, key)
     return rows, "in brackets: 95 % interval, resampling patients"

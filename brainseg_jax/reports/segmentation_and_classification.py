@@ -5,6 +5,7 @@ for each head, as the report of that task alone has them. The loss of a row ther
 over both heads.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -173,7 +174,8 @@ def _tasks(task: Task) -> Heads:
 
 def _of_each(scored: Scored) -> Heads:
     """What each head measured; the loss is of both."""
-    return scored.measured.map(lambda measured: Scored(scored.loss, measured))
+    own = scored.measured.map(lambda measured: Scored(scored.loss, measured))
+    return dataclasses.replace(own, mask=own.mask._replace(shapes=scored.shapes))
 
 
 def _joined(of_heads: Heads, between: str = "_") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""card.json of a run: how its masks are mended, and what that did to its scores.
+"""card.json of a run: how its predictions are mended, and what that did to its scores.
 
 It lies beside the checkpoints, whose weights it never touches, and is replaced as a whole.
 """
@@ -6,7 +6,7 @@ It lies beside the checkpoints, whose weights it never touches, and is replaced 
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 
@@ -14,6 +14,14 @@ from brainseg_jax import files
 from brainseg_jax.inference.post_processing import Rules
 
 FILE = "card.json"
+
+
+class Card(NamedTuple):
+    """What a validation split chose; None where it was not asked."""
+
+    rules: Rules
+    threshold: float | None  # of masks of slices
+    temperature: float | None  # of classes
 
 
 def write(
@@ -30,12 +38,24 @@ def read(workdir: str | pathlib.Path, step: int) -> Rules | None:
     Raises:
         ValueError: if the card is damaged.
     """
+    card = read_card(workdir, step)
+    rules = card.rules if card else Rules()
+    return rules if rules != Rules() else None
+
+
+def read_card(workdir: str | pathlib.Path, step: int) -> Card | None:
+    """All that a card says of how predictions are changed; None as in `read`.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     path = pathlib.Path(workdir) / FILE
     if not path.is_file():
         return None
     try:
-        card = json.loads(path.read_text())
-        rules, of = Rules(**card["post_processing"]), card["checkpoint_step"]
+        said = json.loads(path.read_text())
+        rules, of = Rules(**said["post_processing"]), said["checkpoint_step"]
+        card = Card(rules, *(_number(said, name) for name in Card._fields[1:]))
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}). Delete it, or choose the post-processing anew "
@@ -43,11 +63,15 @@ def read(workdir: str | pathlib.Path, step: int) -> Rules | None:
         ) from error
     if of != step:
         logging.warning(
-            "%s is of the checkpoint of step %s, and the best is now of step %d: masks "
-            "are left as they are. --mode=postprocess chooses anew.",
+            "%s is of the checkpoint of step %s, and the best is now of step %d: "
+            "predictions are left as they are. --mode=postprocess chooses anew.",
             path,
             of,
             step,
         )
         return None
-    return rules if rules != Rules() else None
+    return card
+
+
+def _number(said: Mapping[str, Any], name: str) -> float | None:
+    return float(said[name]) if name in said else None

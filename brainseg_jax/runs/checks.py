@@ -13,7 +13,7 @@ from brainseg_jax.data import augment, normalise
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import mirroring
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import overlap, surface_distances
 from brainseg_jax.runs import channels
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.tasks.parts.task import Task
@@ -95,6 +95,10 @@ def _check_choices(config: ConfigDict) -> None:
         "schedule.name": (config.schedule.name, optimisers.SCHEDULES),
         "evaluation.mode": (evaluation.mode, ("max", "min")),
         "evaluation.empty": (evaluation.empty, tuple(overlap.EMPTY)),
+        "evaluation.surface_distances": (
+            evaluation.surface_distances,
+            (*surface_distances.CONVENTIONS, "none"),
+        ),
     }
     for key, (value, known) in one_of.items():
         if value not in known:
@@ -121,6 +125,7 @@ def _check_numbers(config: ConfigDict) -> None:
         "seed": config.seed,
         "checkpoint.every_steps": config.checkpoint.every_steps,
         "evaluation.patience": config.evaluation.patience,
+        "evaluation.tolerance": config.evaluation.tolerance,
         "optimizer.clip": config.optimizer.clip,
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "schedule.min_delta": config.schedule.min_delta,

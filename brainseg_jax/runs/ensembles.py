@@ -8,6 +8,7 @@ from typing import Any
 from brainseg_jax.inference.ensemble import Ensemble, join
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.runs import cards, restore
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
 
 # What gives inputs and outputs their meaning: parts of the config, and of the data set.
@@ -77,6 +78,12 @@ def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:
     """The post-processing of a run's card; of several runs none is chosen."""
     first, *others = folders(workdir) or [str(workdir)]
     return None if others else cards.read(first, restored.record.step)
+
+
+def card_of(workdir: str | pathlib.Path, restored: Restored) -> Card | None:
+    """All that a run's card says; of several runs none is chosen."""
+    first, *others = folders(workdir) or [str(workdir)]
+    return None if others else cards.read_card(first, restored.record.step)
 
 
 def _check_alike(

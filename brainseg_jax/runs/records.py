@@ -28,6 +28,8 @@ LATER_KEYS = {
     "data.channels": [],
     "init_channels": "match",
     "matmul_precision": "default",
+    "evaluation.surface_distances": "max_directed",
+    "evaluation.tolerance": 1.0,
     "evaluation.window": [],
     "evaluation.overlap": 0.5,
     "evaluation.window_batch": 1,

@@ -55,5 +55,6 @@ def make_task(classes: Sequence[str], *, exclusive: bool, threshold: float) -> T
         unflip=lambda probs, axes: probs,
         resize=lambda probs, grid: probs,
         predict=predict,
+        mark=lambda probs: None,
         measure=measure,
     )

@@ -104,6 +104,7 @@ def _of_classes(
         unflip=jnp.flip,
         resize=_to_grid,
         predict=predict,
+        mark=decide,
         measure=measure,
     )
 
@@ -123,11 +124,15 @@ def _of_labels(classes: Classes, *, exclusive: bool, threshold: float) -> Task:
     )
     members_of = [_labels_of(one) for one in classes.values()]
 
-    def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
-        found = _members(of_labels.predict(probs), members_of)
-        return overlap.counts(found, _members(batch["mask"], members_of))
+    def mark(probs: Float[Array, "n *space o"]) -> Bool[Array, "n *space c"]:
+        return _members(of_labels.predict(probs), members_of)
 
-    return dataclasses.replace(of_labels, classes=tuple(classes), measure=measure)
+    def measure(probs: Float[Array, "n *space o"], batch: Batch) -> overlap.Counts:
+        return overlap.counts(mark(probs), _members(batch["mask"], members_of))
+
+    return dataclasses.replace(
+        of_labels, classes=tuple(classes), mark=mark, measure=measure
+    )
 
 
 def _with_background(shares: Float[Array, "n *space c"]) -> Float[Array, "n *space o"]:

@@ -54,6 +54,7 @@ def make_task(
         unflip=of_each("unflip"),
         resize=of_each("resize"),
         predict=of_each("predict"),
+        mark=of_each("mark"),
         measure=of_each("measure"),
         heads=tasks,
     )

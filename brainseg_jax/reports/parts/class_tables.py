@@ -55,8 +55,10 @@ def by_patient(decided: Decided, source: sources.Source, task: Task) -> list[Row
         return [
             {
                 **row,
-                "balanced_accuracy": round(float(grouped.balanced_accuracy[i]), 6),
-                "auc": round(float(grouped.auc[i]), 6),
+                **{
+                    name: round(float(getattr(grouped, name)[i]), 6)
+                    for name in class_scores.OF_PATIENTS[1:]
+                },
             }
             for i, row in enumerate(rows)
         ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brainseg_jax.metrics import dice_by_label
+from brainseg_jax.reports.parts import intervals
 from brainseg_jax.reports.parts.intervals import with_interval
 
 Row = dict[str, Any]
@@ -30,9 +31,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"{one} detection accuracy (tumour or none)", "slice_detection_accuracy"),
     ):
         if not math.isnan(summary[key]):
-            known = f"{key}_low" in summary
-            value = with_interval(summary, key) if known else f"{summary[key]:.3f}"
-            rows[over + name] = value
+            rows[over + name] = intervals.in_words(summary, key)
     said = f"two empty masks score: {about['empty_masks']}"
     return rows | _by_label(summary), said
 

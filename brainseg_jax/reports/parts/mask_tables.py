@@ -7,8 +7,9 @@ import numpy as np
 
 from brainseg_jax.data import sources
 from brainseg_jax.inference.scoring import Scored
-from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import mask_shapes, overlap
 from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.mask_shapes import Shapes
 from brainseg_jax.metrics.overlap import Counts
 
 Row = dict[str, Any]
@@ -18,7 +19,7 @@ TVERSKY = {"alpha": 0.3, "beta": 0.7}  # false positives and misses, as in the l
 def by_slice(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per slice and class: its origin, its kind, counts and ratios."""
+    """A row per slice and class: its origin, its kind, counts, ratios and distances."""
     rows = [
         {
             "key": source.keys[i],
@@ -29,13 +30,17 @@ def by_slice(
         }
         for i in range(len(source))
     ]
-    return _with_counts(rows, scored.measured, classes, empty)
+    table = _with_counts(rows, scored.measured, classes, empty)
+    return _joined(table, _columns(scored.shapes))
 
 
 def by_patient(
     scored: Scored, source: sources.Source, classes: Sequence[str], empty: str
 ) -> list[Row]:
-    """A row per patient and class: its kind, counts and ratios over the whole volume."""
+    """A row per patient and class: its kind, counts and ratios over the whole volume.
+
+    Distances and lesions are means over slices or volumes, as mask_shapes.of_groups says.
+    """
     names, volumes = scores.by_group(scored.measured, source.patients)
     members: dict[Hashable, list[int]] = {name: [] for name in names}
     for i, name in enumerate(source.patients):
@@ -45,10 +50,41 @@ def by_patient(
         for name, own in members.items()
     ]
     table = _with_counts(rows, volumes, classes, empty)
+    table = _joined(table, _columns(_of_patients(scored, list(members.values()))))
     if not len(source.spacings):
         return table
-    sizes = _millilitres(scored.measured, source, members)
-    return [{**row, **own} for row, own in zip(table, sizes, strict=True)]
+    return _joined(table, _millilitres(scored.measured, source, members))
+
+
+def _of_patients(scored: Scored, members: Sequence[Sequence[int]]) -> Shapes | None:
+    if scored.shapes is None:
+        return None
+    return mask_shapes.of_groups(scored.shapes, scored.measured, members)
+
+
+def _columns(shapes: Shapes | None) -> list[Row]:
+    """A row per example and class: distances, lesions, and how they were measured."""
+    if shapes is None:
+        return []
+    measured = shapes.measured
+    said = {
+        "convention": measured.convention,
+        "tolerance": measured.tolerance,
+        "unit": measured.unit,
+    }
+    flat = {name: own.reshape(-1).tolist() for name, own in shapes.values.items()}
+    each = zip(*flat.values(), strict=True)
+    return [
+        dict(zip(flat, (round(one, 6) for one in own), strict=True)) | said
+        for own in each
+    ]
+
+
+def _joined(table: list[Row], others: list[Row]) -> list[Row]:
+    """Each row with what is added to it, where something is."""
+    if not others:
+        return table
+    return [{**row, **own} for row, own in zip(table, others, strict=True)]
 
 
 def _millilitres(
@@ -87,6 +123,7 @@ def _with_counts(
         "precision": overlap.precision(counts, empty=empty),
         "recall": overlap.recall(counts, empty=empty),
         "specificity": overlap.specificity(counts, empty=empty),
+        "volume_difference": overlap.volume_difference(counts),
     }
     return [
         {
@@ -94,6 +131,7 @@ def _with_counts(
             "class": name,
             **{key: int(part[i, c]) for key, part in counts._asdict().items()},
             **{key: round(float(part[i, c]), 6) for key, part in ratios.items()},
+            "empty_masks": empty,
         }
         for i, row in enumerate(rows)
         for c, name in enumerate(classes)

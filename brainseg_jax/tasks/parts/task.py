@@ -29,5 +29,6 @@ class Task:
     unflip: Callable[[Each, tuple[int, ...]], Each]  # of a mirror image's output
     resize: Callable[[Each, tuple[int, ...]], Each]  # an output, to a grid's size
     predict: Callable[[Each], Each]  # probabilities -> the publisher's labels
+    mark: Callable[[Each], Each]  # where each class of a mask is; None without masks
     measure: Callable[[Each, Batch], Any]  # arrays with a value per example
     heads: Heads | None = None  # the tasks of both

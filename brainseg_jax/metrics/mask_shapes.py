@@ -1,0 +1,107 @@
+"""Scores of a mask that counts do not tell: distances between surfaces, and lesions.
+
+They need whole masks, so they are computed one example at a time, where it is scored.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from brainseg_jax.metrics import lesions, surface_distances
+from brainseg_jax.metrics.overlap import Counts
+
+DISTANCES = surface_distances.Scores._fields
+APART = DISTANCES[:2]  # the others are shares
+LESIONS = ("lesion_dice", "lesion_f1")  # of volumes alone
+
+
+class Measured(NamedTuple):
+    """How distances were taken: what every table of them says."""
+
+    convention: str  # of surface_distances.CONVENTIONS
+    tolerance: float
+    unit: str  # mm, or pixels or voxels where no spacing is known
+    empty: str
+
+
+class Shapes(NamedTuple):
+    """Of every example of a split, and how it was measured."""
+
+    values: Mapping[str, Float[np.ndarray, "n c"]]
+    measured: Measured
+
+
+def score(
+    pred: Bool[np.ndarray, "*space c"],
+    truth: Bool[np.ndarray, "*space c"],
+    spacing: Sequence[float],
+    measured: Measured,
+) -> dict[str, Float[np.ndarray, " c"]]:
+    """Of each class of one example: DISTANCES, and LESIONS of a volume."""
+    each = [
+        _of_class(pred[..., place], truth[..., place], spacing, measured)
+        for place in range(truth.shape[-1])
+    ]
+    return {name: np.array([own[name] for own in each]) for name in each[0]}
+
+
+def of_groups(
+    shapes: Shapes, counts: Counts, members: Sequence[Sequence[int]]
+) -> Shapes:
+    """Means over the examples of each group, such as a patient's slices.
+
+    Distances are over those in which truth and prediction both have the class, the other
+    scores over those in which either has it. Of a group without such examples the policy of
+    empty masks counts: where one mask is empty in all of them, or both.
+    """
+    hits, wrong, missed, _ = (np.asarray(part) for part in counts)
+    true, found = hits + missed > 0, hits + wrong > 0
+    everything = np.ones_like(true)
+    orders = {name: (true & found, true | found, everything) for name in APART}
+    values = {
+        name: np.stack(
+            [
+                _mean_of_first(
+                    own[list(group)],
+                    orders.get(name, (true | found, everything)),
+                    group,
+                )
+                for group in members
+            ]
+        )
+        for name, own in shapes.values.items()
+    }
+    return shapes._replace(values=values)
+
+
+def _mean_of_first(
+    values: Float[np.ndarray, "m c"],
+    orders: Sequence[Bool[np.ndarray, "n c"]],
+    group: Sequence[int],
+) -> Float[np.ndarray, " c"]:
+    """Of each class over those of a group that are in the first choice with any."""
+    counted = np.zeros(values.shape, bool)
+    for choice in orders:
+        counted |= choice[list(group)] & ~counted.any(0)
+    known = counted & ~np.isnan(values)
+    count = known.sum(0)
+    total = np.where(known, values, 0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _of_class(
+    pred: Bool[np.ndarray, "*space"],
+    truth: Bool[np.ndarray, "*space"],
+    spacing: Sequence[float],
+    measured: Measured,
+) -> dict[str, float]:
+    convention, tolerance, _, empty = measured
+    found = surface_distances.score(
+        pred, truth, spacing, convention=convention, tolerance=tolerance, empty=empty
+    )._asdict()
+    if truth.ndim == 3:
+        own = lesions.score(pred, truth, float(np.prod(spacing)), empty=empty)
+        found |= dict(zip(LESIONS, own[:2], strict=True))
+    return found

@@ -1,0 +1,61 @@
+"""Fits a classifier's temperature to its validation split."""
+
+import pathlib
+from typing import Any
+
+from brainseg_jax.data.sources import Source
+from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.metrics import calibration
+from brainseg_jax.metrics.decisions import Decided
+from brainseg_jax.reports.parts import calibration_figure
+from brainseg_jax.runs import split_scores
+from brainseg_jax.runs.restore import Restored
+from brainseg_jax.tasks.parts.task import Task
+
+
+def choose(
+    restored: Restored, source: Source, folder: pathlib.Path
+) -> tuple[Rules, dict[str, Any]]:
+    """No rules, and what the card says: the temperature, and calibration by it."""
+    task = restored.parts.task
+    decided = split_scores.score(restored, source).measured
+    temperature = calibration.fit_temperature(decided, exclusive=is_exclusive(task))
+    mended = at_temperature(decided, temperature, task)
+    calibration_figure.reliability_curves(
+        {
+            "as predicted": calibration.reliability(decided),
+            f"at temperature {temperature:.2f}": calibration.reliability(mended),
+        },
+        folder / "calibration.png",
+        title="Calibration, on the validation split",
+        note=restored.record.about.note,
+    )
+    return Rules(), {
+        "temperature": temperature,
+        "without_temperature": errors(decided, task),
+        "with_temperature": errors(mended, task),
+    }
+
+
+def errors(decided: Decided, task: Task) -> dict[str, float]:
+    """How far probabilities are off, over slices."""
+    return {
+        "slice_ece": calibration.expected_error(calibration.reliability(decided)),
+        "slice_brier": calibration.brier(decided),
+        "slice_cross_entropy": calibration.cross_entropy(
+            decided, temperature=1.0, exclusive=is_exclusive(task)
+        ),
+    }
+
+
+def at_temperature(decided: Decided, temperature: float, task: Task) -> Decided:
+    """The same predictions, less or more sure."""
+    probability = calibration.with_temperature(
+        decided.probability, temperature, exclusive=is_exclusive(task)
+    )
+    return decided._replace(probability=probability)
+
+
+def is_exclusive(task: Task) -> bool:
+    """Two classes have one logit either way."""
+    return task.exclusive or len(task.classes) == 2
