@@ -1,8 +1,8 @@
 """Scores of classified slices: over all slices, over each patient's, and of patients.
 
 A patient as a whole is classified by the mean probability of its slices; scores of that are
-called patient_vote_.... What is undefined is nan (the policy UNDEFINED), and every mean and
-interval leaves it out: confusions.py and ranking.py say what that is.
+called patient_mean_probability_.... What is undefined is nan (the policy UNDEFINED), and
+every mean and interval leaves it out: confusions.py and ranking.py say what that is.
 """
 
 import math
@@ -19,6 +19,7 @@ from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.metrics.overlap import AnyArray
 
 UNDEFINED = "nan"
+OF_PATIENTS = "patient_mean_probability"  # of scores of patients as a whole
 ENDS = ("", "_low", "_high")  # of the names of a score and of its interval
 
 Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
@@ -64,7 +65,7 @@ def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
     )
 
 
-def vote(patients: Patients, decide: Decide) -> Decided:
+def by_mean_probability(patients: Patients, decide: Decide) -> Decided:
     """A prediction per patient, from the mean probability of its slices."""
     mean = np.stack([own.probability.mean(0) for own in patients.decided])
     label = np.array([own.label[0] for own in patients.decided])
@@ -81,12 +82,12 @@ def summarise(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Every score by name: slice_auc, patient_accuracy, patient_vote_accuracy...
+    """Every score by name: slice_auc, patient_accuracy, patient_mean_probability_auc...
 
     Patient scores are means over patients of the scores of each one's own slices. Those of
-    patient_vote are of patients classified by the mean probability of their slices, nan
-    unless each patient's slices have one label. Scores of one class end in its name. Each
-    has an interval, ..._low and ..._high, over patients drawn with replacement.
+    patient_mean_probability are of patients classified by the mean probability of their
+    slices, nan unless each patient's slices have one label. Scores of one class end in its
+    name. Each has an interval, ..._low and ..._high, over patients drawn with replacement.
 
     Raises:
         ValueError: if there is not one patient per slice.
@@ -99,13 +100,13 @@ def summarise(
     for name in ("accuracy", "balanced_accuracy", "auc"):
         summary |= _spread(f"patient_{name}", getattr(grouped, name), **options)
     if grouped.have_one_label:
-        votes, voters = vote(grouped, decide), np.arange(len(grouped.names))
-        return summary | _pooled("patient_vote", votes, voters, classes, **options)
+        whole, owner = by_mean_probability(grouped, decide), np.arange(len(place))
+        return summary | _pooled(OF_PATIENTS, whole, owner, classes, **options)
     named = _named(
         np.zeros((len(classes),) * 2), np.full(len(classes), np.nan), classes
     )
     return summary | {
-        f"patient_vote_{name}{end}": math.nan for name in named for end in ENDS
+        f"{OF_PATIENTS}_{name}{end}": math.nan for name in named for end in ENDS
     }
 
 
