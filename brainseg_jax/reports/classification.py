@@ -30,7 +30,7 @@ Predict = Callable[[int], np.ndarray]
 CURVES = {
     "patient_balanced_accuracy": "balanced accuracy\nof patients",
     # Where a patient's slices are of one class
-    "patient_mean_probability_balanced_accuracy": "balanced accuracy of patients\n"
+    "patient_mean_probability_balanced_accuracy": "balanced accuracy\n"
     "by mean probability",
     "slice_auc": "ROC-AUC of slices",
     "patient_accuracy": "accuracy\nof patients",
