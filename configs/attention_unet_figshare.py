@@ -5,8 +5,9 @@
     python main.py --config=configs/attention_unet_figshare.py:cpu        on two cores
     python main.py --config=configs/attention_unet_figshare.py:phantom    synthetic
 
-What differs from system 004's own: configs/recipes/references.py. None of these was run to
-its end yet.
+What differs from system 004's own: configs/recipes/references.py.
+
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -35,10 +35,8 @@ def _ours(config: ConfigDict) -> None:
 def _phantom(config: ConfigDict) -> None:
     _ours(config)
     pieces.phantom(config)
+    folders.phantom_classes(config)
     config.epochs = 60
-    config.data.name = "folder/phantom_classes"
-    config.data.folder.labels = ("meningioma", "glioma", "pituitary")
-    config.data.folder.patient = "(?P<patient>[^/_]+)_[^/]*$"
 
 
 VARIANTS = {

@@ -3,8 +3,10 @@
     python main.py --config=configs/efficientnet_b0_folder.py            our recipe
     python main.py --config=configs/efficientnet_b0_folder.py:cpu        on two cores
     python main.py --config=configs/efficientnet_b0_folder.py:published  system 004's
+    python main.py --config=configs/efficientnet_b0_folder.py:phantom    synthetic
 
-They are of the four classes of system 004; docs/own_data.md says how to name others.
+All but the last, which has three kinds of tumour, are of the four classes of system 004;
+docs/own_data.md says how to name others.
 """
 
 from ml_collections import ConfigDict
@@ -42,4 +44,5 @@ VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
     "published": _published,
+    "phantom": pieces.chain(_ours, ours.wide_phantom, folders.phantom_classes),
 }

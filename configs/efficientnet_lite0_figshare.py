@@ -4,7 +4,7 @@
     python main.py --config=configs/efficientnet_lite0_figshare.py:cpu      on two cores
     python main.py --config=configs/efficientnet_lite0_figshare.py:phantom  synthetic
 
-None of these was run to its end yet.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

@@ -4,7 +4,7 @@
     python main.py --config=configs/vgg16_figshare.py:cpu      128x128 for two CPU cores
     python main.py --config=configs/vgg16_figshare.py:phantom  built-in synthetic data
 
-None of these was run to its end yet.
+docs/results.md says which of these were run, and what they reached.
 """
 
 from ml_collections import ConfigDict

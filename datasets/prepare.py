@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from datasets import building, download, prepared
+from datasets import bad_files, building, download, prepared
 from datasets.raw import BadFile, MissingRawData
 from datasets.space import NoSpace, full_disks_named, require_space
 from datasets.synthetic import phantom, pictures
@@ -78,7 +78,8 @@ def prepare(
         )
         require_space(data_dir, builder.bytes_needed())
         tfds.disable_progress_bar()  # the builder shows its own
-        with full_disks_named(data_dir):
+        table = data_dir / f"{data_set}_{variant}_bad_files.csv"
+        with full_disks_named(data_dir), bad_files.listed(table):
             builder.download_and_prepare()
     print(prepared.summary(folder))
     return folder

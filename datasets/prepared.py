@@ -98,7 +98,9 @@ def summary(folder: pathlib.Path) -> str:
             "--config.data.train, .validation and .test."
         )
     if skipped := metadata["skipped"]:
-        lines.append(f"  {len(skipped)} bad files skipped, such as:")
+        lines.append(
+            f"  {len(skipped)} bad files skipped (all are in metadata.json), such as:"
+        )
         lines += [f"    {bad['file']}: {bad['reason']}" for bad in skipped[:3]]
     if metadata.get("one_patient_per_file"):
         lines.append(

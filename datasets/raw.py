@@ -16,7 +16,14 @@ class MissingRawData(FileNotFoundError):
 
 
 class BadFile(ValueError):
-    """Raw files that cannot be used; names them, what is wrong and what to do."""
+    """Raw files that cannot be used; names them, what is wrong and what to do.
+
+    `files` are all of several, each with its reason, of which a message has the first.
+    """
+
+    def __init__(self, message: str, files: Sequence[dict[str, str]] = ()):
+        super().__init__(message)
+        self.files = files
 
 
 def bad_files(
@@ -42,7 +49,8 @@ def bad_files(
     if not any_left:
         way_out = f": there are no {what} but these"
     return BadFile(
-        f"{count} cannot be used:\n" + "\n".join(lines) + f"\n{remedy}{way_out}."
+        f"{count} cannot be used:\n" + "\n".join(lines) + f"\n{remedy}{way_out}.",
+        skipped,
     )
 
 

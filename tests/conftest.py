@@ -7,10 +7,12 @@ import pathlib
 import tempfile
 
 # On a busy machine eight devices of two cores may wait long for each other; XLA would end
-# the process after 40 seconds.
+# the process after 40 seconds. The last two compile a small net in a fourth of the time,
+# and the tests compile more than they compute.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     " --xla_cpu_collective_call_terminate_timeout_seconds=600"
+    " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KERAS_BACKEND", "jax")

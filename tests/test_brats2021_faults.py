@@ -16,6 +16,7 @@ import pytest
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import leakage
 from datasets import nifti, raw
+from datasets.brats2021 import raw_files, releases, tcga
 from tests import small_cases
 
 CASE = small_cases.name_of(2)
@@ -392,6 +393,18 @@ def test_the_publishers_table_names_patients(tree, tmp_path, capsys):
     stored = small_cases.examples(builder)
     assert stored[CASE]["patient"] == b"TCGA_CS_4941"
     said = "2 of 3 cases are called by their patients in TCGA."
+    assert said in capsys.readouterr().out
+
+
+def test_only_of_real_cases_it_is_said_that_none_is_known(tree, capsys):
+    files = raw_files.open_brats(tree)
+    cases = releases.find_cases(files.names).cases
+    told, bad = tcga.find_patients(files, cases)
+    assert not bad and told == {one.key: one.patient for one in cases}
+    assert "TCGA" not in capsys.readouterr().out
+    real = [one._replace(key=one.key.replace("PHANTOM", "")) for one in cases]
+    tcga.find_patients(files, real)
+    said = "0 of 3 cases are called by their patients in TCGA.\nWhether a model"
     assert said in capsys.readouterr().out
 
 

@@ -81,7 +81,9 @@ def test_three_types_and_a_class_without_examples_are_drawn(tmp_path, drawn):
     path = tmp_path / "a.png"
     _pixels(
         class_figures.confusion_matrices(
-            dict.fromkeys(("By slice", "By patient", "By vote"), matrix), TYPES, path
+            dict.fromkeys(("By slice", "By patient", "By mean probability"), matrix),
+            TYPES,
+            path,
         )
     )
     assert drawn[0].axes[0].texts[3].get_text() == "none\n0"

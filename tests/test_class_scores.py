@@ -75,16 +75,16 @@ def test_a_patient_of_one_class_has_an_accuracy_but_no_balanced_one():
     assert found["patient_auc"] == 1
 
 
-def test_votes_need_one_label_per_patient():
+def test_a_patient_as_a_whole_needs_one_label():
     found = summary()
-    assert math.isnan(found["patient_vote_accuracy"])
-    assert math.isnan(found["patient_vote_auc"])
+    assert math.isnan(found["patient_mean_probability_accuracy"])
+    assert math.isnan(found["patient_mean_probability_auc"])
     # Ann's mean is 1.9/3 = .63, bob's 2.1/5 = .42.
     label = np.array([1] * 3 + [0] * 5)
-    assert summary(label=label)["patient_vote_accuracy"] == 1
-    assert summary(label=1 - label)["patient_vote_accuracy"] == 0
-    assert summary(label=np.ones(8, int))["patient_vote_accuracy"] == 1 / 2
-    assert math.isnan(summary(label=np.ones(8, int))["patient_vote_auc"])
+    assert summary(label=label)["patient_mean_probability_accuracy"] == 1
+    assert summary(label=1 - label)["patient_mean_probability_accuracy"] == 0
+    assert summary(label=np.ones(8, int))["patient_mean_probability_accuracy"] == 1 / 2
+    assert math.isnan(summary(label=np.ones(8, int))["patient_mean_probability_auc"])
 
 
 def test_what_is_not_defined_is_nan():

@@ -87,7 +87,8 @@ def test_tables_and_pictures_say_what_was_decided(finished):
     assert sum(counts) == pytest.approx(len(patients), abs=1e-5)
     written = json.loads((report / "summary.json").read_text())
     assert written["slice_auc"] == pytest.approx(summary["slice_auc"])
-    assert written["patient_vote_accuracy"] is None  # a patient has slices of both
+    # A patient has slices of both.
+    assert written["patient_mean_probability_accuracy"] is None
     assert written["undefined"] == "nan" and written["note"].startswith("PHANTOM")
     pictures = ("confusion", "roc", "training", "patients", "panels")
     for name in pictures:
@@ -154,7 +155,7 @@ def test_slices_with_tumour_alone_are_nothing_to_tell_apart(config, tmp_path):
 
 
 def test_a_score_that_is_never_known_cannot_be_watched(config, tmp_path):
-    config.evaluation.metric = "patient_vote_accuracy"
+    config.evaluation.metric = "patient_mean_probability_accuracy"
     with pytest.raises(ValueError, match="not defined on the validation split"):
         build.make_run(config, tmp_path)
 
@@ -221,7 +222,9 @@ def test_the_loss_of_one_sigmoid_is_the_surprise_at_the_label(finished):
     np.testing.assert_allclose(found["loss"], -np.log(given), rtol=1e-5)
 
 
-def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_path):
+def test_patients_of_one_label_are_scored_by_their_mean_probability(
+    finished, config, tmp_path
+):
     """As in data of tumour types: one label per patient, so patients are classified too."""
     workdir, _ = finished
     restored = restore.restore(workdir)
@@ -240,16 +243,17 @@ def test_patients_of_one_label_are_scored_by_their_vote(finished, config, tmp_pa
     decided = restored.parts.task.measure(probability, {"label": labels})
     scored = Scored(np.zeros(len(source)), jax.tree.map(np.asarray, decided))
     rows = classification.tables(scored, source, restored.parts.task, "one")
-    assert {row["by"] for row in rows["confusion.csv"]} == {"slice", "patient", "vote"}
-    assert {row["vote"] for row in rows["patients.csv"]} == {"tumour"}
+    ways = {row["by"] for row in rows["confusion.csv"]}
+    assert ways == {"slice", "patient", "patient_mean_probability"}
+    assert {row["predicted"] for row in rows["patients.csv"]} == {"tumour"}
     # Of a patient's own slices neither is defined.
     assert not {"auc", "balanced_accuracy"} & rows["patients.csv"][0].keys()
     summary = classification.summarise(scored, source, restored.parts.task, "one")
     # All are called tumour, which every second patient is.
     share = np.mean([k % 2 for k in range(len(names))])
-    assert summary["patient_vote_accuracy"] == pytest.approx(share)
+    assert summary["patient_mean_probability_accuracy"] == pytest.approx(share)
     defined = [name for name in classification.CURVES if not np.isnan(summary[name])]
-    assert defined[:2] == ["patient_vote_balanced_accuracy", "slice_auc"]
+    assert defined[:2] == ["patient_mean_probability_balanced_accuracy", "slice_auc"]
     classification.draw(
         restored.parts.task,
         source,

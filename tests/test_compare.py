@@ -173,6 +173,28 @@ def test_a_report_of_another_checkpoint_is_refused(tmp_path, monkeypatch):
         compare.compare(runs)
 
 
+def test_a_report_of_an_older_version_is_read_by_todays_names(tmp_path):
+    """It called what patients are classified as by mean probability their vote."""
+    said = {"patient_vote_auc": 0.5, "label_patient_vote_auc_low": 0.4}
+    run = write_run(tmp_path, DICE["first"], **said)
+    report = tmp_path / "evaluation" / "fold_4"
+    rows = [
+        {"patient": name, "slices": 2, "accuracy": 0.5, "label": "cyst", "vote": called}
+        for name, called in (("p", "cyst"), ("q", "glioma"))
+    ]
+    files.write_csv(report / "patients.csv", rows)
+    files.write_csv(
+        tmp_path / "history.csv", [{"epoch": 1, "validation_patient_vote_auc": 0.2}]
+    )
+    found = reported.read("a", run, reported.read_about(run), "fold_4", report)
+    assert found.summary["patient_mean_probability_auc"] == 0.5
+    assert found.summary["label_patient_mean_probability_auc_low"] == 0.4
+    assert not any("vote" in name for name in found.summary)
+    assert found.history[0]["validation_patient_mean_probability_auc"] == 0.2
+    scores = patient_scores.of_classes(found.tables["patients.csv"])
+    assert scores["accuracy of patients by mean probability"] == {"p": 1, "q": 0}
+
+
 def make_record(step):
     return reported.records.Record(make_about(), reported.records.Progress(), step)
 

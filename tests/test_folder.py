@@ -2,14 +2,17 @@
 
 import pathlib
 import shutil
+from itertools import product
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from brainseg_jax.data import image_files
 from brainseg_jax.data import info as data_info
+from configs import cnn_folder
 from datasets import prepare
 from tests import real_samples, small_folder
 
@@ -142,6 +145,29 @@ def test_declared_classes_are_found_at_any_depth_and_others_left_out(tmp_path):
         metadata["slices_by_class"] == {"c": 8, "b": 8} and metadata["patients"] == 16
     )
     assert small_folder.examples(builder)["Testing/c/P2_1"]["label"] == 0
+
+
+def test_system_004s_jpegs_are_read_as_its_experiments_say(tmp_path):
+    """Of several sizes, in Training and Testing; one that is grey does not fit them."""
+    settings = cnn_folder.get_config("four_classes").data.folder.to_dict()
+    parts, names = ("Training", "Testing"), ("image", "image(2)")
+    for number, own in enumerate(product(parts, settings["labels"], names)):
+        image = small_folder.picture(number, (24 + number, 40 - number), channels=3)
+        small_folder.write(tmp_path.joinpath("raw", *own).with_suffix(".jpg"), image)
+    small_folder.write(tmp_path / "raw/Testing/no_tumor/grey.jpg", image[..., 0])
+    said = r"no_tumor/grey.jpg: has 1 channel, where 3 channels \(red, green, blue\)"
+    with pytest.raises(prepare.BadFile, match=said):
+        small_folder.build(tmp_path / "raw", tmp_path / "data", **settings)
+    builder = small_folder.build(
+        tmp_path / "raw", tmp_path / "data", skip_bad_files=True, **settings
+    )
+    found = small_folder.examples(builder)
+    assert len(found) == 16 and len({one["patient"] for one in found.values()}) == 16
+    for key, one in found.items():
+        # Decoded by another library: colours in order, but for rounding.
+        with Image.open(tmp_path / "raw" / f"{key}.jpg") as other:
+            np.testing.assert_allclose(one["image"], np.asarray(other), atol=4)
+        assert settings["labels"][one["label"]] == key.split("/")[1]
 
 
 def test_one_patient_per_file_is_said_wherever_scores_are(pairs, tmp_path, capsys):

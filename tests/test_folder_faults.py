@@ -1,5 +1,6 @@
 """One's own pictures that cannot be used: each named with its fault, nothing left."""
 
+import csv
 import errno
 import json
 import os
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from datasets import index, prepare, raw
+from datasets import bad_files, index, prepare, raw
 from tests import small_folder
 
 FILE = "P1_2.png"
@@ -239,6 +240,40 @@ def test_if_all_are_bad_leaving_them_out_is_not_advised(pairs, tmp_path):
         small_folder.build(pairs, tmp_path / "data", skip_bad_files=True)
     said = str(caught.value)
     assert "2 more:\n    2 x cannot be decoded" in said and "skip_bad" not in said
+
+
+def test_more_bad_files_than_a_message_names_are_all_in_a_table(pairs, tmp_path):
+    data_dir, bad = tmp_path / "data", small_folder.names()[:11]
+    for name in bad:
+        (pairs / "images" / f"{name}.png").write_text("no picture")
+    table = data_dir / "folder_mine_bad_files.csv"
+    with pytest.raises(raw.BadFile, match=f"each with its reason: {table}$"):
+        small_folder.build(pairs, data_dir)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [f"images/{name}.png" for name in bad]
+    assert all(row["reason"].startswith("cannot be decoded: its 10") for row in rows)
+    assert small_folder.nothing_is_left(data_dir)
+    # Of ten the message names each, and a table would be of another attempt.
+    small_folder.write(pairs / "images" / f"{bad[0]}.png", small_folder.picture(0))
+    with pytest.raises(raw.BadFile, match="10 raw files cannot"):
+        small_folder.build(pairs, data_dir)
+    assert [*data_dir.glob("*bad_files*")] == []
+
+
+def test_bad_files_are_named_though_their_table_cannot_be_written(
+    tmp_path, monkeypatch
+):
+    def fill(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pathlib.Path, "replace", fill)
+    many = [{"file": f"{n}\udcff.png", "reason": "is empty"} for n in range(11)]
+    said = "(?s)11 raw files.*0.*The table of them all could not be written: .*No space"
+    table = tmp_path / "bad_files.csv"
+    with pytest.raises(raw.BadFile, match=said), bad_files.listed(table):
+        raise raw.bad_files(many)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_pattern_that_fits_some_names_lists_the_others(pairs, tmp_path):

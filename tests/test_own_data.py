@@ -69,7 +69,9 @@ def test_the_worked_example_leads_from_a_folder_to_a_report(tmp_path):
     assert len([*scores.glob("*.png")]) >= 3
     assert len([*(tmp_path / "my_masks").glob("*_mask.png")]) == 6
     classes = tmp_path / "runs" / "my_classes" / "evaluation" / "fold_4"
-    assert "patient_vote_accuracy" in json.loads((classes / "summary.json").read_text())
+    assert "patient_mean_probability_accuracy" in json.loads(
+        (classes / "summary.json").read_text()
+    )
 
 
 def test_the_page_names_every_key_of_a_folder():

@@ -76,6 +76,18 @@ def test_what_is_saved_shares_nothing_with_the_run():
     assert saved["progress"]["history"] == [{"epoch": 1}]
 
 
+def test_scores_that_had_other_names_have_todays():
+    about = make_about()
+    about.config["evaluation"]["metric"] = "patient_vote_auc"
+    moved = {"history": ({"epoch": 1, "validation_label_patient_vote_auc": 0.5},)}
+    saved = {**records.to_json(about, Progress(**moved)), "step": 9}
+    record = records.from_json(saved)
+    metric = record.about.config["evaluation"]["metric"]
+    assert metric == "patient_mean_probability_auc"
+    known = {"epoch": 1, "validation_label_patient_mean_probability_auc": 0.5}
+    assert record.progress.history == (known,)
+
+
 def test_a_record_of_an_earlier_version_is_understood():
     record = records.from_json(earlier_record(make_about(), history=[{"epoch": 1}]))
     assert not record.current and record.step == 7

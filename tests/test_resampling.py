@@ -62,7 +62,7 @@ def test_an_auc_without_negatives_in_the_draw_is_left_out():
 
 
 def test_patients_of_one_class_each_are_scored_by_class():
-    # Four patients of two slices; votes: ann 0, bob 1, cat 1 (not 0), dan 2.
+    # Four patients of two slices, by mean probability: ann 0, bob 1, cat 1 (not 0), dan 2.
     label = np.repeat([0, 1, 0, 2], 2)
     probability = np.eye(3)[np.repeat([0, 1, 1, 2], 2)]
     found = class_scores.summarise(
@@ -71,14 +71,18 @@ def test_patients_of_one_class_each_are_scored_by_class():
         classes=CLASSES,
         decide=lambda mean: mean.argmax(-1),
     )
-    assert found["patient_vote_balanced_accuracy"] == pytest.approx((1 / 2 + 1 + 1) / 3)
-    assert found["patient_vote_f1_meningioma"] == pytest.approx(2 / 3)
-    assert found["patient_vote_f1_glioma"] == pytest.approx(2 / 3)
-    assert found["patient_vote_auc_pituitary"] == 1
+    assert found["patient_mean_probability_balanced_accuracy"] == pytest.approx(
+        (1 / 2 + 1 + 1) / 3
+    )
+    assert found["patient_mean_probability_f1_meningioma"] == pytest.approx(2 / 3)
+    assert found["patient_mean_probability_f1_glioma"] == pytest.approx(2 / 3)
+    assert found["patient_mean_probability_auc_pituitary"] == 1
     # Ann outscores bob and dan, cat ties with dan (0 each) and with bob: (2 + 1) / 4.
-    assert found["patient_vote_auc_meningioma"] == pytest.approx(3 / 4)
-    assert found["patient_vote_accuracy"] == 3 / 4
+    assert found["patient_mean_probability_auc_meningioma"] == pytest.approx(3 / 4)
+    assert found["patient_mean_probability_accuracy"] == 3 / 4
     assert (
-        found["patient_vote_accuracy_low"] < 3 / 4 < found["patient_vote_accuracy_high"]
+        found["patient_mean_probability_accuracy_low"]
+        < 3 / 4
+        < found["patient_mean_probability_accuracy_high"]
     )
     assert found["slice_f1_macro_low"] < found["slice_f1_macro"]

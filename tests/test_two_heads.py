@@ -171,7 +171,7 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
     assert written["dice_and_balanced_accuracy"] == pytest.approx(sum(both) / 2)
     # Two kinds of accuracy: of pixels and of slices.
     assert {"mask_patient_accuracy", "label_patient_accuracy"} <= written.keys()
-    assert written["label_patient_vote_accuracy"] is not None
+    assert written["label_patient_mean_probability_accuracy"] is not None
 
     labels, masks = (read(folder / head / "metrics.csv") for head in ("label", "mask"))
     assert {row["label"] for row in labels} <= {"meningioma", "glioma", "pituitary"}
@@ -188,7 +188,7 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
     found = written["mask_slice_dice_of_glioma"]
     assert found == pytest.approx(np.mean(of_glioma), abs=1e-5)
     drawn = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
-    of_label = ("confusion", "roc", "patients", "panels")
+    of_label = ("calibration", "confusion", "roc", "patients", "panels")
     of_mask = ("patients", "panels")
     assert drawn == {
         "training.png",

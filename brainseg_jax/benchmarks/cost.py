@@ -11,10 +11,9 @@ from flax import linen as nn
 PLATFORM = "cuda"
 
 
-def gflop(model: nn.Module, shape: tuple[int, ...]) -> float:
+def gflop(model: nn.Module, variables: Any, shape: tuple[int, ...]) -> float:
     """Multiplications and additions for images of `shape` [n, *space, c], in 10 ** 9."""
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), image)
     traced = jax.jit(model.apply).trace(variables, image)
     cost: Any = traced.lower(lowering_platforms=(PLATFORM,)).cost_analysis()
     return cost["flops"] / 1e9

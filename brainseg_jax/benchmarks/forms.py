@@ -1,5 +1,6 @@
 """Which nets are timed, on what: every form of every model that is a net of its own."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -66,7 +67,8 @@ def _of_model(name: str, batch: int) -> list[Form]:
         shape = (batch or usual, *(size,) * space, CHANNELS)
         own = published.outputs if isinstance(published.outputs, Heads) else outputs
         made = Form(name, form, module.Model(own, **published.options), shape)
-        body, gflop = _body(made), cost.gflop(made.net, shape)
+        body = _body(made)
+        gflop = cost.gflop(made.net, _variables(made), shape)
         if not any(
             body == other and math.isclose(gflop, of_other, rel_tol=SAME_COST)
             for other, of_other in seen
@@ -83,6 +85,7 @@ def _body(form: Form) -> list[tuple[str, tuple[int, ...]]]:
     return [(path, shape) for path, shape in named if "['head']" not in path]
 
 
+@functools.cache
 def _variables(form: Form) -> Any:
     image = jax.ShapeDtypeStruct(form.shape, jnp.float32)
     return jax.eval_shape(form.net.init, jax.random.key(0), image)

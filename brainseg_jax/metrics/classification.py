@@ -1,8 +1,8 @@
 """Scores of classified slices: over all slices, over each patient's, and of patients.
 
 A patient as a whole is classified by the mean probability of its slices; scores of that are
-called patient_vote_.... What is undefined is nan (the policy UNDEFINED), and every mean and
-interval leaves it out: confusions.py and ranking.py say what that is.
+called patient_mean_probability_.... What is undefined is nan (the policy UNDEFINED), and
+every mean and interval leaves it out: confusions.py and ranking.py say what that is.
 """
 
 import math
@@ -25,8 +25,9 @@ from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.metrics.overlap import AnyArray
 
 UNDEFINED = "nan"
+OF_PATIENTS = "patient_mean_probability"  # of scores of patients as a whole
 ENDS = ("", "_low", "_high")  # of the names of a score and of its interval
-OF_PATIENTS = ("accuracy", "balanced_accuracy", "f1", "auc", "average_precision")
+EACH_PATIENT = ("accuracy", "balanced_accuracy", "f1", "auc", "average_precision")
 
 Decide = Callable[[Float[AnyArray, "n c"]], Int[AnyArray, " n"]]
 
@@ -77,7 +78,7 @@ def by_patient(decided: Decided, patients: Sequence[Hashable]) -> Patients:
     )
 
 
-def vote(patients: Patients, decide: Decide) -> Decided:
+def by_mean_probability(patients: Patients, decide: Decide) -> Decided:
     """A prediction per patient, from the mean probability of its slices."""
     mean = np.stack([own.probability.mean(0) for own in patients.decided])
     label = np.array([own.label[0] for own in patients.decided])
@@ -94,12 +95,12 @@ def summarise(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Every score by name: slice_auc, patient_accuracy, patient_vote_accuracy...
+    """Every score by name: slice_auc, patient_accuracy, patient_mean_probability_auc...
 
     Patient scores are means over patients of the scores of each one's own slices. Those of
-    patient_vote are of patients classified by the mean probability of their slices, nan
-    unless each patient's slices have one label. Scores of one class end in its name. Each
-    has an interval, ..._low and ..._high, over patients drawn with replacement.
+    patient_mean_probability are of patients classified by the mean probability of their
+    slices, nan unless each patient's slices have one label. Scores of one class end in its
+    name. Each has an interval, ..._low and ..._high, over patients drawn with replacement.
 
     Raises:
         ValueError: if there is not one patient per slice.
@@ -111,17 +112,17 @@ def summarise(
     summary = _pooled("slice", decided, owner, classes, **options)
     summary["slice_ece"] = calibration.expected_error(calibration.reliability(decided))
     summary["slice_brier"] = calibration.brier(decided)
-    for name in OF_PATIENTS:
+    for name in EACH_PATIENT:
         summary |= _spread(f"patient_{name}", getattr(grouped, name), **options)
     if grouped.have_one_label:
-        votes, voters = vote(grouped, decide), np.arange(len(grouped.names))
-        return summary | _pooled("patient_vote", votes, voters, classes, **options)
+        whole, owner = by_mean_probability(grouped, decide), np.arange(len(place))
+        return summary | _pooled(OF_PATIENTS, whole, owner, classes, **options)
     named = _named(
         np.zeros((len(classes),) * 2), np.full(len(classes), np.nan), classes
     )
     precisions = _average_precisions(decided, classes)
     return summary | {
-        f"patient_vote_{name}": math.nan
+        f"{OF_PATIENTS}_{name}": math.nan
         for name in [*(f"{name}{end}" for name in named for end in ENDS), *precisions]
     }
 

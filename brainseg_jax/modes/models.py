@@ -1,5 +1,6 @@
 """Every model and every experiment with its parameters, operations and input size."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -90,16 +91,22 @@ def _size(
     frozen: frozenset[freezing.Path] = frozenset(),
 ) -> Size:
     """Counted from shapes alone: nothing is compiled or computed."""
-    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    with model_options.naming_the_key():
-        variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
+    variables, gflop = _counted(model, shape)
     labels = jax.tree.leaves(freezing.labels(variables["params"], frozen))
     sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
     trainable = sum(
         size for size, label in zip(sizes, labels, strict=True) if label != "frozen"
     )
-    gflop = cost.gflop(model, (1, *shape))
     return Size(name, form, shape, count(variables), trainable, gflop)
+
+
+@functools.cache  # experiments share their models
+def _counted(model: nn.Module, shape: tuple[int, ...]) -> tuple[Any, float]:
+    """Shapes of a model's variables, and its operations."""
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    with model_options.naming_the_key():
+        variables = jax.eval_shape(model.init, jax.random.key(0), image)
+    return variables, cost.gflop(model, variables, (1, *shape))
 
 
 def _table(title: str, names: tuple[str, str], sizes: list[Size]) -> Table:

@@ -32,14 +32,16 @@ Predict = Callable[[int], np.ndarray]
 CURVES = {
     "patient_balanced_accuracy": "balanced accuracy\nof patients",
     # Where a patient's slices are of one class
-    "patient_vote_balanced_accuracy": "balanced accuracy\nof patients' votes",
+    "patient_mean_probability_balanced_accuracy": "balanced accuracy\n"
+    "by mean probability",
     "slice_auc": "ROC-AUC of slices",
     "patient_accuracy": "accuracy\nof patients",
     "slice_accuracy": "accuracy\nof slices",
 }
 UNDEFINED_BECAUSE = (
-    "all its slices, or all slices of each patient, are of one class (for patient_vote "
-    "scores: of several classes; for those of a class: none is of it)"
+    "all its slices, or all slices of each patient, are of one class (for "
+    "patient_mean_probability scores: of several classes; for those of a class: none is "
+    "of it)"
 )
 
 
@@ -138,7 +140,7 @@ def draw(
     heads = {
         "slice": "By slice",
         "patient": "By slice, weighed by patient",
-        "vote": "By patient: mean probability",
+        "patient_mean_probability": "By patient: mean probability",
     }
     class_figures.confusion_matrices(
         {
@@ -181,15 +183,18 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
     """The scores a reader asks for first, and what has to be said below them."""
     rows = {}
     patients, slices = about["patients"], about["slices"]
-    by_vote = "of patients by mean probability"
+    whole = "of patients by mean probability"
     for name, key in (
         (f"accuracy, mean over {patients} patients", "patient_accuracy"),
         ("balanced accuracy, mean over patients", "patient_balanced_accuracy"),
         ("ROC-AUC, mean over patients", "patient_auc"),
-        (f"accuracy {by_vote}", "patient_vote_accuracy"),
-        (f"balanced accuracy {by_vote}", "patient_vote_balanced_accuracy"),
-        (f"ROC-AUC {by_vote}", "patient_vote_auc"),
-        (f"F1 {by_vote}, mean over classes", "patient_vote_f1_macro"),
+        (f"accuracy {whole}", "patient_mean_probability_accuracy"),
+        (
+            f"balanced accuracy {whole}",
+            "patient_mean_probability_balanced_accuracy",
+        ),
+        (f"ROC-AUC {whole}", "patient_mean_probability_auc"),
+        (f"F1 {whole}, mean over classes", "patient_mean_probability_f1_macro"),
         (f"accuracy over {slices} slices", "slice_accuracy"),
         ("balanced accuracy over slices", "slice_balanced_accuracy"),
         ("ROC-AUC over slices", "slice_auc"),

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.sources import Source
+from brainseg_jax.runs import renamed
 from brainseg_jax.training.optimisers import Plateau
 
 Row = dict[str, Any]
@@ -106,14 +107,15 @@ def from_json(saved: Mapping[str, Any]) -> Record:
             "config.task; train anew, or use the commit in its config.json."
         )
     progress = dict(saved["progress"] if current else saved)
-    about["config"] = with_later_keys(about["config"])
+    about["config"] = config = with_later_keys(about["config"])
+    config["evaluation"]["metric"] = renamed.score(config["evaluation"]["metric"])
     if not current:
         about["chosen_patients"] = _of_folds(
             about["data"]["folds"], about["config"]["data"]["validation"]
         )
     for name in ("trained_patients", "chosen_patients"):
         about[name] = tuple(about[name])
-    progress["history"] = tuple(progress["history"])
+    progress["history"] = tuple(map(renamed.scores, progress["history"]))
     progress["plateau"] = Plateau(*progress["plateau"])
     return Record(
         About(**_fields(About, about)),

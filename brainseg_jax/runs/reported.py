@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from brainseg_jax.runs import records, restore
+from brainseg_jax.runs import records, renamed, restore
 from brainseg_jax.runs.records import About
 
 Row = dict[str, Any]
@@ -84,7 +84,7 @@ def read(
         ValueError: if the report is of another checkpoint than the best.
     """
     tables = {
-        str(path.relative_to(report)): _rows(path)
+        str(path.relative_to(report)): [renamed.columns(row) for row in _rows(path)]
         for path in sorted(report.rglob("*.csv"))
     }
     summary = report / "summary.json"
@@ -94,7 +94,7 @@ def read(
             f"{workdir} was not scored on {split} ({report} has no complete report). "
             f"First run: {again}"
         )
-    found = json.loads(summary.read_text())
+    found = renamed.scores(json.loads(summary.read_text()))
     _refuse_stale(workdir, found["checkpoint_step"], again)
     return Reported(
         name, workdir, about, split, found, tables, _history(pathlib.Path(workdir))
@@ -176,7 +176,11 @@ def _history(workdir: pathlib.Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     return [
-        {key: float(cell) for key, cell in row.items() if cell and key != "note"}
+        {
+            renamed.score(key): float(cell)
+            for key, cell in row.items()
+            if cell and key != "note"
+        }
         for row in _rows(path)
     ]
 

@@ -1,4 +1,4 @@
-"""Layouts of folders that are published; each changes a config in place."""
+"""Class folders that are published or synthetic; each changes a config in place."""
 
 from ml_collections import ConfigDict
 
@@ -18,3 +18,13 @@ def four_classes(config: ConfigDict) -> None:
         "pituitary_tumor",
     )
     config.data.folder.one_patient_per_file = True
+
+
+def phantom_classes(config: ConfigDict) -> None:
+    """Synthetic slices of three kinds of tumour, of 30 patients."""
+    config.data.name = "folder/phantom_classes"
+    config.data.folder.layout = "classes"
+    config.data.folder.channels = ("grey",)
+    config.data.folder.labels = ("meningioma", "glioma", "pituitary")
+    config.data.folder.patient = "(?P<patient>[^/_]+)_[^/]*$"
+    config.data.folder.one_patient_per_file = False

@@ -69,7 +69,7 @@ def three_kinds(config: ConfigDict) -> None:
     classification(config)
     figshare(config)
     config.task.exclusive = True
-    config.evaluation.metric = "patient_vote_balanced_accuracy"
+    config.evaluation.metric = "patient_mean_probability_balanced_accuracy"
 
 
 def common(config: ConfigDict) -> None:

@@ -49,12 +49,13 @@ def find_patients(files: Files, cases: Sequence[Case]) -> Told:
         one.key: told.get(one.key) or told.get(one.patient) or one.patient
         for one in cases
     }
-    _tell(patients)
+    known = sum(bool(PATIENT.match(name)) for name in patients.values())
+    if known or not all(one.synthetic for one in cases):
+        _tell(known, patients)
     return patients, bad
 
 
-def _tell(patients: Mapping[str, str]) -> None:
-    known = sum(bool(PATIENT.match(name)) for name in patients.values())
+def _tell(known: int, patients: Mapping[str, str]) -> None:
     print(f"{known} of {len(patients)} cases are called by their patients in TCGA.")
     if not known:
         print("Whether a model trained on the LGG set knows them is not checked.")

@@ -33,8 +33,8 @@ def by_slice(scored: Scored, source: sources.Source, task: Task) -> list[Row]:
 def by_patient(decided: Decided, source: sources.Source, task: Task) -> list[Row]:
     """A row per patient: slices of each class, scores over them, and a prediction.
 
-    The prediction ("vote") only where every patient's slices have one label; there balanced
-    accuracy and ROC-AUC of a patient's own slices are not defined.
+    The prediction, by the mean probability of the slices, only where every patient's slices
+    have one label; there balanced accuracy and ROC-AUC of a patient's own are not defined.
     """
     grouped = class_scores.by_patient(decided, source.patients)
     rows = [
@@ -62,13 +62,13 @@ def by_patient(decided: Decided, source: sources.Source, task: Task) -> list[Row
             }
             for i, row in enumerate(rows)
         ]
-    votes = class_scores.vote(grouped, task.predict)
+    whole = class_scores.by_mean_probability(grouped, task.predict)
     return [
         {
             **row,
-            "label": task.classes[votes.label[i]],
-            "vote": task.classes[votes.predicted[i]],
-            **decisions.probability_columns(task.classes, votes.probability[i]),
+            "label": task.classes[whole.label[i]],
+            "predicted": task.classes[whole.predicted[i]],
+            **decisions.probability_columns(task.classes, whole.probability[i]),
         }
         for i, row in enumerate(rows)
     ]
@@ -95,8 +95,8 @@ def confusion(decided: Decided, source: sources.Source, task: Task) -> list[Row]
 def matrices(decided: Decided, source: sources.Source, task: Task) -> dict[str, Any]:
     """Confusion matrices: of slices, of slices weighed by patient, and of patients.
 
-    Patients are classified by the mean probability of their slices ("vote"), where every
-    patient's slices have one label.
+    Patients are classified by the mean probability of their slices, where every patient's
+    slices have one label.
     """
     weights = confusions.patient_weights(source.patients)
     matrices = {
@@ -105,6 +105,6 @@ def matrices(decided: Decided, source: sources.Source, task: Task) -> dict[str, 
     }
     grouped = class_scores.by_patient(decided, source.patients)
     if grouped.have_one_label:
-        votes = class_scores.vote(grouped, task.predict)
-        matrices["vote"] = confusions.confusion(votes)
+        whole = class_scores.by_mean_probability(grouped, task.predict)
+        matrices[class_scores.OF_PATIENTS] = confusions.confusion(whole)
     return matrices

@@ -37,8 +37,10 @@ def of_classes(rows: Sequence[Row]) -> Scores:
         )
         if column in rows[0]
     }
-    if "vote" in rows[0]:
-        right = {row["patient"]: float(row["vote"] == row["label"]) for row in rows}
+    if "predicted" in rows[0]:
+        right = {
+            row["patient"]: float(row["predicted"] == row["label"]) for row in rows
+        }
         scores["accuracy of patients by mean probability"] = right
     return scores
 
