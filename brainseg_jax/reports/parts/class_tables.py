@@ -57,7 +57,7 @@ def by_patient(decided: Decided, source: sources.Source, task: Task) -> list[Row
                 **row,
                 **{
                     name: round(float(getattr(grouped, name)[i]), 6)
-                    for name in class_scores.OF_PATIENTS[1:]
+                    for name in class_scores.EACH_PATIENT[1:]
                 },
             }
             for i, row in enumerate(rows)
