@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import configs
-from brainseg_jax import models, registry
+from brainseg_jax import models, parallel, registry
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import mirroring
@@ -276,13 +276,30 @@ def figshare_dir(tmp_path_factory):
     return folder / "data"
 
 
+@pytest.fixture
+def two_devices(monkeypatch):
+    """Each of eight would keep weights, averages and moments of the wide encoders."""
+    monkeypatch.setattr(
+        parallel,
+        "local_devices",
+        lambda mode, size=None: parallel.Devices(mode, tuple(jax.devices()[:2])),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name, argument", different())
 def test_an_experiment_trains_on_a_small_phantom(
-    name, argument, data_dir, figshare_dir, brats_dir, tmp_path
+    name,
+    argument,
+    data_dir,
+    figshare_dir,
+    brats_dir,
+    tmp_path,
+    two_devices,
 ):
     train = importlib.import_module("brainseg_jax.modes.train")
     config = tiny(name, argument)
+    config.epochs = 1
     if config.data.name.startswith("figshare"):
         data_dir = figshare_dir
     if config.data.name.startswith("brats"):
