@@ -15,9 +15,9 @@ from absl import logging
 from jaxtyping import Bool, Shaped, UInt8
 
 from brainseg_jax import files
-from brainseg_jax.data import pixels
+from brainseg_jax.data import dicom_names, pixels
 
-ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mat")
+ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mat", *dicom_names.ENDINGS)
 FOLDS_FILE = "cvind.mat"  # of the figshare set, among its slices
 LOW, HIGH = 1, 99.5  # percentiles that become black and white
 # What a TIFF with damaged bytes was seen to end in.
@@ -227,14 +227,14 @@ def _pictures(path: Path) -> list[Path]:
         return [
             file
             for file, parts in below
-            if file.suffix.lower() in ENDINGS
+            if (file.suffix.lower() in ENDINGS or dicom_names.is_dicom(file))
             and file.name != FOLDS_FILE
             and not any(part.startswith(".") for part in parts)
             and file.is_file()
         ]
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give an image or a folder.")
-    if path.suffix.lower() not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS and not dicom_names.is_dicom(path):
         raise UnreadableImage(
             f"{path} is no image that can be read: the name must end in"
             f" {', '.join(ENDINGS)}."

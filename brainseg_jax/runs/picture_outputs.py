@@ -39,6 +39,7 @@ class Request(NamedTuple):
     names: Mapping[pathlib.Path, str]  # of the outputs, without what follows
     note: str
     also: Collection[str]
+    labels: Mapping[int, str]  # of masks, what they stand for
 
 
 def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
@@ -57,7 +58,7 @@ def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
 def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> Row:
     picture, mask = example.picture, np.asarray(labels)[0, ..., 0]
     stem = request.outputs / request.names[example.path]
-    path = pictures.write_mask(example.path, stem, mask)
+    path = pictures.write_mask(example.path, stem, mask, picture, request.labels)
     painted = image_files.overlay(
         image_files.display(image_files.as_8_bits(picture.image)),
         mask > 0,
@@ -66,7 +67,10 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
     )
     image_files.write_png(stem.with_name(f"{stem.name}_overlay.png"), painted)
     found = localise.lesions(
-        mask, picture.spacing, middle=localise.middle_of_head(picture.image)
+        mask,
+        picture.spacing,
+        middle=localise.middle_of_head(picture.image),
+        sides=picture.sides or localise.OF_PICTURE,
     )
     if "contours" in request.also:
         outlines.write(stem, picture.image, mask, found)

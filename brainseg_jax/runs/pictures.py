@@ -53,7 +53,8 @@ def predict(
     if not left:
         return results.rows(found)
     batched = make_batched(restored, count)
-    request = Request(restored.parts.task, outputs, names, about.note, also)
+    labels = about.info.names_of_labels
+    request = Request(restored.parts.task, outputs, names, about.note, also, labels)
     options = about.config["data"]["normalisation"]
     examples = (
         example
@@ -130,7 +131,8 @@ def _of_volume(
     warnings = _warnings(volume, kept.values(), together and len(readable) == 1)
     for path, numbers in zip(readable, scaling, strict=True):
         picture = kept.get(path) or pictures.read(path, info)
-        yield Example(path, picture, numbers, volume, len(readable), warnings)
+        told = (*warnings, *picture.warnings)
+        yield Example(path, picture, numbers, volume, len(readable), told)
 
 
 def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> None:

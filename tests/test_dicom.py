@@ -1,0 +1,114 @@
+"""DICOM slices and series: read with their geometry, masks as segmentations of them."""
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+
+from brainseg_jax.data import dicom_files, dicom_names, dicom_segments, image_files
+from tests import dicom_writers, tiny_nets
+from tests.test_predictions import given, picture, run  # noqa: F401
+
+
+def bright(shape=(24, 24)):
+    return picture([(3, 5, 4, 2)], shape).astype(np.uint16)
+
+
+def masks_of(path):
+    """Frames [n, h, w] of a segmentation, and the images that they are of."""
+    found = pydicom.dcmread(path)
+    frames = found.pixel_array.reshape(-1, found.Rows, found.Columns)
+    uids = [
+        one.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        for one in found.PerFrameFunctionalGroupsSequence
+    ]
+    return found, frames, uids
+
+
+def test_a_slice_is_predicted_and_its_segmentation_overlays_it(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored())
+    image = picture([(3, 5, 4, 2), (18, 1, 2, 2)]).astype(np.uint16)
+    path = dicom_writers.write_slice(
+        tmp_path / "in" / "a.dcm", image, position=(1, 2, 3), spacing=(0.5, 2.0)
+    )
+    (row,) = run(tmp_path)
+    assert row["area_mm2"] == (8 + 4) * 0.5 * 2 and row["warnings"] == ""
+    assert row["side"] == "right"  # the patient's, at the left of an axial picture
+    found, frames, uids = masks_of(tmp_path / "out" / row["mask"])
+    source = pydicom.dcmread(path)
+    np.testing.assert_array_equal(frames, [source.pixel_array > 128])
+    assert uids == [source.SOPInstanceUID]
+    assert found.SegmentSequence[0].SegmentLabel == "tumour"
+    shared = found.SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].PixelSpacing == [0.5, 2.0]
+    place = found.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
+    assert place.ImagePositionPatient == [1, 2, 3]
+    assert found.FrameOfReferenceUID == source.FrameOfReferenceUID
+
+
+def test_an_empty_prediction_is_a_segmentation_too(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored())
+    dicom_writers.write_slice(tmp_path / "in" / "1.2.3", np.eye(24, dtype=np.uint16))
+    (row,) = run(tmp_path)
+    _, frames, _ = masks_of(tmp_path / "out" / row["mask"])
+    assert row["pixels"] == 0 and not frames.any()
+
+
+def test_another_modality_is_told_of(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored())
+    dicom_writers.write_slice(tmp_path / "in" / "a.dcm", bright(), modality="CT")
+    assert run(tmp_path)[0]["warnings"] == "its modality is CT, not MR"
+
+
+def test_a_series_is_a_volume_by_position_on_its_place_in_the_patient(tmp_path):
+    volume = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
+    folder = dicom_writers.write_series(tmp_path / "a", volume, spacing=(0.5, 1.5))
+    (found,) = dicom_files.find_series([tmp_path])
+    image = dicom_files.as_nifti(found)
+    assert found == folder
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), volume.T)
+    # Column, row and slice: to the patient's left, back and up; RAS+ is right, front, up.
+    np.testing.assert_allclose(
+        image.affine,
+        [[-1.5, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2, 5], [0, 0, 0, 1]],
+    )
+    assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
+
+
+def test_an_incomplete_series_is_refused(tmp_path):
+    volume = np.zeros((5, 4, 4), np.uint16)
+    folder = dicom_writers.write_series(tmp_path / "a", volume)
+    next(p for p in folder.iterdir() if pydicom.dcmread(p).InstanceNumber == 3).unlink()
+    with pytest.raises(image_files.UnreadableImage, match="lie 2 to 4 mm apart"):
+        dicom_files.read_series(folder)
+    dicom_writers.write_slice(folder / "other.dcm", volume[0])
+    with pytest.raises(image_files.UnreadableImage, match="slices of several series"):
+        dicom_files.read_series(folder)
+
+
+def test_files_without_endings_are_known_by_their_content(tmp_path):
+    path = dicom_writers.write_slice(tmp_path / "IM0001", bright())
+    (tmp_path / "README").write_text("no picture")
+    assert dicom_names.is_dicom(path)
+    assert not dicom_names.is_dicom(tmp_path / "README")
+    assert image_files.find_images([tmp_path]) == [path]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_truncated_file_is_refused(tmp_path, share):
+    path = dicom_writers.write_slice(tmp_path / "a.dcm", bright())
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(image_files.UnreadableImage, match=r"a\.dcm cannot be read"):
+        dicom_files.read(path)
+
+
+def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
+    path = dicom_writers.write_slice(tmp_path / "a.dcm", bright())
+    monkeypatch.setattr(dicom_files, "pydicom", None)
+    monkeypatch.setattr(dicom_segments, "highdicom", None)
+    with pytest.raises(
+        image_files.UnreadableImage, match=r"a\.dcm is DICOM.*\[dicom\]"
+    ):
+        dicom_files.read(path)
+    with pytest.raises(ValueError, match=r"pip install 'brainseg_jax\[dicom\]'"):
+        dicom_segments.write(tmp_path / "b.dcm", np.zeros((1, 2, 2), np.uint8), [], {})
