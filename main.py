@@ -68,7 +68,7 @@ flags.DEFINE_bool(
 flags.DEFINE_multi_string(
     "inputs",
     [],
-    "predict: image files (pictures or NIfTI), folders of them or patterns.",
+    "predict: image files (pictures, DICOM or NIfTI), folders of them or patterns.",
 )
 flags.DEFINE_enum(
     "axis",
@@ -79,7 +79,7 @@ flags.DEFINE_enum(
 flags.DEFINE_list(
     "also",
     [],
-    "predict: what else to write of each picture: contours,probabilities.",
+    "predict: what else to write: contours,probabilities of pictures; stl,obj of scans.",
 )
 flags.DEFINE_string(
     "outputs",

@@ -1,5 +1,7 @@
 """DICOM slices and series: read with their geometry, masks as segmentations of them."""
 
+import json
+
 import nibabel
 import numpy as np
 import pydicom
@@ -7,6 +9,7 @@ import pytest
 
 from brainseg_jax.data import dicom_files, dicom_names, dicom_segments, image_files
 from tests import dicom_writers, tiny_nets
+from tests.test_prediction_docs import is_known
 from tests.test_predictions import given, picture, run  # noqa: F401
 
 
@@ -84,6 +87,50 @@ def test_an_incomplete_series_is_refused(tmp_path):
     dicom_writers.write_slice(folder / "other.dcm", volume[0])
     with pytest.raises(image_files.UnreadableImage, match="slices of several series"):
         dicom_files.read_series(folder)
+
+
+def series_and_masks(tmp_path, net, given, also=()):  # noqa: F811
+    """A series with a bright box, its row, and where the box is."""
+    given(net)
+    volume = np.zeros((6, 24, 24), np.uint16)
+    volume[:, 2:22, 2:22] = 60
+    volume[2:5, 4:10, 3:9] = 250
+    volume[:, 0, 0] = 255
+    folder = dicom_writers.write_series(
+        tmp_path / "in" / "P1_t1", volume, spacing=(0.5, 2.0), step=3.0
+    )
+    (row,) = run(tmp_path, also=also)
+    return folder, row, volume == 250
+
+
+def test_a_series_gets_one_segmentation_that_overlays_its_slices(given, tmp_path):  # noqa: F811
+    net = tiny_nets.restored(dtype="int16")
+    folder, row, marked = series_and_masks(tmp_path, net, given, ["stl"])
+    found, frames, uids = masks_of(tmp_path / "out" / row["mask"])
+    sources = {
+        one.dataset.SOPInstanceUID: int(one.dataset.InstanceNumber) - 1
+        for one in dicom_files.read_series(folder)
+    }
+    drawn = np.zeros(marked.shape, np.uint8)
+    for frame, uid in zip(frames, uids, strict=True):
+        drawn[sources[uid]] = frame
+    expected = marked.copy()
+    expected[:, 0, 0] = True
+    np.testing.assert_array_equal(drawn, expected)
+    assert all(map(is_known, row))
+    assert row["volume"] == "P1" and row["lesions"] == 2
+    assert row["ml"] == pytest.approx(expected.sum() * 0.5 * 2 * 3 / 1000, abs=1e-3)
+    assert row["side"] == "right"
+    told = json.loads((tmp_path / "out" / "P1_lesions.json").read_text())
+    assert told["lesions"][0]["diameter_mm"] == round(np.hypot(6 * 0.5, 6 * 2), 3)
+    assert (tmp_path / "out" / "P1_mesh.stl").stat().st_size > 1000
+
+
+def test_a_classifier_sees_a_series_slice_by_slice(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored(task="classification"))
+    for place in range(3):
+        dicom_writers.write_slice(tmp_path / "in" / f"{place}.dcm", bright())
+    assert [row["class"] for row in run(tmp_path)] == ["no tumour"] * 3
 
 
 def test_files_without_endings_are_known_by_their_content(tmp_path):

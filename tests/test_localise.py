@@ -134,7 +134,8 @@ def test_contours_run_around_parts_and_holes():
 
 def test_the_middle_is_that_of_the_head():
     image = np.zeros((10, 20, 1), np.uint8)
-    image[2:8, 11:18] = 200
+    image[2:8, 11:18] = 60
+    image[4:6, 12:14] = 255  # a tumour, far brighter, is not all of the head
     assert localise.middle_of_head(image) == 14
     assert localise.middle_of_head(np.full((4, 7, 3), 5)) == 3
     mask = np.zeros((10, 20), np.uint8)

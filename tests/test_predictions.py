@@ -12,6 +12,7 @@ from brainseg_jax.data import image_files
 from brainseg_jax.modes import predict
 from brainseg_jax.runs import predictor, results
 from tests import tiny_nets
+from tests.test_prediction_docs import is_known
 
 
 @pytest.fixture
@@ -54,6 +55,7 @@ def test_a_row_says_where_the_tumour_is(given, tmp_path):
     given(tiny_nets.restored())
     write(tmp_path / "in" / "a.png", [(3, 5, 4, 2), (15, 10, 6, 6)])
     (row,) = run(tmp_path)
+    assert all(map(is_known, row.keys() - {"each_lesion"}))
     assert row["pixels"] == 8 + 36 and row["lesions"] == 2
     assert row["boxes"] == "15 10 6 6;3 5 4 2"
     assert row["side"] == "picture right"

@@ -7,7 +7,6 @@ spacing of pixels is known, else in pixels, and their names say which.
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
 from scipy import ndimage
@@ -16,6 +15,7 @@ from brainseg_jax.metrics import shapes
 
 Lesion = dict[str, Any]
 OF_PICTURE = ("picture left", "picture right")  # whose left it is nobody knows
+AIR = 0.1
 OF_PATIENT = ("right", "left")  # as radiologists look at slices
 
 
@@ -95,14 +95,15 @@ def middle_of(image: Shaped[np.ndarray, "h w *c"]) -> float:
 
 
 def middle_of_head(image: Shaped[np.ndarray, "h w c"]) -> float:
-    """The middle column of what is bright, by Otsu's threshold; of all, if nothing is."""
+    """The middle column of what is not air; the picture's own, if all is alike.
+
+    Air is darker than AIR of the way to the brightest hundredth, whatever a tumour is.
+    """
     grey = image.astype(np.float32).mean(-1)
-    spread = grey.max() - grey.min()
-    if not spread > 0:
+    low, high = grey.min(), np.percentile(grey, 99)
+    columns = np.flatnonzero((grey > low + AIR * (high - low)).any(0))
+    if not high > low or not len(columns):
         return middle_of(image)
-    bytes_ = np.rint(255 * (grey - grey.min()) / spread).astype(np.uint8)
-    _, bright = cv2.threshold(bytes_, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    columns = np.flatnonzero(bright.any(0))
     return float(columns[0] + columns[-1]) / 2
 
 

@@ -1,7 +1,5 @@
 """Where a scan's mask is: lesions in three dimensions, in millilitres and millimetres."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import UInt8
 from scipy import ndimage
@@ -12,12 +10,6 @@ from brainseg_jax.inference import localise
 from brainseg_jax.inference.localise import Lesion
 
 SIDES = ("left", "right")  # a scan's x rises from the patient's left
-
-
-def columns(labels: UInt8[np.ndarray, "z y x"], scan: Scan) -> dict[str, Any]:
-    """Of a table, and `each_lesion` beside them."""
-    found = lesions(labels, scan)
-    return {**localise.summary(found), "each_lesion": found}
 
 
 def lesions(labels: UInt8[np.ndarray, "z y x"], scan: Scan) -> list[Lesion]:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from brainseg_jax.data import image_files, modalities
+from brainseg_jax.data import dicom_files, image_files, meshes, modalities
 from brainseg_jax.runs import (
     ensembles,
     pictures,
@@ -20,7 +20,7 @@ from brainseg_jax.runs import (
     volumes,
 )
 
-ALSO = ("contours", "probabilities")
+ALSO = ("contours", "probabilities", *meshes.WRITERS)
 Row = dict[str, Any]
 
 
@@ -40,9 +40,9 @@ def predict(
 ) -> list[Row]:
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
-    Where there are NIfTI files, it is scans that are predicted (runs/volumes.py), and
-    pictures among them are left out. `axis` is that along which a model of slices sees
-    them, one of scans.AXES. `also` is what else is written, of ALSO.
+    Where there are NIfTI files or DICOM series, it is scans that are predicted
+    (runs/volumes.py), and pictures among them are left out. `axis` is that along which a
+    model of slices sees them, one of scans.AXES. `also` is what else is written, of ALSO.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone, of a net with two heads both. Intensities are normalised over
@@ -75,14 +75,17 @@ def predict(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
-    scanned = modalities.find_volumes(inputs)
+    series = dicom_files.find_series(inputs)
+    scanned = [*modalities.find_volumes(inputs), *series]
     found = [] if scanned else image_files.find_images(inputs)
     restored = ensembles.restore_all(workdir)
     precision.set_precision(restored.record.about.config)
+    if series == scanned and restored.parts.task.name != "segmentation":
+        found, scanned = found or image_files.find_images(inputs), []  # slice by slice
     if scanned:
         rules = ensembles.rules_of(workdir, restored)
-        _tell_pictures(inputs)
-        rows = volumes.predict(restored, scanned, folder, axis, rules)
+        _tell_pictures(inputs, series)
+        rows = volumes.predict(restored, scanned, folder, axis, rules, also)
         results.write(folder, rows)
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
@@ -92,17 +95,19 @@ def predict(
     return rows
 
 
-def _tell_pictures(inputs: Sequence[str]) -> None:
-    """Warns of pictures that lie among NIfTI scans, which alone are predicted."""
+def _tell_pictures(inputs: Sequence[str], series: Sequence[pathlib.Path]) -> None:
+    """Warns of pictures that lie among scans, which alone are predicted."""
     others = [path for path in inputs if not path.lower().endswith(modalities.ENDINGS)]
     try:
         found = image_files.find_images(others)
     except FileNotFoundError:  # none
         return
-    logging.warning(
-        "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
-        len(found),
-    )
+    folders = {folder.absolute() for folder in series}
+    if left_out := [one for one in found if one.absolute().parent not in folders]:
+        logging.warning(
+            "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
+            len(left_out),
+        )
 
 
 def _predict_pictures(

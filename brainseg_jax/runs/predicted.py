@@ -34,7 +34,8 @@ def made_from(case: Case, model: str) -> str:
     """Of a case's files, as they are now, and a model by its fingerprint."""
     files_now = [
         (str(file.absolute()), found.st_size, found.st_mtime_ns)
-        for file in case.files
+        for given in case.files
+        for file in (sorted(given.iterdir()) if given.is_dir() else [given])
         for found in [file.stat()]
     ]
     return hashlib.sha256(repr((model, case, files_now)).encode()).hexdigest()[:16]

@@ -38,7 +38,9 @@ COLUMNS = {
     "normalised_by": "of a picture: how many slices its intensities were normalised with",
     "missing": "of a scan: sequences without a file",
     "post_processed": "of a scan: whether its mask was mended by the run's card",
-    "warnings": "what makes the prediction doubtful; empty: nothing that is checked",
+    "fault": "of a scan: why it could not be predicted",
+    "made_from": "of a scan: a fingerprint of its files, the weights and the request",
+    "warnings": "of a picture: what makes the prediction doubtful, of what is checked",
     "note": "what has to be said of the model's training",
 }
 
