@@ -15,7 +15,7 @@ try:
     import pydicom
     from pydicom.pixels import apply_rescale
 except ImportError:
-    pydicom = None
+    pydicom: Any = None  # type: ignore[no-redef]
 
 APART = 0.01  # share of the usual distance by which slices may lie elsewhere
 ALIKE = 1e-4  # by which directions of slices of one series may differ
@@ -141,7 +141,7 @@ def as_nifti(folder: Path) -> Any:
     affine[:3, 2] = (end - start) / (len(found) - 1)
     affine[:3, 3] = start
     affine = np.diag([-1, -1, 1, 1]) @ affine  # DICOM's x and y point the other way
-    kind = np.float32
+    kind: type = np.float32
     if voxels.dtype.kind in "iu":
         limits = np.iinfo(np.int16)
         fits = limits.min <= voxels.min() and voxels.max() <= limits.max

@@ -17,7 +17,7 @@ try:
     import highdicom
     from pydicom.sr.codedict import codes
 except ImportError:
-    highdicom = None
+    highdicom: Any = None  # type: ignore[no-redef]
 
 NAME = "brainseg_jax"
 

@@ -2,7 +2,7 @@
 
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -12,7 +12,7 @@ from brainseg_jax import files
 try:
     from skimage import measure
 except ImportError:
-    measure = None
+    measure: Any = None  # type: ignore[no-redef]
 
 NEEDS_EXTRA = (
     "Meshes need scikit-image: pip install 'brainseg_jax[mesh]' (of a clone: "

@@ -30,11 +30,11 @@ def edges(mask: Integer[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     large = np.kron(marked, np.ones((ENLARGED, ENLARGED), np.uint8))
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     beside = cv2.dilate(cv2.Canny(255 * large, *CANNY), cross) > 0
-    inner = cv2.erode(large, cross) > 0
-    found = beside & (large > 0) & ~inner
+    inner = cv2.erode(large, cross)
+    found = beside & (large > inner)
     height, width = marked.shape
     blocks = found.reshape(height, ENLARGED, width, ENLARGED)
-    return blocks.any((1, 3))[1:-1, 1:-1]
+    return np.asarray(blocks.any((1, 3)))[1:-1, 1:-1]
 
 
 def contours(mask: Integer[np.ndarray, "h w"]) -> list[dict[str, Any]]:

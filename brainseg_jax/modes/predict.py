@@ -80,7 +80,7 @@ def predict(
     found = [] if scanned else image_files.find_images(inputs)
     restored = ensembles.restore_all(workdir)
     precision.set_precision(restored.record.about.config)
-    if series == scanned and restored.parts.task.name != "segmentation":
+    if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
     if scanned:
         rules = ensembles.rules_of(workdir, restored)

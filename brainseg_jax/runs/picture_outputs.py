@@ -115,13 +115,18 @@ WRITERS: dict[str, Callable[..., Row]] = {
 
 
 def _write_probabilities(stem: pathlib.Path, probs: np.ndarray, task: Task) -> None:
-    """An array for each map of the model, by its class, half precision."""
-    names = (
-        task.classes
-        if probs.shape[-1] == len(task.classes)
-        else map(str, range(probs.shape[-1]))
+    """An array for each map by its class, half precision; of others by their number."""
+    names = {
+        len(task.classes): list(task.classes),
+        len(task.classes) + 1: ["background", *task.classes],
+    }
+    count = probs.shape[-1]
+    maps = zip(
+        names.get(count, list(map(str, range(count)))), range(count), strict=True
     )
-    arrays = {name: probs[..., k].astype(np.float16) for k, name in enumerate(names)}
+    arrays: dict[str, Any] = {
+        name: probs[..., k].astype(np.float16) for name, k in maps
+    }
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     path = stem.with_name(f"{stem.name}_probabilities.npz")
