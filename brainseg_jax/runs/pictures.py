@@ -4,19 +4,19 @@ import collections
 import itertools
 import pathlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from absl import logging
 from rich.progress import track
 
-from brainseg_jax.data import image_files, normalise, pictures
+from brainseg_jax.data import image_files, normalise, pictures, profiles
 from brainseg_jax.data.image_files import UnreadableImage
-from brainseg_jax.data.info import Info
 from brainseg_jax.data.pictures import Picture
 from brainseg_jax.runs import picture_outputs
 from brainseg_jax.runs.picture_outputs import LONE, Example, Request
 from brainseg_jax.runs.predictor import Batched, make_batched
+from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.results import Results
 
@@ -55,11 +55,10 @@ def predict(
     batched = make_batched(restored, count)
     labels = about.info.names_of_labels
     request = Request(restored.parts.task, outputs, names, about.note, also, labels)
-    options = about.config["data"]["normalisation"]
     examples = (
         example
         for volume, paths in left.items()
-        for example in _of_volume(volume, paths, about.info, options, results)
+        for example in _of_volume(volume, paths, about, results)
     )
     _predict_all(batched, examples, count, request, results)
     return results.rows(found)
@@ -105,11 +104,11 @@ def _batches(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
 def _of_volume(
     volume: str,
     paths: Sequence[pathlib.Path],
-    info: Info,
-    options: Mapping[str, Any],
+    about: About,
     results: Results,
 ) -> Iterator[Example]:
     """The readable pictures of a volume, normalised together; few are in memory."""
+    info, options = about.info, about.config["data"]["normalisation"]
     kept: dict[pathlib.Path, Picture] = {}
     readable, by_image = [], []
     for path in paths:
@@ -128,7 +127,7 @@ def _of_volume(
     scaling = normalise.scaling(normalise.pooled(by_image), **options)
     together = options["name"].startswith("volume")
     _tell_volume(volume, readable, together)
-    warnings = _warnings(volume, kept.values(), together and len(readable) == 1)
+    warnings = _warnings(volume, kept.values(), together and len(readable) == 1, about)
     for path, numbers in zip(readable, scaling, strict=True):
         picture = kept.get(path) or pictures.read(path, info)
         told = (*warnings, *picture.warnings)
@@ -158,12 +157,19 @@ def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> 
         )
 
 
-def _warnings(volume: str, kept: Collection[Picture], lone: bool) -> tuple[str, ...]:
+def _warnings(
+    volume: str, kept: Collection[Picture], lone: bool, about: About
+) -> tuple[str, ...]:
     """What makes a volume's predictions doubtful."""
     found = [LONE] if lone else []
     if all((one.image == one.image[0, 0]).all() for one in kept):
         logging.warning("%s is of one colour: its prediction means nothing.", volume)
         found.append("of one colour")
+    if known := about.data.get("profile"):
+        unlike = profiles.unlike([one.image for one in kept], known)
+        for one in unlike:
+            logging.warning("%s is %s.", volume, one)
+        found += unlike
     return tuple(found)
 
 
