@@ -79,7 +79,7 @@ flags.DEFINE_enum(
 flags.DEFINE_list(
     "also",
     [],
-    "predict: what else to write: contours,probabilities of pictures; stl,obj of scans.",
+    "predict: what else: pages; contours,probabilities of pictures; stl,obj of scans.",
 )
 flags.DEFINE_string(
     "outputs",

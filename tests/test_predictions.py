@@ -205,7 +205,7 @@ def test_contours_and_probabilities_on_request(given, tmp_path):
     with np.load(tmp_path / "out" / "a_probabilities.npz") as arrays:
         assert arrays["tumour"].shape == (24, 24)
         assert arrays["tumour"][5, 3] > 0.99 and arrays["tumour"][0, 0] < 0.01
-    with pytest.raises(ValueError, match="--also has 'masks'; it can have contours"):
+    with pytest.raises(ValueError, match="--also has 'masks'; it can have pages"):
         run(tmp_path, also=["masks"])
 
 

@@ -20,7 +20,7 @@ from brainseg_jax.runs import (
     volumes,
 )
 
-ALSO = ("contours", "probabilities", *meshes.WRITERS)
+ALSO = ("pages", "contours", "probabilities", *meshes.WRITERS)
 Row = dict[str, Any]
 
 

@@ -55,8 +55,14 @@ def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
     }
 
 
+def mask_of(labels: Any) -> np.ndarray:
+    """Of one picture, by a net with two heads too."""
+    found = labels.mask if isinstance(labels, Heads) else labels
+    return np.asarray(found)[0, ..., 0]
+
+
 def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> Row:
-    picture, mask = example.picture, np.asarray(labels)[0, ..., 0]
+    picture, mask = example.picture, mask_of(labels)
     stem = request.outputs / request.names[example.path]
     path = pictures.write_mask(example.path, stem, mask, picture, request.labels)
     painted = image_files.overlay(

@@ -4,16 +4,17 @@ import collections
 import itertools
 import pathlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from absl import logging
 from rich.progress import track
 
 from brainseg_jax.data import image_files, normalise, pictures, profiles
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.pictures import Picture
-from brainseg_jax.runs import picture_outputs
+from brainseg_jax.runs import pages, picture_outputs
 from brainseg_jax.runs.picture_outputs import LONE, Example, Request
 from brainseg_jax.runs.predictor import Batched, make_batched
 from brainseg_jax.runs.records import About
@@ -60,7 +61,10 @@ def predict(
         for volume, paths in left.items()
         for example in _of_volume(volume, paths, about, results)
     )
-    _predict_all(batched, examples, count, request, results)
+    with pages.Pages(outputs, about.note) as drawn:
+        asked = "pages" in also and request.task.uses_masks
+        add = drawn.add if asked else None
+        _predict_all(batched, examples, count, request, results, add)
     return results.rows(found)
 
 
@@ -70,6 +74,7 @@ def _predict_all(
     count: int,
     request: Request,
     results: Results,
+    add: Callable[[Example, np.ndarray], None] | None,
 ) -> None:
     """Batch by batch, with a bar, and how long it will take once a batch was timed."""
     batches = _batches(examples, batched.size)
@@ -84,6 +89,8 @@ def _predict_all(
             results.add(
                 example.path, picture_outputs.write(example, probs, labels, request)
             )
+            if add:
+                add(example, picture_outputs.mask_of(labels))
         if number == 0:  # it was compiled, too
             start = time.monotonic()
         if number == 1 and total > 2:

@@ -15,6 +15,7 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference import localise, localise_volume
+from brainseg_jax.runs import pages
 
 Row = dict[str, Any]
 
@@ -37,6 +38,11 @@ def write(
     )
     for ending in set(also) & {*meshes.WRITERS}:
         _write_mesh(stem.with_name(f"{stem.name}_mesh.{ending}"), scan, labels)
+    if "pages" in also:
+        millilitres = sum(one["ml"] for one in found)
+        said = [f"{len(found)} lesions, {millilitres:.2f} ml in all"]
+        page = stem.with_name(f"{stem.name}_page.png")
+        pages.write_of_scan(page, case.name, scan, labels, said)
     return {"mask": mask.name, **localise.summary(found)}
 
 
