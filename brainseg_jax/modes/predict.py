@@ -52,29 +52,13 @@ def predict(
         ValueError: if `inputs` or `outputs` is empty, if `outputs` is a file or lies in the
             inputs, if two inputs would be written under one name, or if the checkpoint is
             damaged or too old.
-        UnreadableImage: at the end, if pictures cannot be decoded or are not of the
-            model's kind; at the beginning, if a scan cannot.
+        UnreadableImage: at the end, if files cannot be decoded or are not of the model's
+            kind.
         FileNotFoundError: if there are no images, or no checkpoint in `workdir`.
         OSError: if `outputs` cannot be written.
     """
-    if not inputs or not outputs:
-        raise ValueError(
-            "--mode=predict needs --inputs=<files or folders> and --outputs=."
-        )
-    if unknown := {*also} - {*ALSO}:
-        raise ValueError(
-            f"--also has {unknown.pop()!r}; it can have {', '.join(ALSO)}."
-        )
     inputs = image_files.expand(inputs)
-    folder = pathlib.Path(outputs).resolve()
-    if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
-        raise ValueError(
-            f"--outputs={outputs} lies in the inputs: its overlays would be read as "
-            "images the next time. Write to a folder outside of the inputs."
-        )
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--outputs={outputs} is a file; name a folder.")
-    run_folder.check_writable(folder, "--outputs")
+    folder = _check_request(inputs, outputs, also)
     series = dicom_files.find_series(inputs)
     scanned = [*modalities.find_volumes(inputs), *series]
     found = [] if scanned else image_files.find_images(inputs)
@@ -93,6 +77,30 @@ def predict(
     if note := restored.record.about.note:
         logging.warning("The model was trained on: %s.", note)
     return rows
+
+
+def _check_request(
+    inputs: Sequence[str], outputs: str, also: Sequence[str]
+) -> pathlib.Path:
+    """The folder to write to, if all that is asked for can be."""
+    if not inputs or not outputs:
+        raise ValueError(
+            "--mode=predict needs --inputs=<files or folders> and --outputs=."
+        )
+    if unknown := {*also} - {*ALSO}:
+        raise ValueError(
+            f"--also has {unknown.pop()!r}; it can have {', '.join(ALSO)}."
+        )
+    folder = pathlib.Path(outputs).resolve()
+    if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
+        raise ValueError(
+            f"--outputs={outputs} lies in the inputs: its overlays would be read as "
+            "images the next time. Write to a folder outside of the inputs."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--outputs={outputs} is a file; name a folder.")
+    run_folder.check_writable(folder, "--outputs")
+    return folder
 
 
 def _tell_pictures(inputs: Sequence[str], series: Sequence[pathlib.Path]) -> None:
