@@ -41,7 +41,7 @@ def test_a_page_without_tumour_has_words_alone(tmp_path):
 
 def test_sizes_are_in_mm_where_they_are_known():
     known = key(4)._replace(spacing=(0.5, 2.0), name="x.dcm")
-    assert key_images._figures(known)[:2] == ["x.dcm", "16 mm², picture left"]
+    assert key_images._figures(known)[:2] == ["x.dcm", "16 mm2, picture left"]
     assert key_images._figures(key(4))[1] == "16 pixels, picture left"
 
 

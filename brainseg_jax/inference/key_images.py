@@ -96,7 +96,7 @@ def _figures(key: Key) -> list[str]:
         sides=key.sides,
     )
     first = found[0]
-    unit, square = ("mm", "mm²") if key.spacing else ("pixels", "pixels")
+    unit, square = ("mm", "mm2") if key.spacing else ("pixels", "pixels")
     area, across = (
         f"area_{'mm2' if key.spacing else 'pixels'}",
         f"diameter_across_{unit}",

@@ -40,7 +40,8 @@ def write(
         _write_mesh(stem.with_name(f"{stem.name}_mesh.{ending}"), scan, labels)
     if "pages" in also:
         millilitres = sum(one["ml"] for one in found)
-        said = [f"{len(found)} lesions, {millilitres:.2f} ml in all"]
+        many = "lesion" if len(found) == 1 else "lesions"
+        said = [f"{len(found)} {many}, {millilitres:.2f} ml in all"]
         page = stem.with_name(f"{stem.name}_page.png")
         pages.write_of_scan(page, case.name, scan, labels, said)
     return {"mask": mask.name, **localise.summary(found)}
