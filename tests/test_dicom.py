@@ -7,7 +7,14 @@ import numpy as np
 import pydicom
 import pytest
 
-from brainseg_jax.data import dicom_files, dicom_names, dicom_segments, image_files
+from brainseg_jax.data import (
+    dicom_files,
+    dicom_names,
+    dicom_segments,
+    image_files,
+    modalities,
+    scans,
+)
 from tests import dicom_writers, tiny_nets
 from tests.test_prediction_docs import is_known
 from tests.test_predictions import given, picture, run  # noqa: F401
@@ -76,6 +83,45 @@ def test_a_series_is_a_volume_by_position_on_its_place_in_the_patient(tmp_path):
         [[-1.5, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2, 5], [0, 0, 0, 1]],
     )
     assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
+
+
+OBLIQUE = (0.8, 0.6, 0, 0, 0, -1)
+
+
+@pytest.mark.parametrize("orientation", [(0, 1, 0, 0, 0, -1), OBLIQUE])
+def test_every_voxel_lies_where_its_slice_says(tmp_path, orientation):
+    rng = np.random.default_rng(0)
+    across, down = np.reshape(np.array(orientation, float), (2, 3))
+    normal, series = np.cross(across, down), pydicom.uid.generate_uid()
+    places = {}
+    for number in (2, 0, 3, 1):
+        image = rng.integers(0, 1000, (4, 5)).astype(np.uint16)
+        position = np.array([3.0, -7, 11]) + 2.5 * number * normal
+        dicom_writers.write_slice(
+            tmp_path / f"{number}.dcm", image, position=np.round(position, 6),
+            spacing=(0.5, 1.5), orientation=orientation, series=series,
+        )  # fmt: skip
+        for row, column in np.ndindex(image.shape):
+            lps = position + column * 1.5 * across + row * 0.5 * down
+            places[tuple(np.round(lps * [-1, -1, 1], 3))] = image[row, column]
+    found = dicom_files.as_nifti(tmp_path)
+    voxels = np.asanyarray(found.dataobj)
+    for index in np.ndindex(voxels.shape):
+        ras = np.round(found.affine @ [*index, 1], 3)[:3] + 0.0
+        assert places[tuple(ras)] == voxels[index]
+
+
+def test_a_case_is_a_series_for_each_sequence(tmp_path):
+    volumes = np.random.default_rng(0).integers(0, 99, (2, 3, 4, 5)).astype(np.uint16)
+    for name, volume in zip(("P1_t1", "P1_flair"), volumes, strict=True):
+        dicom_writers.write_series(tmp_path / name, volume)
+    found = dicom_files.find_series([tmp_path])
+    (case,) = modalities.group_cases(found, ("flair", "t1"))
+    assert case.name == "P1"
+    assert [folder.name for folder in case.files] == ["P1_flair", "P1_t1"]
+    scan = scans.read(case, ("flair", "t1"))
+    turned = volumes[::-1, :, ::-1, ::-1]  # from left and back to right and front
+    np.testing.assert_array_equal(scan.image, np.moveaxis(turned, 0, -1))
 
 
 def test_an_incomplete_series_is_refused(tmp_path):
