@@ -56,6 +56,21 @@ def test_a_slice_is_predicted_and_its_segmentation_overlays_it(given, tmp_path):
     assert found.FrameOfReferenceUID == source.FrameOfReferenceUID
 
 
+def test_a_source_without_its_header_is_told_of_at_the_end(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored())
+    for name in "ab":
+        dicom_writers.write_slice(tmp_path / "in" / name / f"{name}.dcm", bright())
+    path = tmp_path / "in" / "a" / "a.dcm"
+    found = pydicom.dcmread(path)
+    del found.StudyInstanceUID
+    found.save_as(path)
+    with pytest.raises(
+        image_files.UnreadableImage, match="a_mask.dcm: its source lacks"
+    ):
+        run(tmp_path)
+    assert (tmp_path / "out" / "b_mask.dcm").exists()
+
+
 def test_an_empty_prediction_is_a_segmentation_too(given, tmp_path):  # noqa: F811
     given(tiny_nets.restored())
     dicom_writers.write_slice(tmp_path / "in" / "1.2.3", np.eye(24, dtype=np.uint16))

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from brainseg_jax import files
 from brainseg_jax.data.dicom_files import NEEDS_EXTRA
+from brainseg_jax.data.image_files import UnreadableImage
 
 try:
     import highdicom
@@ -34,6 +35,7 @@ def write(
 
     Raises:
         ValueError: if highdicom is not installed.
+        UnreadableImage: if a source's header lacks what is needed.
     """
     if highdicom is None:
         raise ValueError(NEEDS_EXTRA.format(path))
@@ -41,6 +43,23 @@ def write(
     numbered = np.zeros_like(labels)
     for number, label in enumerate(there, start=1):
         numbered[labels == label] = number
+    try:
+        content = _encoded(numbered, sources, there, names)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise UnreadableImage(
+            f"{path.name}: its source lacks what a DICOM segmentation needs ({error}). "
+            "Export it again with all of its header, or as NIfTI."
+        ) from error
+    return files.write_atomically(path, content)
+
+
+def _encoded(
+    numbered: UInt8[np.ndarray, "n h w"],
+    sources: Sequence[Any],
+    there: Sequence[int],
+    names: Mapping[int, str],
+) -> bytes:
+    """A file's content; values of `numbered` are places of labels, from 1."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what the scanner left out of its own files
         made = highdicom.seg.Segmentation(
@@ -64,7 +83,7 @@ def write(
         )
         content = io.BytesIO()
         made.save_as(content)
-    return files.write_atomically(path, content.getvalue())
+    return content.getvalue()
 
 
 def _described(number: int, name: str) -> Any:

@@ -86,9 +86,12 @@ def _predict_all(
             [one.picture.image for one in batch], [one.scaling for one in batch]
         )
         for example, (probs, labels) in zip(batch, found, strict=True):
-            results.add(
-                example.path, picture_outputs.write(example, probs, labels, request)
-            )
+            try:
+                row = picture_outputs.write(example, probs, labels, request)
+            except UnreadableImage as error:
+                results.fail(example.path, str(error))
+                continue
+            results.add(example.path, row)
             if add:
                 add(example, picture_outputs.mask_of(labels))
         if number == 0:  # it was compiled, too
