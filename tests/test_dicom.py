@@ -185,6 +185,8 @@ def test_a_series_gets_one_segmentation_that_overlays_its_slices(given, tmp_path
     told = json.loads((tmp_path / "out" / "P1_lesions.json").read_text())
     assert told["lesions"][0]["diameter_mm"] == round(np.hypot(6 * 0.5, 6 * 2), 3)
     assert (tmp_path / "out" / "P1_mesh.stl").stat().st_size > 1000
+    said = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert said["predictions"] == [row] and said["failed"] == []
 
 
 def test_a_classifier_sees_a_series_slice_by_slice(given, tmp_path):  # noqa: F811

@@ -209,6 +209,16 @@ def test_contours_and_probabilities_on_request(given, tmp_path):
         run(tmp_path, also=["masks"])
 
 
+def test_what_pictures_do_not_have_is_told(given, tmp_path, caplog, monkeypatch):
+    given(tiny_nets.restored())
+    write(tmp_path / "in" / "a.png")
+    run(tmp_path, also=["stl"])
+    assert "--also=stl is not written of such inputs" in " ".join(caplog.text.split())
+    monkeypatch.setattr(predict.meshes, "measure", None)
+    with pytest.raises(ValueError, match=r"Meshes need scikit-image.*\[mesh\]"):
+        run(tmp_path, also=["stl"])
+
+
 def test_a_class_has_a_row_alone(given, tmp_path):
     given(tiny_nets.restored(task="classification"))
     write(tmp_path / "in" / "a.png", [(0, 0, 24, 24)])

@@ -20,7 +20,9 @@ from brainseg_jax.runs import (
     volumes,
 )
 
-ALSO = ("pages", "contours", "probabilities", *meshes.WRITERS)
+OF_PICTURES = ("pages", "contours", "probabilities")
+OF_SCANS = ("pages", *meshes.WRITERS)
+ALSO = tuple(dict.fromkeys([*OF_PICTURES, *OF_SCANS]))
 Row = dict[str, Any]
 
 
@@ -66,11 +68,11 @@ def predict(
     precision.set_precision(restored.record.about.config)
     if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
+    _tell_ignored(also, OF_SCANS if scanned else OF_PICTURES)
     if scanned:
         rules = ensembles.rules_of(workdir, restored)
         _tell_pictures(inputs, series)
         rows = volumes.predict(restored, scanned, folder, axis, rules, also)
-        results.write(folder, rows)
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
         rows = _predict_pictures(restored, workdir, found, folder, also)
@@ -91,6 +93,8 @@ def _check_request(
         raise ValueError(
             f"--also has {unknown.pop()!r}; it can have {', '.join(ALSO)}."
         )
+    if {*also} & {*meshes.WRITERS} and meshes.measure is None:
+        raise ValueError(meshes.NEEDS_EXTRA)
     folder = pathlib.Path(outputs).resolve()
     if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
         raise ValueError(
@@ -101,6 +105,15 @@ def _check_request(
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
     return folder
+
+
+def _tell_ignored(also: Sequence[str], known: Sequence[str]) -> None:
+    if ignored := [name for name in also if name not in known]:
+        logging.warning(
+            "--also=%s is not written of such inputs, which may have %s.",
+            ",".join(ignored),
+            ", ".join(known),
+        )
 
 
 def _tell_pictures(inputs: Sequence[str], series: Sequence[pathlib.Path]) -> None:

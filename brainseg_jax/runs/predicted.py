@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from brainseg_jax import files
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.runs import results
 from brainseg_jax.runs.restore import Restored
 
 FILE = "predictions.csv"
@@ -58,4 +58,4 @@ def read_done(outputs: pathlib.Path) -> dict[str, Row]:
 
 
 def write(outputs: pathlib.Path, rows: Sequence[Row]) -> None:
-    files.write_csv(outputs / FILE, rows)
+    results.write(outputs, rows)

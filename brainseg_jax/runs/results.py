@@ -112,9 +112,18 @@ def stamp(path: Path) -> list[int]:
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
-    """Both files, of rows that came all together."""
+    """Both files, of all rows there are; those with a `fault` failed."""
     write_table(folder, rows)
-    files.write_json(folder / JSON, {"predictions": rows, "failed": []})
+    said = {
+        "made_by": {},
+        "predictions": [row for row in rows if "fault" not in row],
+        "failed": [
+            {"file": row["file"], "reason": row["fault"]}
+            for row in rows
+            if "fault" in row
+        ],
+    }
+    files.write_json(folder / JSON, said)
 
 
 def write_table(folder: Path, rows: Sequence[Row]) -> None:
