@@ -1,14 +1,14 @@
 """The benchmark of predicting runs what it says."""
 
 from brainseg_jax.benchmarks import predicting
+from brainseg_jax.benchmarks.forms import Form
 from brainseg_jax.benchmarks.timing import Spread
 from brainseg_jax.models import resunet
 
 
 def test_every_way_predicts_all_images(monkeypatch):
-    form = predicting.named("resunet")
     net = resunet.Model(1, widths=(4, 6))
-    small = form._replace(net=net, shape=(2, 16, 16, 3))
+    small = Form("resunet", "small", net, (2, 16, 16, 3))
     seen = []
     monkeypatch.setattr(predicting.peers, "find", lambda: None)
     monkeypatch.setattr(
@@ -24,7 +24,3 @@ def test_every_way_predicts_all_images(monkeypatch):
     row = predicting.measure(small, 4)
     assert seen == [(4, 16, 16, 1)] + [(1, 16, 16, 1)] * 4
     assert row["JAX one by one"] == row["JAX in batches"] == "2.0 ±5.0 %"
-
-
-def test_a_form_is_chosen_by_its_name():
-    assert predicting.named("resunet").form == "systems 002, 003"
