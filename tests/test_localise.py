@@ -137,6 +137,8 @@ def test_the_middle_is_that_of_the_head():
     image[2:8, 11:18] = 60
     image[4:6, 12:14] = 255  # a tumour, far brighter, is not all of the head
     assert localise.middle_of_head(image) == 14
+    image[9, 0] = 200  # beside it
+    assert localise.middle_of_head(image) == pytest.approx(14, abs=0.4)
     assert localise.middle_of_head(np.full((4, 7, 3), 5)) == 3
     mask = np.zeros((10, 20), np.uint8)
     mask[4, 12] = 1

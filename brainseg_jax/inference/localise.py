@@ -95,16 +95,17 @@ def middle_of(image: Shaped[np.ndarray, "h w *c"]) -> float:
 
 
 def middle_of_head(image: Shaped[np.ndarray, "h w c"]) -> float:
-    """The middle column of what is not air; the picture's own, if all is alike.
+    """The mean column of what is not air; the picture's middle, if all is alike.
 
-    Air is darker than AIR of the way to the brightest hundredth, whatever a tumour is.
+    Air is darker than AIR of the way to the brightest hundredth, whatever a tumour is. A
+    few bright pixels beside the head do not move the mean, as they would an extent.
     """
     grey = image.astype(np.float32).mean(-1)
     low, high = grey.min(), np.percentile(grey, 99)
-    columns = np.flatnonzero((grey > low + AIR * (high - low)).any(0))
+    columns = np.nonzero(grey > low + AIR * (high - low))[1]
     if not high > low or not len(columns):
         return middle_of(image)
-    return float(columns[0] + columns[-1]) / 2
+    return float(columns.mean())
 
 
 def summary(found: Sequence[Lesion]) -> dict[str, Any]:
