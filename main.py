@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=localise --workdir=runs/...    contours, truth and prediction
     python main.py --mode=postprocess --workdir=runs/...   how predictions are mended
     python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
@@ -51,17 +52,23 @@ flags.DEFINE_string(
     "the mean of several; compare: a,b,... for those to compare.",
 )
 flags.DEFINE_string(
-    "split", "", "evaluate, compare: split of the scores; by default the test split."
+    "split",
+    "",
+    "evaluate, compare, localise: split of the scores; by default the test split.",
 )
 flags.DEFINE_string(
-    "data_name", "", "evaluate, compare: another data set than the run's own."
+    "data_name", "", "evaluate, compare, localise: another data set than the run's own."
 )
-flags.DEFINE_string("data_dir", "", "evaluate, compare: where prepared data sets lie.")
+flags.DEFINE_string(
+    "data_dir", "", "evaluate, compare, localise: where prepared data sets lie."
+)
 flags.DEFINE_bool(
     "allow_contaminated", False, "evaluate: score patients that were trained on."
 )
 flags.DEFINE_multi_string(
-    "inputs", [], "predict: image files (pictures or NIfTI) or folders of them."
+    "inputs",
+    [],
+    "predict: image files (pictures, DICOM or NIfTI), folders of them or patterns.",
 )
 flags.DEFINE_enum(
     "axis",
@@ -69,12 +76,17 @@ flags.DEFINE_enum(
     ("axial", "coronal", "sagittal"),
     "predict: the slices of a NIfTI volume that a model of slices sees.",
 )
+flags.DEFINE_list(
+    "also",
+    [],
+    "predict: what else: pages; contours,probabilities of pictures; stl,obj of scans.",
+)
 flags.DEFINE_string(
     "outputs",
     "",
-    "predict: folder for masks and overlays; compare, describe, audit: folder for pictures "
-    "and tables, by default <mode>/ in the (first) workdir; benchmark: JSON file for its "
-    "figures.",
+    "predict: folder for masks and overlays; compare, describe, audit, localise: folder "
+    "for pictures and tables, by default <mode>/ in the (first) workdir; benchmark: JSON "
+    "file for its figures.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."

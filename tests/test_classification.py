@@ -133,7 +133,8 @@ def test_predicted_classes_are_those_that_were_scored(finished, data_dir, tmp_pa
         found = float(expected["probability_tumour"])
         assert row["probability_tumour"] == pytest.approx(found, abs=1e-4)
         assert row["normalised_by"] == "5 slices" and "PHANTOM" in row["note"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.csv"]
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"predictions.csv", "predictions.json"}
 
 
 def test_an_old_checkpoint_says_that_it_is_old(finished, monkeypatch):

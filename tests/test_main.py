@@ -254,7 +254,7 @@ def test_train_evaluate_and_predict_as_processes(data_dir, tmp_path):
         "--mode=predict", workdir, f"--inputs={raw}", f"--outputs={outputs}"
     )
     assert status == 0, printed
-    assert len(list(outputs.glob("*_mask.png"))) == 5
+    assert len(list(outputs.glob("*_mask.tif"))) == 5
     speed = tmp_path / "speed.json"
     status, printed = run(
         "--mode=benchmark",

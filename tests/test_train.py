@@ -232,7 +232,7 @@ def test_a_model_of_some_channels_is_scored_and_predicts_by_their_names(
     patient = next((data_dir / "raw").rglob("*_1.tif")).parent
     # Pictures have the channels of their data set.
     predict.predict(str(tmp_path / "run"), [str(patient)], str(tmp_path / "masks"))
-    assert list((tmp_path / "masks").glob("*_mask.png"))
+    assert list((tmp_path / "masks").glob("*_mask.tif"))
 
 
 def test_a_lone_slice_says_that_it_is_alone(finished, data_dir, tmp_path, caplog):
@@ -280,15 +280,19 @@ def test_predicting_into_the_inputs_is_refused(
     assert not (tmp_path / "masks").exists()
 
 
-def test_one_bad_picture_leaves_nothing_half_done(finished, data_dir, tmp_path):
+def test_one_bad_picture_is_told_of_at_the_end(finished, data_dir, tmp_path):
     pictures = tmp_path / "in"
     pictures.mkdir()
     good = next((data_dir / "raw").rglob("*_3.tif")).read_bytes()
     (pictures / "a_1.tif").write_bytes(good)
     (pictures / "a_2.tif").write_bytes(good[:1000])
-    with pytest.raises(ValueError, match=r"a_2\.tif"):
+    with pytest.raises(ValueError, match=r"1 of 2 files could not .*\n.*a_2\.tif"):
         predict.predict(str(finished[0]), [str(pictures)], str(tmp_path / "out"))
-    assert not list(tmp_path.glob("out/*"))
+    assert (tmp_path / "out" / "a_1_mask.tif").exists()
+    assert not list(tmp_path.glob("out/a_2*"))
+    said = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [row["file"][-7:] for row in said["predictions"]] == ["a_1.tif"]
+    assert said["failed"][0]["file"].endswith("a_2.tif")
 
 
 def test_a_split_that_does_not_fit_on_the_device_stays_on_the_host(

@@ -1,10 +1,11 @@
 """Prediction inputs and outputs as files: pictures found, grouped, read and written."""
 
+import glob
 import io
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,9 +15,10 @@ from absl import logging
 from jaxtyping import Bool, Shaped, UInt8
 
 from brainseg_jax import files
-from brainseg_jax.data import pixels
+from brainseg_jax.data import dicom_names, pixels
 
-ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mat", *dicom_names.ENDINGS)
+FOLDS_FILE = "cvind.mat"  # of the figshare set, among its slices
 LOW, HIGH = 1, 99.5  # percentiles that become black and white
 # What a TIFF with damaged bytes was seen to end in.
 DAMAGED = (
@@ -27,6 +29,24 @@ DAMAGED = (
 
 class UnreadableImage(ValueError):
     """Names the file, what is wrong with it, and the remedy."""
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """Patterns with `*`, `?` or `[...]`, which no shell has replaced, as what they match.
+
+    Raises:
+        FileNotFoundError: if a pattern matches nothing.
+    """
+    found = []
+    for path in paths:
+        if glob.has_magic(path) and not Path(path).exists():
+            matching = sorted(glob.glob(path, recursive=True))
+            if not matching:
+                raise FileNotFoundError(f"Nothing matches {path}.")
+            found += matching
+        else:
+            found.append(path)
+    return found
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -86,6 +106,14 @@ def read_image(
         UnreadableImage: if it cannot be decoded or is not of the model's kind.
     """
     image = _decode(Path(path))
+    check_kind(path, image, channels, dtype)
+    return image
+
+
+def check_kind(
+    path: str | Path, image: Shaped[np.ndarray, "h w c"], channels: int, dtype: str
+) -> None:
+    """Raises UnreadableImage for one that is not of the model's kind."""
     found = image.shape[-1]
     if image.dtype != dtype:
         raise UnreadableImage(
@@ -103,7 +131,6 @@ def read_image(
             f" {kinds.get(channels, f'{channels} channels')}. Give an image with the"
             " same MRI sequences, in the same order, as the training images."
         )
-    return image
 
 
 def write_mask(path: str | Path, mask: UInt8[np.ndarray, "h w"]) -> Path:
@@ -200,13 +227,14 @@ def _pictures(path: Path) -> list[Path]:
         return [
             file
             for file, parts in below
-            if file.suffix.lower() in ENDINGS
+            if (file.suffix.lower() in ENDINGS or dicom_names.is_dicom(file))
+            and file.name != FOLDS_FILE
             and not any(part.startswith(".") for part in parts)
             and file.is_file()
         ]
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give an image or a folder.")
-    if path.suffix.lower() not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS and not dicom_names.is_dicom(path):
         raise UnreadableImage(
             f"{path} is no image that can be read: the name must end in"
             f" {', '.join(ENDINGS)}."

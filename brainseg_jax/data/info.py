@@ -59,6 +59,16 @@ class Info:
         """Each class's labels in the mask."""
         return tuple(tuple(_list(labels)) for labels in self.classes.values())
 
+    @property
+    def names_of_labels(self) -> dict[int, str]:
+        """What a label of a predicted mask stands for."""
+        if self.painting:
+            return {label: name for name, label in self.painting}
+        return {
+            labels[0]: name
+            for name, labels in zip(self.classes, self.members, strict=True)
+        }
+
     def note(self, *splits: str) -> str:
         """What every table and picture of these splits has to say."""
         notes = ["PHANTOM: synthetic data"] if self.synthetic else []

@@ -94,7 +94,7 @@ def group_cases(
         ):
             cases.setdefault(file.parent / case, {})[part] = file
         else:
-            alone.append(Case(file.name[: -len(_ending(file))], (file,)))
+            alone.append(Case(file.name.removesuffix(_ending(file)), (file,)))
     whole = [
         _case_of(case, parts, dict(zip(channels, endings, strict=True)), may_lack)
         for case, parts in cases.items()
@@ -163,11 +163,14 @@ def _said_missing(
 
 def _part(file: Path) -> tuple[str, str]:
     """Case and sequence that a name may tell: ("BraTS2021_00000", "t1ce")."""
-    stem = file.name[: -len(_ending(file))]
+    stem = file.name.removesuffix(_ending(file))
     if match := STEM.fullmatch(stem):
         return match["case"], match["part"].lower()
     return stem, ""
 
 
 def _ending(file: Path) -> str:
+    """Of a folder, which is a DICOM series, none."""
+    if not file.name.lower().endswith(ENDINGS):
+        return ""
     return file.name[-7:] if file.name.lower().endswith(".nii.gz") else file.suffix

@@ -68,6 +68,18 @@ def statistics(images: Sequence[np.ndarray], volumes: Sequence[str]) -> Statisti
     return Statistics(images[0].dtype, mean, variance, owner, pooled)
 
 
+def pooled(parts: Sequence[Statistics]) -> Statistics:
+    """Of images whose statistics were taken one by one, as those of one volume."""
+    channels = range(parts[0].mean.shape[1])
+    return Statistics(
+        parts[0].dtype,
+        np.concatenate([one.mean for one in parts]),
+        np.concatenate([one.variance for one in parts]),
+        np.zeros(sum(len(one.mean) for one in parts), int),
+        [[tallies.merge([part.tallies[0][k] for part in parts]) for k in channels]],
+    )
+
+
 def scaling(
     statistics: Statistics, *, name: str, **options
 ) -> Float32[np.ndarray, "n 4 c"]:

@@ -16,7 +16,7 @@ from nibabel import orientations
 from scipy import ndimage
 
 from brainseg_jax import files
-from brainseg_jax.data import modalities
+from brainseg_jax.data import dicom_files, modalities
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.info import ALIKE
 from brainseg_jax.data.modalities import Case
@@ -171,6 +171,8 @@ def from_slices(
 
 
 def _open(file: Path) -> Any:
+    if file.is_dir():
+        return dicom_files.as_nifti(file)
     try:
         image: Any = nibabel.load(file)
         if not isinstance(image, nibabel.Nifti1Pair | nibabel.Nifti2Pair):

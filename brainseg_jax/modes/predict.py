@@ -1,42 +1,50 @@
 """Masks and overlays, classes, or both, of image files, by the best checkpoint of a run."""
 
+import hashlib
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from absl import logging
-from jaxtyping import Shaped
-from rich.progress import track
 
-from brainseg_jax import files
-from brainseg_jax.data import image_files, modalities, normalise, pixels
-from brainseg_jax.data.info import Info
-from brainseg_jax.metrics import decisions
-from brainseg_jax.models.parts.heads import Heads
-from brainseg_jax.runs import ensembles, precision, restore, run_folder, volumes
-from brainseg_jax.runs.predictor import Predictor, make_predictor
-from brainseg_jax.tasks.parts.task import Task
+from brainseg_jax.data import dicom_files, image_files, meshes, modalities
+from brainseg_jax.runs import (
+    ensembles,
+    pictures,
+    precision,
+    restore,
+    results,
+    run_folder,
+    volumes,
+)
 
-COLOUR = (0, 255, 0)
+OF_PICTURES = ("pages", "contours", "probabilities")
+OF_SCANS = ("pages", *meshes.WRITERS)
+ALSO = tuple(dict.fromkeys([*OF_PICTURES, *OF_SCANS]))
+Row = dict[str, Any]
 
 
 def run(request: Any) -> None:
     """--mode=predict: by the checkpoint's own config; --config only names the workdir."""
     request.refuse_overrides()
     flags = request.flags
-    predict(request.workdir, flags.inputs, flags.outputs, flags.axis)
+    predict(request.workdir, flags.inputs, flags.outputs, flags.axis, flags.also)
 
 
 def predict(
-    workdir: str, inputs: Sequence[str], outputs: str, axis: str = "axial"
-) -> list[dict[str, Any]]:
+    workdir: str,
+    inputs: Sequence[str],
+    outputs: str,
+    axis: str = "axial",
+    also: Sequence[str] = (),
+) -> list[Row]:
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
-    Where there are NIfTI files, it is scans that are predicted (runs/volumes.py), and
-    pictures among them are left out. `axis` is that along which a model of slices sees
-    them, one of scans.AXES.
+    Where there are NIfTI files or DICOM series, it is scans that are predicted
+    (runs/volumes.py), and pictures among them are left out. `axis` is that along which a
+    model of slices sees them, one of scans.AXES. `also` is what else is written, of ALSO.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone, of a net with two heads both. Intensities are normalised over
@@ -46,14 +54,47 @@ def predict(
         ValueError: if `inputs` or `outputs` is empty, if `outputs` is a file or lies in the
             inputs, if two inputs would be written under one name, or if the checkpoint is
             damaged or too old.
-        UnreadableImage: if an image cannot be decoded or is not of the model's kind.
+        UnreadableImage: at the end, if files cannot be decoded or are not of the model's
+            kind.
         FileNotFoundError: if there are no images, or no checkpoint in `workdir`.
         OSError: if `outputs` cannot be written.
     """
+    inputs = image_files.expand(inputs)
+    folder = _check_request(inputs, outputs, also)
+    series = dicom_files.find_series(inputs)
+    scanned = [*modalities.find_volumes(inputs), *series]
+    found = [] if scanned else image_files.find_images(inputs)
+    restored = ensembles.restore_all(workdir)
+    precision.set_precision(restored.record.about.config)
+    if series and series == scanned and restored.parts.task.name != "segmentation":
+        found, scanned = found or image_files.find_images(inputs), []  # slice by slice
+    _tell_ignored(also, OF_SCANS if scanned else OF_PICTURES)
+    if scanned:
+        rules = ensembles.rules_of(workdir, restored)
+        _tell_pictures(inputs, series)
+        rows = volumes.predict(restored, scanned, folder, axis, rules, also)
+        logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
+    else:
+        rows = _predict_pictures(restored, workdir, found, folder, also)
+    if note := restored.record.about.note:
+        logging.warning("The model was trained on: %s.", note)
+    return rows
+
+
+def _check_request(
+    inputs: Sequence[str], outputs: str, also: Sequence[str]
+) -> pathlib.Path:
+    """The folder to write to, if all that is asked for can be."""
     if not inputs or not outputs:
         raise ValueError(
             "--mode=predict needs --inputs=<files or folders> and --outputs=."
         )
+    if unknown := {*also} - {*ALSO}:
+        raise ValueError(
+            f"--also has {unknown.pop()!r}; it can have {', '.join(ALSO)}."
+        )
+    if {*also} & {*meshes.WRITERS} and meshes.measure is None:
+        raise ValueError(meshes.NEEDS_EXTRA)
     folder = pathlib.Path(outputs).resolve()
     if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
         raise ValueError(
@@ -63,34 +104,31 @@ def predict(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
-    scanned = modalities.find_volumes(inputs)
-    found = [] if scanned else image_files.find_images(inputs)
-    restored = ensembles.restore_all(workdir)
-    precision.set_precision(restored.record.about.config)
-    if scanned:
-        rules = ensembles.rules_of(workdir, restored)
-        _tell_pictures(inputs)
-        rows = volumes.predict(restored, scanned, folder, axis, rules)
-        logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
-    else:
-        rows = _predict_pictures(restored, workdir, found, folder)
-    files.write_csv(folder / "predictions.csv", rows)
-    if note := restored.record.about.note:
-        logging.warning("The model was trained on: %s.", note)
-    return rows
+    return folder
 
 
-def _tell_pictures(inputs: Sequence[str]) -> None:
-    """Warns of pictures that lie among NIfTI scans, which alone are predicted."""
+def _tell_ignored(also: Sequence[str], known: Sequence[str]) -> None:
+    if ignored := [name for name in also if name not in known]:
+        logging.warning(
+            "--also=%s is not written of such inputs, which may have %s.",
+            ",".join(ignored),
+            ", ".join(known),
+        )
+
+
+def _tell_pictures(inputs: Sequence[str], series: Sequence[pathlib.Path]) -> None:
+    """Warns of pictures that lie among scans, which alone are predicted."""
     others = [path for path in inputs if not path.lower().endswith(modalities.ENDINGS)]
     try:
         found = image_files.find_images(others)
     except FileNotFoundError:  # none
         return
-    logging.warning(
-        "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
-        len(found),
-    )
+    folders = {folder.absolute() for folder in series}
+    if left_out := [one for one in found if one.absolute().parent not in folders]:
+        logging.warning(
+            "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
+            len(left_out),
+        )
 
 
 def _predict_pictures(
@@ -98,155 +136,39 @@ def _predict_pictures(
     workdir: str,
     found: Sequence[pathlib.Path],
     outputs: pathlib.Path,
-) -> list[dict[str, Any]]:
+    also: Sequence[str],
+) -> list[Row]:
     if (axes := restored.record.about.info.dimensions) != 2:
         raise ValueError(
             f"{workdir} holds a model of volumes with {axes} axes, and the inputs are "
             "pictures of 2. Give it NIfTI files (.nii.gz)."
         )
-    by_volume = image_files.group_volumes(found)
-    names = _output_names(found)
-    info = restored.record.about.info
-    for path in found:  # before the first mask is written
-        _read(path, info)
-    predictor = make_predictor(restored)
-    rows = []
-    with_progress = track(by_volume.items(), "predicting", transient=True)
-    for volume, paths in with_progress:
-        rows += _predict_volume(restored, predictor, volume, paths, names, outputs)
+    made_by = {
+        "weights_sha256": weights_digest(restored.variables),
+        "also": sorted(also),
+    }
+    with results.Results(outputs, made_by) as written:
+        rows = pictures.predict(restored, found, outputs, written, also)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
+    _refuse_unreadable(written.failed, len(found), outputs)
     return rows
 
 
-def _predict_volume(
-    restored: restore.Restored,
-    predictor: Predictor,
-    volume: str,
-    paths: Sequence[pathlib.Path],
-    names: dict[pathlib.Path, str],
-    outputs: pathlib.Path,
-) -> list[dict[str, Any]]:
-    about = restored.record.about
-    options, info = about.config["data"]["normalisation"], about.info
-    pictures = [_read(path, info) for path in paths]
-    scaling = normalise.scaling(
-        normalise.statistics(pictures, [volume] * len(paths)), **options
-    )
-    by_volume = options["name"].startswith("volume")
-    lone = by_volume and len(paths) == 1
-    if by_volume and not lone:
-        _tell_volume(volume, paths)
-    if lone:
-        logging.warning(
-            "%s: a lone slice, normalised by its own intensities; give all slices of "
-            "the patient for better predictions, named <patient>_<number> or in a folder "
-            "of their own.",
-            paths[0],
-        )
-    if all((picture == picture[0, 0]).all() for picture in pictures):
-        logging.warning("%s is of one colour: its prediction means nothing.", volume)
-    rows = []
-    for path, picture, numbers in zip(paths, pictures, scaling, strict=True):
-        probs = predictor(picture, numbers)
-        write = WRITERS[restored.parts.task.name]
-        rows.append(
-            {
-                "file": str(path),
-                "volume": volume,
-                **write(restored.parts.task, probs, picture, outputs / names[path]),
-                "normalised_by": "lone slice" if lone else f"{len(paths)} slices",
-                "note": restored.record.about.note,
-            }
-        )
-    return rows
-
-
-def _read(path: pathlib.Path, info: Info) -> Shaped[np.ndarray, "h w c"]:
-    """The channels that the model takes, of a picture that has those of its data set."""
-    picture = image_files.read_image(path, len(info.all_channels), info.dtype)
-    return pixels.choose_channels(picture, info.chosen_places)
-
-
-def _tell_volume(volume: str, paths: Sequence[pathlib.Path]) -> None:
-    """Warns of files that may be of several patients, by names like P001 and P002."""
-    logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
-    folder = paths[0].absolute().parent.name
-    if not all(path.stem.startswith(folder) for path in paths):
-        logging.warning(
-            "%s: %d images are taken for the slices of one patient. If they are of "
-            "several, put each patient's into a folder of their own.",
-            volume,
-            len(paths),
+def _refuse_unreadable(
+    failed: Mapping[str, str], count: int, outputs: pathlib.Path
+) -> None:
+    """At the end, so that the command fails and all others are predicted all the same."""
+    if failed:
+        reasons = "\n".join(failed.values())
+        raise image_files.UnreadableImage(
+            f"{len(failed)} of {count} files could not be predicted; the others are in "
+            f"{outputs}:\n{reasons}"
         )
 
 
-def _write_mask(
-    task: Task,
-    probs: jax.Array,
-    picture: Shaped[np.ndarray, "h w c"],
-    stem: pathlib.Path,
-) -> dict[str, Any]:
-    mask = np.asarray(task.predict(probs))[0, ..., 0]
-    image_files.write_mask(stem.with_name(f"{stem.name}_mask.png"), mask)
-    painted = image_files.overlay(
-        image_files.display(image_files.as_8_bits(picture)),
-        mask > 0,
-        COLOUR,
-        opacity=0.4,
-    )
-    image_files.write_png(stem.with_name(f"{stem.name}_overlay.png"), painted)
-    return {
-        "mask": f"{stem.name}_mask.png",
-        "pixels": int((mask > 0).sum()),
-        "share": round(float((mask > 0).mean()), 6),
-    }
-
-
-def _write_class(
-    task: Task,
-    probs: jax.Array,
-    picture: Shaped[np.ndarray, "h w c"],
-    stem: pathlib.Path,
-) -> dict[str, Any]:
-    """Nothing but the row."""
-    found = int(task.predict(probs)[0])
-    columns = decisions.probability_columns(task.classes, np.asarray(probs)[0])
-    return {"class": task.classes[found], **columns}
-
-
-def _write_both(
-    task: Task,
-    probs: Heads,
-    picture: Shaped[np.ndarray, "h w c"],
-    stem: pathlib.Path,
-) -> dict[str, Any]:
-    """The mask's files, and a row of both heads."""
-    assert task.heads is not None
-    return {
-        **_write_class(task.heads.label, probs.label, picture, stem),
-        **_write_mask(task.heads.mask, probs.mask, picture, stem),
-    }
-
-
-WRITERS: dict[str, Callable[..., dict[str, Any]]] = {
-    "segmentation": _write_mask,
-    "classification": _write_class,
-    "segmentation_and_classification": _write_both,
-}
-
-
-def _output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """A name per file: its stem, with its folder's name before it where stems repeat."""
-    stems = [path.stem for path in paths]
-    names = {
-        path: path.stem
-        if stems.count(path.stem) == 1
-        else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
-        for path in paths
-    }
-    if len(set(names.values())) < len(paths):
-        raise ValueError(
-            "Two inputs would be written under the same name; predict their folders "
-            "one at a time."
-        )
-    return names
+def weights_digest(variables: Any) -> str:
+    """By which the same model is known, of one run or several."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

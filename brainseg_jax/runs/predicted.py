@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from brainseg_jax import files
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.runs import results
 from brainseg_jax.runs.restore import Restored
 
 FILE = "predictions.csv"
@@ -34,7 +34,8 @@ def made_from(case: Case, model: str) -> str:
     """Of a case's files, as they are now, and a model by its fingerprint."""
     files_now = [
         (str(file.absolute()), found.st_size, found.st_mtime_ns)
-        for file in case.files
+        for given in case.files
+        for file in (sorted(given.iterdir()) if given.is_dir() else [given])
         for found in [file.stat()]
     ]
     return hashlib.sha256(repr((model, case, files_now)).encode()).hexdigest()[:16]
@@ -57,4 +58,4 @@ def read_done(outputs: pathlib.Path) -> dict[str, Row]:
 
 
 def write(outputs: pathlib.Path, rows: Sequence[Row]) -> None:
-    files.write_csv(outputs / FILE, rows)
+    results.write(outputs, rows)

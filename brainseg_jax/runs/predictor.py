@@ -1,8 +1,8 @@
 """The best model of a run as a function of one stored image, of any size."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -64,6 +64,68 @@ def make_volume_labeller(restored: Restored, windows: Windows) -> Labeller:
         return found.labels
 
     return label
+
+
+class Batched(NamedTuple):
+    """A predictor of several images at a time, over all devices."""
+
+    size: int  # images at a time
+    # (images of any sizes, their numbers) -> probabilities and labels of each, [1, ...]
+    predict: Callable[
+        [Sequence[np.ndarray], Sequence[np.ndarray]], list[tuple[Any, Any]]
+    ]
+
+
+def make_batched(restored: Restored, most: int) -> Batched:
+    """As make_predictor's, of up to `most` images at a time: compiled once for all sizes.
+
+    What follows the net, to each image's own grid, is compiled for each size.
+    """
+    config, parts = restored.record.about.settings, restored.parts
+    devices = parallel.local_devices(config.parallel.mode)
+    size = scoring.fitting(min(most, config.evaluation.batch_size), devices)
+    space = tuple(config.data.size)
+    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
+    variables = devices.replicate(fold(restored.variables))
+
+    def step(variables: Any, resident: Any, batch: dict[str, Any]) -> Any:
+        del resident
+        return inference_steps.probabilities(
+            variables,
+            batch["image"],
+            batch["scaling"],
+            space,
+            model=parts.model,
+            task=parts.task,
+            mirror=config.evaluation.mirror,
+        )
+
+    def to_grid(probs: Any, grid: tuple[int, ...]) -> tuple[Any, Any]:
+        resized = parts.task.resize(probs, grid)
+        return resized, parts.task.predict(resized)
+
+    run = devices.eval_step(step)
+    finish = parallel.on_one_device(to_grid, static=("grid",))
+
+    def predict(
+        images: Sequence[np.ndarray], scaling: Sequence[np.ndarray]
+    ) -> list[tuple[Any, Any]]:
+        fitted = [fitting.resize_image(image, space) for image in images]
+        places = [min(k, len(images) - 1) for k in range(size)]  # the last fills up
+        batch = {
+            "image": np.stack([fitted[k] for k in places]),
+            "scaling": np.stack([scaling[k] for k in places]),
+        }
+        maps = devices.gather(run(variables, {}, devices.shard(batch)))
+        return [
+            finish(
+                jax.tree.map(lambda one, k=k: one[k : k + 1], maps),
+                grid=image.shape[:-1],
+            )
+            for k, image in enumerate(images)
+        ]
+
+    return Batched(size, predict)
 
 
 def make_predictor(restored: Restored) -> Predictor:

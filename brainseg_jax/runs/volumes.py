@@ -1,8 +1,8 @@
-"""Masks of scans in NIfTI files, each on its files' own grid, by a run's best model."""
+"""Masks of scans, NIfTI files or DICOM series, on their own grid, by a run's best model."""
 
 import collections
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,11 @@ from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax.data import modalities, scan_pictures, scans
+from brainseg_jax.data import modalities, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predicted, scan_labels
+from brainseg_jax.runs import predicted, scan_labels, scan_outputs
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -27,11 +27,12 @@ def predict(
     outputs: pathlib.Path,
     axis: str,
     rules: Rules | None = None,
+    also: Collection[str] = (),
 ) -> list[Row]:
     """Writes a mask and a picture of every case; gives the rows of `predictions.csv`.
 
     `rules` mend the masks of a model of volumes. Cases that an earlier command predicted
-    the same way are left as they are.
+    the same way are left as they are. `also` may have formats of data/meshes.py.
 
     Raises:
         UnreadableImage: if cases cannot be read, once all others are written.
@@ -51,7 +52,7 @@ def predict(
     )
     _tell_missing(cases)
     names = dict(zip(cases, _output_names(cases), strict=True))
-    model = predicted.fingerprint(restored, axis, rules)
+    model = predicted.fingerprint(restored, axis, rules, sorted(also))
     made_from = {case: predicted.made_from(case, model) for case in cases}
     kept = predicted.read_done(outputs)
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
@@ -63,7 +64,7 @@ def predict(
         predicted.write(outputs, [*rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
-            row = _predict_case(case, names[case], about, label, outputs)
+            row = _predict_case(case, names[case], about, label, outputs, also)
             row |= {"post_processed": bool(rules), "note": about.note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
@@ -75,15 +76,18 @@ def predict(
 
 
 def _predict_case(
-    case: Case, name: str, about: About, label: Label, outputs: pathlib.Path
+    case: Case,
+    name: str,
+    about: About,
+    label: Label,
+    outputs: pathlib.Path,
+    also: Collection[str],
 ) -> Row:
     scan = scans.in_dtype(scans.read(case, about.info.channels), about.info.dtype)
     labels = label(scan)
-    scans.write_mask(outputs / f"{name}_mask.nii.gz", labels, scan)
-    scan_pictures.write_planes(outputs / f"{name}_overlay.png", scan, labels)
     return {
         **_named(case),
-        "mask": f"{name}_mask.nii.gz",
+        **scan_outputs.write(outputs / name, case, scan, labels, about.info, also),
         **sizes(labels, scan.spacing, about.info.members),
         "missing": ";".join(case.missing),
     }

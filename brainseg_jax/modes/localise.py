@@ -1,0 +1,112 @@
+"""Where the tumours of a split are: truth and prediction as contours over the MRI."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import logging
+from rich.progress import track
+
+from brainseg_jax import files
+from brainseg_jax.data import sources
+from brainseg_jax.inference import localise, outlines
+from brainseg_jax.modes import evaluate
+from brainseg_jax.reports.parts import planes
+from brainseg_jax.runs import ensembles, precision
+from brainseg_jax.runs.restore import Restored
+
+Row = dict[str, Any]
+
+
+def run(request: Any) -> None:
+    """--mode=localise: by the checkpoint's own config; --config only names the workdir."""
+    request.refuse_overrides()
+    localise_split(
+        request.workdir,
+        request.flags.split,
+        request.outputs,
+        data_name=request.flags.data_name,
+        data_dir=request.flags.data_dir,
+    )
+
+
+def localise_split(
+    workdir: str, split: str, outputs: str, *, data_name: str = "", data_dir: str = ""
+) -> list[Row]:
+    """A picture and contours of each example where anything is, and lesions.csv.
+
+    Of a volume it is the axial plane with most tumour. Patients that were trained on are
+    shown too, and the note says so.
+
+    Raises:
+        ValueError: if the model gives no masks.
+        FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
+        OSError: if `outputs` cannot be written.
+    """
+    restored = ensembles.restore_all(workdir)
+    about, task = restored.record.about, restored.parts.task
+    if not task.uses_masks:
+        raise ValueError(
+            f"{workdir} holds a model of {task.name}, which gives no masks to localise."
+        )
+    precision.set_precision(about.config)
+    split = split or evaluate.default_split(about)
+    source = evaluate.open_source(
+        restored, split, data_name=data_name, data_dir=data_dir
+    )
+    note = evaluate.make_note(about, source, split)
+    folder = pathlib.Path(outputs)
+    predict = evaluate.predict_labels(restored, source)
+    rows = []
+    for place in track(range(len(source)), "localising", transient=True):
+        rows += _of_example(source, place, _mask_of(restored, predict(place)), folder)
+    files.write_csv(folder / "lesions.csv", [{**row, "note": note} for row in rows])
+    logging.info("%d lesions of %s: %s. %s", len(rows), split, folder, note)
+    return rows
+
+
+def _of_example(
+    source: sources.Source, place: int, predicted: np.ndarray, folder: pathlib.Path
+) -> list[Row]:
+    """A row of each lesion, true and predicted; the picture unless there is none."""
+    image, truth = source.read_stored(place)
+    plane = planes.choose_plane(
+        image, (truth if truth.any() else predicted)[..., 0] > 0
+    )
+    image, truth, predicted = (
+        image[plane],
+        truth[plane][..., 0],
+        predicted[plane][..., 0],
+    )
+    if not truth.any() and not predicted.any():
+        return []
+    measured = _ways(source, place, image)
+    found = localise.lesions(predicted, **measured)
+    stem = folder / source.keys[place].replace("/", "_")
+    outlines.write(stem, image, predicted, found, truth)
+    of_each = {"true": localise.lesions(truth, **measured), "predicted": found}
+    return [
+        {
+            "key": source.keys[place],
+            "patient": source.patients[place],
+            "of": whose,
+            **localise.flat(lesion),
+        }
+        for whose, each in of_each.items()
+        for lesion in each
+    ]
+
+
+def _ways(source: sources.Source, place: int, image: np.ndarray) -> dict[str, Any]:
+    """How lesions are measured: of a volume in mm, and with the patient's own sides."""
+    middle = localise.middle_of_head(image)
+    if source.info.dimensions == 2:
+        return {"middle": middle}
+    spacing = source.spacings[place][1:]
+    known = spacing if np.isfinite(spacing).all() else None
+    return {"middle": middle, "sides": localise.OF_PATIENT, "spacing": known}
+
+
+def _mask_of(restored: Restored, labels: Any) -> np.ndarray:
+    """Labels of the mask, of a net with two heads too."""
+    return labels if restored.parts.task.heads is None else labels.mask

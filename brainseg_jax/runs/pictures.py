@@ -1,0 +1,200 @@
+"""Predictions of pictures, many at a time: masks, overlays, places, classes."""
+
+import collections
+import itertools
+import pathlib
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from rich.progress import track
+
+from brainseg_jax.data import image_files, normalise, pictures, profiles
+from brainseg_jax.data.image_files import UnreadableImage
+from brainseg_jax.data.pictures import Picture
+from brainseg_jax.runs import pages, picture_outputs
+from brainseg_jax.runs.picture_outputs import LONE, Example, Request
+from brainseg_jax.runs.predictor import Batched, make_batched
+from brainseg_jax.runs.records import About
+from brainseg_jax.runs.restore import Restored
+from brainseg_jax.runs.results import Results
+
+KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
+Row = dict[str, Any]
+
+
+def predict(
+    restored: Restored,
+    found: Sequence[pathlib.Path],
+    outputs: pathlib.Path,
+    results: Results,
+    also: Collection[str] = (),
+) -> list[Row]:
+    """Writes what each picture's prediction is, as it comes; gives the rows of all.
+
+    Volumes that `results` has already are left out. A file that cannot be read is told to
+    `results`, and its volume is predicted without it.
+
+    Raises:
+        ValueError: if two inputs would be written under one name.
+    """
+    about = restored.record.about
+    by_volume = image_files.group_volumes(found)
+    names = output_names(found)
+    left = {
+        volume: paths
+        for volume, paths in by_volume.items()
+        if not all(map(results.has, paths))
+    }
+    count = sum(map(len, left.values()))
+    if skipped := len(found) - count:
+        logging.info("%d of %d images are predicted already.", skipped, len(found))
+    if not left:
+        return results.rows(found)
+    batched = make_batched(restored, count)
+    labels = about.info.names_of_labels
+    request = Request(restored.parts.task, outputs, names, about.note, also, labels)
+    examples = (
+        example
+        for volume, paths in left.items()
+        for example in _of_volume(volume, paths, about, results)
+    )
+    with pages.Pages(outputs, about.note) as drawn:
+        asked = "pages" in also and request.task.uses_masks
+        add = drawn.add if asked else None
+        _predict_all(batched, examples, count, request, results, add)
+    return results.rows(found)
+
+
+def _predict_all(
+    batched: Batched,
+    examples: Iterator[Example],
+    count: int,
+    request: Request,
+    results: Results,
+    add: Callable[[Example, np.ndarray], None] | None,
+) -> None:
+    """Batch by batch, with a bar, and how long it will take once a batch was timed."""
+    batches = _batches(examples, batched.size)
+    total = -(-count // batched.size)
+    shown = track(batches, "predicting", total=total, transient=True)
+    start = time.monotonic()
+    for number, batch in enumerate(shown):
+        found = batched.predict(
+            [one.picture.image for one in batch], [one.scaling for one in batch]
+        )
+        for example, (probs, labels) in zip(batch, found, strict=True):
+            try:
+                row = picture_outputs.write(example, probs, labels, request)
+            except UnreadableImage as error:
+                results.fail(example.path, str(error))
+                continue
+            results.add(example.path, row)
+            if add:
+                add(example, picture_outputs.mask_of(labels))
+        if number == 0:  # it was compiled, too
+            start = time.monotonic()
+        if number == 1 and total > 2:
+            seconds = time.monotonic() - start
+            logging.info(
+                "%.1f images/s: about %.0f s more for %d images.",
+                len(batch) / seconds,
+                seconds * (total - 2),
+                count - 2 * batched.size,
+            )
+
+
+def _batches(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
+    while batch := list(itertools.islice(examples, size)):
+        yield batch
+
+
+def _of_volume(
+    volume: str,
+    paths: Sequence[pathlib.Path],
+    about: About,
+    results: Results,
+) -> Iterator[Example]:
+    """The readable pictures of a volume, normalised together; few are in memory."""
+    info, options = about.info, about.config["data"]["normalisation"]
+    kept: dict[pathlib.Path, Picture] = {}
+    readable, by_image = [], []
+    for path in paths:
+        try:
+            picture = pictures.read(path, info)
+        except UnreadableImage as error:
+            logging.warning("Left out: %s", error)
+            results.fail(path, str(error))
+            continue
+        readable.append(path)
+        by_image.append(normalise.statistics([picture.image], [volume]))
+        if len(kept) < KEPT:
+            kept[path] = picture
+    if not readable:
+        return
+    scaling = normalise.scaling(normalise.pooled(by_image), **options)
+    together = options["name"].startswith("volume")
+    _tell_volume(volume, readable, together)
+    warnings = _warnings(volume, kept.values(), together and len(readable) == 1, about)
+    for path, numbers in zip(readable, scaling, strict=True):
+        picture = kept.get(path) or pictures.read(path, info)
+        told = (*warnings, *picture.warnings)
+        yield Example(path, picture, numbers, volume, len(readable), told)
+
+
+def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> None:
+    """Says what is normalised together; files may be of several patients, as P001, P002."""
+    if not together:
+        return
+    if len(paths) == 1:
+        logging.warning(
+            "%s: a lone slice, normalised by its own intensities; give all slices of "
+            "the patient for better predictions, named <patient>_<number> or in a folder "
+            "of their own.",
+            paths[0],
+        )
+        return
+    logging.info("%s: %d slices, normalised as one volume.", volume, len(paths))
+    folder = paths[0].absolute().parent.name
+    if not all(path.stem.startswith(folder) for path in paths):
+        logging.warning(
+            "%s: %d images are taken for the slices of one patient. If they are of "
+            "several, put each patient's into a folder of their own.",
+            volume,
+            len(paths),
+        )
+
+
+def _warnings(
+    volume: str, kept: Collection[Picture], lone: bool, about: About
+) -> tuple[str, ...]:
+    """What makes a volume's predictions doubtful."""
+    found = [LONE] if lone else []
+    if all((one.image == one.image[0, 0]).all() for one in kept):
+        logging.warning("%s is of one colour: its prediction means nothing.", volume)
+        found.append("of one colour")
+    if known := about.data.get("profile"):
+        unlike = profiles.unlike([one.image for one in kept], known)
+        for one in unlike:
+            logging.warning("%s is %s.", volume, one)
+        found += unlike
+    return tuple(found)
+
+
+def output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
+    """A name per file: its stem, with its folder's name before it where stems repeat."""
+    count = collections.Counter(path.stem for path in paths)
+    names = {
+        path: path.stem
+        if count[path.stem] == 1
+        else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
+        for path in paths
+    }
+    if len(set(names.values())) < len(paths):
+        raise ValueError(
+            "Two inputs would be written under the same name; predict their folders "
+            "one at a time."
+        )
+    return names
