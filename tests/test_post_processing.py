@@ -113,19 +113,19 @@ def test_the_best_of_all_rules_is_written_with_both_scores(tmp_path, monkeypatch
     # WT 2 * 27 / (27 + 29), TC 2 * 3 / (3 + 5), ET 0; then all are 1.
     assert card["patient_dice_without"] == pytest.approx((54 / 56 + 6 / 8) / 3)
     assert card["patient_dice_with"] == 1 and card["chosen_on"] == "fold_1"
-    assert cards.read(tmp_path, step=7) == rules
+    assert cards.read(tmp_path, step=7).rules == rules
 
 
 def test_masks_stay_as_they_are_where_nothing_is_better(tmp_path, monkeypatch):
     assert choose(tmp_path, monkeypatch, [two_parts()], [two_parts()]) == Rules()
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["patient_dice_with"] == card["patient_dice_without"] == 1
-    assert cards.read(tmp_path, step=7) is None
+    assert cards.read(tmp_path, step=7).rules == Rules()
 
 
 def test_a_card_of_another_checkpoint_is_left_aside(tmp_path, caplog):
     cards.write(tmp_path, Rules(largest=True), 7, {})
-    assert cards.read(tmp_path, step=7) == Rules(largest=True)
+    assert cards.read(tmp_path, step=7).rules == Rules(largest=True)
     assert cards.read(tmp_path, step=9) is None
     assert "of the checkpoint of step 7" in caplog.text
     assert cards.read(tmp_path / "nowhere", step=7) is None
@@ -158,10 +158,10 @@ def test_several_runs_as_one_have_a_card_of_their_own(tmp_path, monkeypatch):
         place.workdir, Rules(largest=True), place.step, {}, name=place.name
     )
     assert path == tmp_path / "a" / "card_ensemble_of_2.json"
-    assert ensembles.rules_of(both, None) == Rules(largest=True)
-    assert ensembles.rules_of(turned, None) is None
+    assert ensembles.card_of(both, None).rules == Rules(largest=True)
+    assert ensembles.card_of(turned, None) is None
     steps["b"] = 6  # trained on
-    assert ensembles.rules_of(both, None) is None
+    assert ensembles.card_of(both, None) is None
 
 
 def test_sizes_are_those_of_the_grid_that_rules_were_chosen_on():

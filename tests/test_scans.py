@@ -327,7 +327,7 @@ def test_scans_are_counted_and_pictures_among_them_are_told_of(
     (folder / "b.png").touch()
     net = restored(("t1",), window=(4, 4, 4))
     monkeypatch.setattr(predict.ensembles, "restore_all", lambda workdir: net)
-    monkeypatch.setattr(predict.ensembles, "rules_of", lambda *_: None)
+    monkeypatch.setattr(predict.ensembles, "card_of", lambda *_: None)
     with caplog.at_level("INFO"):
         predict.predict("run", [str(folder)], str(tmp_path / "out"))
     assert "1 scans predicted in " in caplog.text and "Not for diagnosis" in caplog.text
@@ -471,7 +471,7 @@ def test_a_second_command_predicts_what_is_not_done(tmp_path, monkeypatch):
         scans, "read", lambda case, names: seen.append(case.name) or read(case, names)
     )
 
-    def cases_read(rules=None):
+    def cases_read(rules=volumes.NO_RULES):
         seen.clear()
         found = modalities.find_volumes([folder])
         rows = volumes.predict(net, found, out, "axial", rules)

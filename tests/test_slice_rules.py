@@ -10,7 +10,7 @@ from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import threshold_sweep
 from brainseg_jax.modes import evaluate, postprocess, train
-from brainseg_jax.runs import cards, mended, slice_rules
+from brainseg_jax.runs import cards, mending, slice_rules, split_masks
 from tests import tiny_classifier
 
 OTHER = Rules(largest=True, least_part=5)
@@ -68,7 +68,7 @@ def test_small_parts_go_by_slice_and_the_largest_stays_through_slices():
     # Of one volume 18 voxels would be one part of 10; of slices none has so many.
     assert not post_processing.apply_to_slices(labels, Rules(least_part=10)).any()
     np.testing.assert_array_equal(
-        mended.mend(list(labels), Rules(largest=True)), largest
+        mending.mend(list(labels), Rules(largest=True)), largest
     )
     tried = list(post_processing.slice_candidates())
     assert tried[0] == Rules() and OTHER in tried and len(set(tried)) == len(tried)
@@ -99,12 +99,12 @@ def choose(tmp_path, monkeypatch, probability, truth):
         slice_rules.predictor, "make_predictor", lambda _: lambda image, _: image[None]
     )
     monkeypatch.setattr(
-        mended.predictor,
+        split_masks.predictor,
         "make_labeller",
         lambda one: lambda image, _: (image > one.threshold).astype(np.uint8),
     )
     monkeypatch.setattr(
-        mended,
+        mending,
         "at_threshold",
         lambda one, value: types.SimpleNamespace(**{**vars(one), "threshold": value}),
     )
@@ -134,13 +134,13 @@ def test_nothing_is_kept_where_nothing_helps(tmp_path, monkeypatch):
 
 def test_a_card_has_what_it_was_asked_for(tmp_path):
     cards.write(tmp_path, OTHER, 7, {"threshold": 0.3})
-    assert cards.read_card(tmp_path, 7) == cards.Card(OTHER, 0.3, None)
+    assert cards.read(tmp_path, 7) == cards.Card(OTHER, 0.3, None)
     cards.write(tmp_path, Rules(), 7, {"temperature": 1.5})
-    assert cards.read_card(tmp_path, 7) == cards.Card(Rules(), None, 1.5)
-    assert cards.read(tmp_path, 7) is None and cards.read_card(tmp_path, 8) is None
+    assert cards.read(tmp_path, 7) == cards.Card(Rules(), None, 1.5)
+    assert cards.read(tmp_path, 8) is None
     cards.write(tmp_path, Rules(), 7, {"temperature": "hot"})
     with pytest.raises(ValueError, match=r"card.json is damaged .* --mode=postprocess"):
-        cards.read_card(tmp_path, 7)
+        cards.read(tmp_path, 7)
 
 
 @pytest.mark.slow

@@ -25,10 +25,11 @@ from brainseg_jax.reports.parts import figures, patient_spread
 from brainseg_jax.runs import (
     ensembles,
     experiment,
-    mended,
+    mending,
     precision,
     restore,
     scorable,
+    split_masks,
     split_scores,
     temperatures,
 )
@@ -299,7 +300,7 @@ def _by_card(
     threshold = usual if card.threshold is None else card.threshold
     if card.rules == Rules() and threshold == usual:
         return {}, {}
-    at = mended.at_threshold(restored, threshold) if threshold != usual else restored
+    at = mending.at_threshold(restored, threshold) if threshold != usual else restored
     after = _score_mended(at, source, card.rules, folder, note)
     found = {**card.rules._asdict(), "threshold": threshold, "scores": after}
     name = "the same after post-processing"
@@ -318,8 +319,8 @@ def _score_mended(
     empty = restored.record.about.settings.evaluation.empty
 
     def examples() -> Iterator[dict[str, Any]]:
-        for predicted, true in mended.by_patient(restored, source):
-            changed = mended.mend(predicted, rules)
+        for predicted, true in split_masks.by_patient(restored, source):
+            changed = mending.mend(predicted, rules)
             for labels, mask in zip(changed, true, strict=True):
                 yield {"labels": labels, "mask": mask}
 

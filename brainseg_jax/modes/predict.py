@@ -10,8 +10,10 @@ import numpy as np
 from absl import logging
 
 from brainseg_jax.data import dicom_files, image_files, meshes, modalities
+from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.runs import (
     ensembles,
+    mending,
     pictures,
     precision,
     restore,
@@ -19,6 +21,7 @@ from brainseg_jax.runs import (
     run_folder,
     volumes,
 )
+from brainseg_jax.runs.cards import Card
 
 OF_PICTURES = ("pages", "contours", "probabilities")
 OF_SCANS = ("pages", *meshes.WRITERS)
@@ -69,13 +72,15 @@ def predict(
     if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
     _tell_ignored(also, OF_SCANS if scanned else OF_PICTURES)
+    card = ensembles.card_of(workdir, restored)
+    restored = mending.as_chosen(restored, card)
     if scanned:
-        rules = ensembles.rules_of(workdir, restored)
+        rules = card.rules if card else Rules()
         _tell_pictures(inputs, series)
         rows = volumes.predict(restored, scanned, folder, axis, rules, also)
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
-        rows = _predict_pictures(restored, workdir, found, folder, also)
+        rows = _predict_pictures(restored, workdir, found, folder, card, also)
     if note := restored.record.about.note:
         logging.warning("The model was trained on: %s.", note)
     return rows
@@ -136,6 +141,7 @@ def _predict_pictures(
     workdir: str,
     found: Sequence[pathlib.Path],
     outputs: pathlib.Path,
+    card: Card | None,
     also: Sequence[str],
 ) -> list[Row]:
     if (axes := restored.record.about.info.dimensions) != 2:
@@ -146,9 +152,10 @@ def _predict_pictures(
     made_by = {
         "weights_sha256": weights_digest(restored.variables),
         "also": sorted(also),
+        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
     }
     with results.Results(outputs, made_by) as written:
-        rows = pictures.predict(restored, found, outputs, written, also)
+        rows = pictures.predict(restored, found, outputs, written, card, also)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
     _refuse_unreadable(written.failed, len(found), outputs)
     return rows

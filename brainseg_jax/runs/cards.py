@@ -39,21 +39,8 @@ def write(
     return files.write_json(pathlib.Path(workdir) / name, card)
 
 
-def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Rules | None:
-    """The rules of a card; None where there is none, or it is of another checkpoint.
-
-    Raises:
-        ValueError: if the card is damaged.
-    """
-    card = read_card(workdir, step, name=name)
-    rules = card.rules if card else Rules()
-    return rules if rules != Rules() else None
-
-
-def read_card(
-    workdir: str | pathlib.Path, step: Step, *, name: str = FILE
-) -> Card | None:
-    """All that a card says of how predictions are changed; None as in `read`.
+def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card | None:
+    """What a card says; None where there is none, or it is of another checkpoint.
 
     Raises:
         ValueError: if it is damaged.

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from brainseg_jax.inference.ensemble import Ensemble, join
-from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.runs import cards, restore
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
@@ -93,16 +92,10 @@ def card_place(workdir: str | pathlib.Path, restored: Restored) -> CardPlace:
     return CardPlace(named[0], f"card_ensemble_of_{len(named)}.json", steps)
 
 
-def rules_of(workdir: str | pathlib.Path, restored: Restored) -> Rules | None:
-    """The post-processing that was chosen for a run, or for these very runs as one."""
-    place = card_place(workdir, restored)
-    return cards.read(place.workdir, place.step, name=place.name)
-
-
 def card_of(workdir: str | pathlib.Path, restored: Restored) -> Card | None:
     """What the validation split of a run chose, or of several as one."""
     place = card_place(workdir, restored)
-    return cards.read_card(place.workdir, place.step, name=place.name)
+    return cards.read(place.workdir, place.step, name=place.name)
 
 
 def _check_alike(

@@ -11,8 +11,9 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files, pictures
 from brainseg_jax.data.pictures import Picture
 from brainseg_jax.inference import localise, outlines
-from brainseg_jax.metrics import decisions
+from brainseg_jax.metrics import calibration, decisions
 from brainseg_jax.models.parts.heads import Heads
+from brainseg_jax.runs import mending
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
@@ -40,6 +41,8 @@ class Request(NamedTuple):
     note: str
     also: Collection[str]
     labels: Mapping[int, str]  # of masks, what they stand for
+    temperature: float | None = None  # of classes
+    post_processed: bool = False
 
 
 def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
@@ -87,6 +90,7 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
         "mask": path.name,
         "pixels": int(marked.sum()),
         "share": round(float(marked.mean()), 6),
+        "post_processed": request.post_processed,
         **localise.area(marked, picture.spacing),
         **localise.summary(found),
         "each_lesion": found,
@@ -95,6 +99,11 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
 
 def _write_class(example: Example, request: Request, probs: Any, labels: Any) -> Row:
     """Nothing but the row."""
+    if request.temperature is not None:
+        exclusive = mending.is_exclusive(request.task)
+        probs = calibration.with_temperature(
+            probs, request.temperature, exclusive=exclusive
+        )
     return _class_of(request.task, probs, labels)
 
 

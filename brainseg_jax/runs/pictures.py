@@ -14,7 +14,9 @@ from rich.progress import track
 from brainseg_jax.data import image_files, normalise, pictures, profiles
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.pictures import Picture
-from brainseg_jax.runs import pages, picture_outputs
+from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.runs import mending, pages, picture_outputs
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.picture_outputs import LONE, Example, Request
 from brainseg_jax.runs.predictor import Batched, make_batched
 from brainseg_jax.runs.records import About
@@ -23,6 +25,7 @@ from brainseg_jax.runs.results import Results
 
 KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
 Row = dict[str, Any]
+Predicted = tuple[Example, Any, Any]  # with probabilities and labels, [1, ...] each
 
 
 def predict(
@@ -30,12 +33,14 @@ def predict(
     found: Sequence[pathlib.Path],
     outputs: pathlib.Path,
     results: Results,
+    card: Card | None = None,
     also: Collection[str] = (),
 ) -> list[Row]:
     """Writes what each picture's prediction is, as it comes; gives the rows of all.
 
     Volumes that `results` has already are left out. A file that cannot be read is told to
-    `results`, and its volume is predicted without it.
+    `results`, and its volume is predicted without it. `card` has the rules and the
+    temperature that predictions are mended by, a volume's masks together.
 
     Raises:
         ValueError: if two inputs would be written under one name.
@@ -55,27 +60,60 @@ def predict(
         return results.rows(found)
     batched = make_batched(restored, count)
     labels = about.info.names_of_labels
-    request = Request(restored.parts.task, outputs, names, about.note, also, labels)
+    task, temperature = restored.parts.task, card.temperature if card else None
+    rules = card.rules if card else Rules()
+    mends = rules != Rules()
+    request = Request(
+        task, outputs, names, about.note, also, labels, temperature, mends
+    )
     examples = (
         example
         for volume, paths in left.items()
         for example in _of_volume(volume, paths, about, results)
     )
     with pages.Pages(outputs, about.note) as drawn:
-        asked = "pages" in also and request.task.uses_masks
-        add = drawn.add if asked else None
-        _predict_all(batched, examples, count, request, results, add)
+        asked = "pages" in also and task.uses_masks
+        predicted = _predicted(batched, examples, count)
+        if mends:
+            predicted = _mended(predicted, rules, "probabilities" in also)
+        _write_all(predicted, request, results, drawn.add if asked else None)
     return results.rows(found)
 
 
-def _predict_all(
-    batched: Batched,
-    examples: Iterator[Example],
-    count: int,
+def _write_all(
+    predicted: Iterator[Predicted],
     request: Request,
     results: Results,
     add: Callable[[Example, np.ndarray], None] | None,
 ) -> None:
+    for example, probs, labels in predicted:
+        try:
+            row = picture_outputs.write(example, probs, labels, request)
+        except UnreadableImage as error:
+            results.fail(example.path, str(error))
+            continue
+        results.add(example.path, row)
+        if add:
+            add(example, picture_outputs.mask_of(labels))
+
+
+def _mended(
+    predicted: Iterator[Predicted], rules: Rules, keep_probs: bool
+) -> Iterator[Predicted]:
+    """A volume's masks by rules that are of all its slices."""
+    for _, members in itertools.groupby(predicted, key=lambda one: one[0].volume):
+        own = [
+            (example, probs if keep_probs else None, np.asarray(labels)[0])
+            for example, probs, labels in members
+        ]
+        masks = mending.mend([labels for _, _, labels in own], rules)
+        for (example, probs, _), mask in zip(own, masks, strict=True):
+            yield example, probs, mask[None]
+
+
+def _predicted(
+    batched: Batched, examples: Iterator[Example], count: int
+) -> Iterator[Predicted]:
     """Batch by batch, with a bar, and how long it will take once a batch was timed."""
     batches = _batches(examples, batched.size)
     total = -(-count // batched.size)
@@ -86,14 +124,7 @@ def _predict_all(
             [one.picture.image for one in batch], [one.scaling for one in batch]
         )
         for example, (probs, labels) in zip(batch, found, strict=True):
-            try:
-                row = picture_outputs.write(example, probs, labels, request)
-            except UnreadableImage as error:
-                results.fail(example.path, str(error))
-                continue
-            results.add(example.path, row)
-            if add:
-                add(example, picture_outputs.mask_of(labels))
+            yield example, probs, labels
         if number == 0:  # it was compiled, too
             start = time.monotonic()
         if number == 1 and total > 2:

@@ -37,7 +37,7 @@ COLUMNS = {
     "else `picture left` or `picture right`",
     "normalised_by": "of a picture: how many slices its intensities were normalised with",
     "missing": "of a scan: sequences without a file",
-    "post_processed": "of a scan: whether its mask was mended by the run's card",
+    "post_processed": "whether the mask was mended by the rules of the run's card",
     "fault": "of a scan: why it could not be predicted",
     "made_from": "of a scan: a fingerprint of its files, the weights and the request",
     "warnings": "of a picture: what makes the prediction doubtful, of what is checked",

@@ -33,7 +33,7 @@ def make_label(restored: Restored, axis: str, rules: Rules) -> Label:
     about = restored.record.about
     options = about.config["data"]["normalisation"]
     if about.info.dimensions == 2:
-        return _of_slices(make_labeller(restored), options, axis)
+        return _of_slices(make_labeller(restored), options, axis, rules)
     windows = experiment.windows_of(about.settings) or _training_windows(about.settings)
     label = make_volume_labeller(restored, windows)
     return _of_volumes(label, options, about.info.spacing, rules)
@@ -58,7 +58,9 @@ def _of_volumes(
     return of_scan
 
 
-def _of_slices(label: Labeller, options: dict[str, Any], axis: str) -> Label:
+def _of_slices(
+    label: Labeller, options: dict[str, Any], axis: str, rules: Rules
+) -> Label:
     def of_scan(scan: Scan) -> np.ndarray:
         slices = scans.slices(scans.resize(scan.image, _square(scan, axis)), axis)
         found = np.zeros(scans.slices(scan.image[..., :1], axis).shape, np.uint8)
@@ -66,6 +68,7 @@ def _of_slices(label: Labeller, options: dict[str, Any], axis: str) -> Label:
         pictures = [np.ascontiguousarray(one) for one in slices]
         for place, numbers in enumerate(_scaling(pictures, options, scan.missing)):
             found[place] = label(pictures[place], numbers, grid)
+        found = post_processing.apply_to_slices(found, rules)
         return scans.from_slices(found[..., 0], axis)
 
     return of_scan

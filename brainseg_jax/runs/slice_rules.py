@@ -15,7 +15,7 @@ from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.metrics.threshold_sweep import Sweep
 from brainseg_jax.reports.parts import threshold_figure
-from brainseg_jax.runs import mended, predictor
+from brainseg_jax.runs import mending, predictor, split_masks
 from brainseg_jax.runs.restore import Restored
 
 
@@ -36,7 +36,7 @@ def choose(
         _write(found, folder, best=best, usual=usual, note=about.note)
     without, *_ = _dice(restored, source, [Rules()])
     tried = list(post_processing.slice_candidates())
-    dice = _dice(mended.at_threshold(restored, best), source, tried)
+    dice = _dice(mending.at_threshold(restored, best), source, tried)
     highest = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
     raised = dice[highest] > without
     rules = tried[highest] if raised else Rules()
@@ -86,14 +86,14 @@ def _dice(restored: Restored, source: Source, tried: list[Rules]) -> list[float]
     members = source.info.members
     counted: list[list[Counts]] = [[] for _ in tried]
     patients = track(
-        mended.by_patient(restored, source),
+        split_masks.by_patient(restored, source),
         "trying",
         total=len(set(source.patients)),
         transient=True,
     )
     for predicted, true in patients:
         for own, rules in zip(counted, tried, strict=True):
-            for labels, mask in zip(mended.mend(predicted, rules), true, strict=True):
+            for labels, mask in zip(mending.mend(predicted, rules), true, strict=True):
                 table = overlap.label_table(labels, mask)
                 own.append(overlap.counts_of_labels(table, members))
     options = {

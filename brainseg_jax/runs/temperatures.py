@@ -8,7 +8,7 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import calibration
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import calibration_figure
-from brainseg_jax.runs import split_scores
+from brainseg_jax.runs import mending, split_scores
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.tasks.parts.task import Task
 
@@ -19,7 +19,9 @@ def choose(
     """No rules, and what the card says: the temperature, and calibration by it."""
     task = restored.parts.task
     decided = split_scores.score(restored, source).measured
-    temperature = calibration.fit_temperature(decided, exclusive=is_exclusive(task))
+    temperature = calibration.fit_temperature(
+        decided, exclusive=mending.is_exclusive(task)
+    )
     mended = at_temperature(decided, temperature, task)
     calibration_figure.reliability_curves(
         {
@@ -43,7 +45,7 @@ def errors(decided: Decided, task: Task) -> dict[str, float]:
         "slice_ece": calibration.expected_error(calibration.reliability(decided)),
         "slice_brier": calibration.brier(decided),
         "slice_cross_entropy": calibration.cross_entropy(
-            decided, temperature=1.0, exclusive=is_exclusive(task)
+            decided, temperature=1.0, exclusive=mending.is_exclusive(task)
         ),
     }
 
@@ -51,11 +53,6 @@ def errors(decided: Decided, task: Task) -> dict[str, float]:
 def at_temperature(decided: Decided, temperature: float, task: Task) -> Decided:
     """The same predictions, less or more sure."""
     probability = calibration.with_temperature(
-        decided.probability, temperature, exclusive=is_exclusive(task)
+        decided.probability, temperature, exclusive=mending.is_exclusive(task)
     )
     return decided._replace(probability=probability)
-
-
-def is_exclusive(task: Task) -> bool:
-    """Two classes have one logit either way."""
-    return task.exclusive or len(task.classes) == 2

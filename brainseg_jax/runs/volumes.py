@@ -20,18 +20,20 @@ from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.scan_labels import Label
 
+NO_RULES = Rules()
+
 
 def predict(
     restored: Restored,
     found: Sequence[pathlib.Path],
     outputs: pathlib.Path,
     axis: str,
-    rules: Rules | None = None,
+    rules: Rules = NO_RULES,
     also: Collection[str] = (),
 ) -> list[Row]:
     """Writes a mask and a picture of every case; gives the rows of `predictions.csv`.
 
-    `rules` mend the masks of a model of volumes. Cases that an earlier command predicted
+    `rules` mend the masks. Cases that an earlier command predicted
     the same way are left as they are. `also` may have formats of data/meshes.py.
 
     Raises:
@@ -58,14 +60,14 @@ def predict(
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
     if rows:
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
-    label = scan_labels.make_label(restored, axis, rules or Rules())
+    label = scan_labels.make_label(restored, axis, rules)
     left = [case for case in cases if case not in rows]
     if kept and left:  # before a mask that another row is about is replaced
         predicted.write(outputs, [*rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
             row = _predict_case(case, names[case], about, label, outputs, also)
-            row |= {"post_processed": bool(rules), "note": about.note}
+            row |= {"post_processed": rules != Rules(), "note": about.note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
             logging.warning("%s", error)

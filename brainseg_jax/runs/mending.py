@@ -1,19 +1,26 @@
-"""Masks of a split as post-processing leaves them, in the order of the split."""
+"""What a card changes of predictions: threshold and small parts of masks, temperature."""
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
-from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predictor, restore
+from brainseg_jax.runs import restore
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
+from brainseg_jax.tasks.parts.task import Task
 
 Labels = UInt8[np.ndarray, "*space 1"]
+
+
+def as_chosen(restored: Restored, card: Card | None) -> Restored:
+    """The model, marking above the threshold that its card has, if it has one."""
+    if card is None or card.threshold is None:
+        return restored
+    return at_threshold(restored, card.threshold)
 
 
 def at_threshold(restored: Restored, threshold: float) -> Restored:
@@ -26,19 +33,6 @@ def at_threshold(restored: Restored, threshold: float) -> Restored:
         record=restored.record._replace(about=about),
         parts=restored.parts._replace(task=restore.rebuild_parts(about).task),
     )
-
-
-def by_patient(
-    restored: Restored, source: Source
-) -> Iterator[tuple[list[Labels], list[Labels]]]:
-    """Predicted and true labels of every patient's examples."""
-    label = predictor.make_labeller(restored)
-    for _, members in itertools.groupby(
-        range(len(source)), source.patients.__getitem__
-    ):
-        pairs = [(place, *source.read_stored(place)) for place in members]
-        predicted = [label(image, source.scaling[place]) for place, image, _ in pairs]
-        yield predicted, [mask for _, _, mask in pairs]
 
 
 def mend(labels: Sequence[Labels], rules: Rules) -> list[Labels]:
@@ -54,3 +48,8 @@ def mend(labels: Sequence[Labels], rules: Rules) -> list[Labels]:
         ):
             mended[k] = one
     return mended
+
+
+def is_exclusive(task: Task) -> bool:
+    """Two classes have one logit either way."""
+    return task.exclusive or len(task.classes) == 2
