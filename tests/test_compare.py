@@ -152,6 +152,14 @@ def test_what_differs_is_refused(tmp_path, dice, options, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_reports_with_and_without_the_spread_over_patients_compare(tmp_path):
+    first, other = (write_run(tmp_path / name, own) for name, own in DICE.items())
+    rows = [{"score": "dice", "class": name} for name in ("tumour", "mean over classes")]
+    files.write_csv(tmp_path / "second" / "evaluation" / "fold_4" / "scores.csv", rows)
+    found = compare.compare([first, other], outputs=str(tmp_path / "out"))
+    assert [*found["runs"]] == ["first", "second"]
+
+
 def test_runs_are_named_by_as_much_of_their_path_as_tells_them_apart(tmp_path):
     named = reported.unique_names(["runs/x/net", "runs/y/net", "runs/z/other"])
     assert named == ["x/net", "y/net", "z/other"]

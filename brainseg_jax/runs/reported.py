@@ -127,7 +127,8 @@ def check_comparable(runs: Sequence[Reported]) -> None:
 def _meaning(run: Reported) -> dict[str, Any]:
     """What has to be the same for two runs' scores to mean the same."""
     config, summary = run.about.config, run.summary
-    rows = [row for own in run.tables.values() for row in own if "class" in row]
+    tables = (own for name, own in run.tables.items() if name.endswith(PATIENTS))
+    rows = [row for own in tables for row in own if "class" in row]
     return {
         "config.task.name": config["task"]["name"],
         "the data set": summary["data"],
