@@ -154,7 +154,9 @@ def test_what_differs_is_refused(tmp_path, dice, options, message):
 
 def test_reports_with_and_without_the_spread_over_patients_compare(tmp_path):
     first, other = (write_run(tmp_path / name, own) for name, own in DICE.items())
-    rows = [{"score": "dice", "class": name} for name in ("tumour", "mean over classes")]
+    rows = [
+        {"score": "dice", "class": name} for name in ("tumour", "mean over classes")
+    ]
     files.write_csv(tmp_path / "second" / "evaluation" / "fold_4" / "scores.csv", rows)
     found = compare.compare([first, other], outputs=str(tmp_path / "out"))
     assert [*found["runs"]] == ["first", "second"]

@@ -115,6 +115,17 @@ def test_pictures_of_many_sizes_share_one_compiled_net(given, tmp_path, monkeypa
     np.testing.assert_array_equal(alone, mask)
 
 
+def test_pictures_of_a_run_of_windows_are_seen_as_they_are_stored(given, tmp_path):
+    given(tiny_nets.restored(window=(16, 16)))
+    # Lone pixels, of which a picture that is made 24 x 24 has none left.
+    write(tmp_path / "in" / "a.png", [(5, 7, 1, 1), (31, 44, 1, 1)], (60, 50))
+    (row,) = run(tmp_path, also=("probabilities",))
+    assert row["pixels"] == 2 and row["boxes"] == "5 7 1 1;31 44 1 1"
+    (path,) = (tmp_path / "out").glob("*_probabilities.npz")
+    probs = np.load(path)["tumour"]
+    assert probs.shape == (60, 50) and (probs > 0.5).sum() == 2
+
+
 def test_a_second_run_skips_what_is_done_and_sees_what_changed(given, tmp_path, caplog):
     given(tiny_nets.restored())
     paths = [write(tmp_path / "in" / f"{name}.png") for name in "abc"]

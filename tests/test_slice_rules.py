@@ -74,7 +74,7 @@ def test_small_parts_go_by_slice_and_the_largest_stays_through_slices():
     assert tried[0] == Rules() and OTHER in tried and len(set(tried)) == len(tried)
 
 
-def choose(tmp_path, monkeypatch, probability, truth):
+def choose(tmp_path, monkeypatch, probability, truth, *, exclusive=False):
     """For one patient's slices, predicted so; threshold 0.5 until now."""
     config = {"evaluation": {"threshold": 0.5, "empty": "one"}}
     restored = types.SimpleNamespace(
@@ -82,7 +82,7 @@ def choose(tmp_path, monkeypatch, probability, truth):
         record=types.SimpleNamespace(
             about=types.SimpleNamespace(config=config, note="PHANTOM")
         ),
-        parts=types.SimpleNamespace(task=types.SimpleNamespace(exclusive=False)),
+        parts=types.SimpleNamespace(task=types.SimpleNamespace(exclusive=exclusive)),
     )
 
     class Source(types.SimpleNamespace):
@@ -130,6 +130,27 @@ def test_nothing_is_kept_where_nothing_helps(tmp_path, monkeypatch):
     truth[:, 2:6, 2:6] = True
     found = choose(tmp_path, monkeypatch, truth.astype(np.float32), truth)
     assert found[0] == Rules() and found[1]["threshold"] == 0.5
+
+
+def test_a_softmax_has_no_threshold_to_choose(tmp_path, monkeypatch):
+    truth = np.zeros((2, 12, 12, 1), bool)
+    truth[:, 2:6, 2:6] = True
+    probability = truth.astype(np.float32)
+    probability[0, 9, 9] = 0.9
+    rules, said = choose(tmp_path, monkeypatch, probability, truth, exclusive=True)
+    assert rules == Rules(least_part=5) and said["patient_dice_with"] == 1
+    assert not {"threshold", "threshold_without"} & {*said}
+    assert not (tmp_path / "thresholds.csv").exists()
+
+
+def test_a_threshold_alone_is_told_as_what_was_changed(tmp_path, caplog):
+    said = {
+        "chosen_on": "fold_3", "tried": 15, "threshold": 0.3, "threshold_without": 0.5,
+        "patient_dice_without": 0.8, "patient_dice_with": 0.9,
+    }  # fmt: skip
+    with caplog.at_level("INFO"):
+        postprocess._tell(tmp_path / "card.json", Rules(), said)
+    assert "0.8000 without and 0.9000 with {'threshold': 0.3}, the best" in caplog.text
 
 
 def test_a_card_has_what_it_was_asked_for(tmp_path):

@@ -39,12 +39,14 @@ def restored(
     normalisation="unit",
     batch=8,
     task="segmentation",
+    window=(),
 ):
     """A run of it, on pictures of SIZE."""
     config = base.get_config()
     config.data.normalisation.name = normalisation
     config.data.size = SIZE
     config.evaluation.batch_size = batch
+    config.evaluation.window = window
     config.task.name = task
     if task == "classification":
         config.task.exclusive = True

@@ -63,6 +63,21 @@ def label_volume(
     return Labelled(labels, float(np.mean(losses)))
 
 
+def probabilities(
+    step: Callable,
+    variables: Any,
+    example: dict[str, np.ndarray],
+    windows: Windows,
+    devices: parallel.Devices,
+) -> Float32[np.ndarray, "*space o"]:
+    """All of one example, which is to be a slice: of a volume they may not fit."""
+    shape = example["image"].shape[:-1]
+    found = _run(step, variables, example, windows.axes(shape), windows, devices)
+    parts = ((window, one["probs"]) for window, one in found)
+    slabs = blend(parts, shape, windows.size)
+    return np.concatenate([slab.copy() for _, slab in slabs])
+
+
 def blend(
     parts: Iterator[tuple[Window, Float32[np.ndarray, "*size o"]]],
     shape: tuple[int, ...],

@@ -184,6 +184,8 @@ def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
             path.parent / FOLDER,
         )
     changed = {k: v for k, v in rules._asdict().items() if v}
+    if said.get("threshold") != said.get("threshold_without"):
+        changed = {"threshold": said["threshold"], **changed}
     logging.info(
         "%s: mean patient Dice on %s %.4f without and %.4f with %s, the best of %d.",
         path,

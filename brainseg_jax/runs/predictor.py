@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brainseg_jax import parallel
@@ -42,17 +43,8 @@ def make_labeller(restored: Restored) -> Labeller:
 
 def make_volume_labeller(restored: Restored, windows: Windows) -> Labeller:
     """Labels of images of any size, seen in windows that are spread over all devices."""
-    config, parts = restored.record.about.settings, restored.parts
-    devices = parallel.local_devices(config.parallel.mode)
-    windows = windows._replace(batch=scoring.fitting(windows.batch, devices))
-    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
-    variables = devices.replicate(fold(restored.variables))
-    step = devices.eval_step(
-        scoring.make_eval_step(
-            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
-        )
-    )
-    decide = blending.make_decide(parts.task)
+    step, variables, windows, devices = _of_windows(restored, windows)
+    decide = blending.make_decide(restored.parts.task)
 
     def label(
         image: np.ndarray, scaling: np.ndarray, grid: Grid | None = None
@@ -64,6 +56,23 @@ def make_volume_labeller(restored: Restored, windows: Windows) -> Labeller:
         return found.labels
 
     return label
+
+
+def _of_windows(
+    restored: Restored, windows: Windows
+) -> tuple[Callable, Any, Windows, parallel.Devices]:
+    """The step, its weights, and the windows that all devices see at a time."""
+    config, parts = restored.record.about.settings, restored.parts
+    devices = parallel.local_devices(config.parallel.mode)
+    windows = windows._replace(batch=scoring.fitting(windows.batch, devices))
+    fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
+    variables = devices.replicate(fold(restored.variables))
+    step = devices.eval_step(
+        scoring.make_eval_step(
+            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
+        )
+    )
+    return step, variables, windows, devices
 
 
 class Batched(NamedTuple):
@@ -79,9 +88,12 @@ class Batched(NamedTuple):
 def make_batched(restored: Restored, most: int) -> Batched:
     """As make_predictor's, of up to `most` images at a time: compiled once for all sizes.
 
-    What follows the net, to each image's own grid, is compiled for each size.
+    What follows the net, to each image's own grid, is compiled for each size. Of a run
+    that is scored in windows images come one by one, in all of their windows.
     """
     config, parts = restored.record.about.settings, restored.parts
+    if config.evaluation.window:
+        return _one_by_one(restored)
     devices = parallel.local_devices(config.parallel.mode)
     size = scoring.fitting(min(most, config.evaluation.batch_size), devices)
     space = tuple(config.data.size)
@@ -128,13 +140,28 @@ def make_batched(restored: Restored, most: int) -> Batched:
     return Batched(size, predict)
 
 
+def _one_by_one(restored: Restored) -> Batched:
+    see = make_predictor(restored)
+
+    def predict(
+        images: Sequence[np.ndarray], scaling: Sequence[np.ndarray]
+    ) -> list[tuple[Any, Any]]:
+        found = [see(*pair) for pair in zip(images, scaling, strict=True)]
+        return [(probs, restored.parts.task.predict(probs)) for probs in found]
+
+    return Batched(1, predict)
+
+
 def make_predictor(restored: Restored) -> Predictor:
     """(image, its four numbers per channel) -> probabilities [1, ...] on its own grid.
 
     Or, by a third argument, on another over the same place, of that shape. The numbers
-    are those of data.normalise.scaling. Compiled anew for each size of image.
+    are those of data.normalise.scaling. Compiled anew for each size of image, but in
+    windows, if the run is scored so, for theirs.
     """
     config, parts = restored.record.about.settings, restored.parts
+    if windows := experiment.windows_of(config):
+        return _make_window_predictor(restored, windows)
     size = tuple(config.data.size)
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
     variables = fold(restored.variables)
@@ -154,5 +181,19 @@ def make_predictor(restored: Restored) -> Predictor:
         fitted = fitting.resize_image(image, size)[None]
         grid = shape or image.shape[:-1]
         return step(variables, fitted, scaling[None], grid=grid)
+
+    return predict
+
+
+def _make_window_predictor(restored: Restored, windows: Windows) -> Predictor:
+    step, variables, windows, devices = _of_windows(restored, windows)
+
+    def predict(
+        image: np.ndarray, scaling: np.ndarray, shape: tuple[int, ...] = ()
+    ) -> jax.Array:
+        example = {"image": image, "scaling": scaling}
+        found = blending.probabilities(step, variables, example, windows, devices)
+        grid = shape or image.shape[:-1]
+        return restored.parts.task.resize(jnp.asarray(found[None]), grid)
 
     return predict

@@ -29,8 +29,8 @@ def choose(
     """
     about = restored.record.about
     usual, empty = (about.config["evaluation"][key] for key in ("threshold", "empty"))
-    best = usual
-    if not restored.parts.task.exclusive:
+    best, has_threshold = usual, not restored.parts.task.exclusive
+    if has_threshold:
         found = sweep(restored, source, empty)
         best = found.best(usual)
         _write(found, folder, best=best, usual=usual, note=about.note)
@@ -40,9 +40,10 @@ def choose(
     highest = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
     raised = dice[highest] > without
     rules = tried[highest] if raised else Rules()
+    kept = best if raised else usual
+    of_threshold = {"threshold": kept, "threshold_without": usual}
     return rules, {
-        "threshold": best if raised else usual,
-        "threshold_without": usual,
+        **(of_threshold if has_threshold else {}),
         "tried": 1 + len(tried),
         "patient_dice_without": without,
         "patient_dice_with": dice[highest] if raised else without,

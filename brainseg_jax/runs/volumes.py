@@ -41,6 +41,8 @@ def predict(
         ValueError: if the model gives no masks.
     """
     about, task = restored.record.about, restored.parts.task
+    if about.info.dimensions == 2:
+        rules = None  # those of slices are of slices as they are stored
     if task.name != "segmentation":
         raise ValueError(
             f"The model is one of {task.name}; only models of masks alone "
