@@ -203,13 +203,14 @@ def test_a_model_of_slices_sees_a_volume_slice_by_slice(tmp_path, axis):
     write_case(tmp_path / "in", "a", parts, affine_of("LPS", (1, 1, 1), shape))
     found = modalities.find_volumes([tmp_path / "in"])
     net = restored(LGG, window=(4, 4))
-    # What was chosen for slices as they are stored mends no scan, and is not said to.
-    rules = Rules(least_part=10**6)
-    (row,) = volumes.predict(net, found, tmp_path / "out", axis, rules)
+    (row,) = volumes.predict(net, found, tmp_path / "out", axis)
     assert row["post_processed"] is False
     mask = nibabel.load(tmp_path / "out" / "a_mask.nii.gz")
     expected = brightest(list(parts.values()))
     np.testing.assert_array_equal(np.asanyarray(mask.dataobj), expected)
+    rules = Rules(least_part=10**6)  # more than there is
+    (row,) = volumes.predict(net, found, tmp_path / "out", axis, rules)
+    assert row["post_processed"] is True and row["voxels"] == 0
 
 
 def test_a_scan_has_the_numbers_of_training_where_they_fit(tmp_path):

@@ -41,8 +41,6 @@ def predict(
         ValueError: if the model gives no masks.
     """
     about, task = restored.record.about, restored.parts.task
-    if about.info.dimensions == 2:
-        rules = None  # those of slices are of slices as they are stored
     if task.name != "segmentation":
         raise ValueError(
             f"The model is one of {task.name}; only models of masks alone "
@@ -69,7 +67,7 @@ def predict(
     for case in track(left, "predicting", transient=True):
         try:
             row = _predict_case(case, names[case], about, label, outputs, also)
-            row |= {"post_processed": rules != Rules(), "note": about.note}
+            row |= {"post_processed": rules != NO_RULES, "note": about.note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
             logging.warning("%s", error)
