@@ -132,6 +132,20 @@ def test_a_second_run_skips_what_is_done_and_sees_what_changed(given, tmp_path, 
     assert run(tmp_path) == second
 
 
+def test_a_row_goes_when_another_picture_takes_its_mask(given, tmp_path, caplog):
+    given(tiny_nets.restored())
+    first = write(tmp_path / "A" / "s.png", [(3, 5, 4, 2)])
+    second = write(tmp_path / "B" / "s.png", [(3, 5, 8, 8)])
+    run(tmp_path, inputs=first)
+    run(tmp_path, inputs=second)
+    assert f"prediction of {first}, of an earlier command, is replaced" in caplog.text
+    (left,) = read_csv(tmp_path / "out" / "predictions.csv")
+    assert left["file"] == str(second)
+    (row,) = run(tmp_path, inputs=first)  # anew, for its mask is another's
+    mask = cv2.imread(str(tmp_path / "out" / row["mask"]), cv2.IMREAD_UNCHANGED)
+    assert (mask > 0).sum() == row["pixels"] == 8
+
+
 def test_another_model_predicts_anew(given, tmp_path):
     made = given(tiny_nets.restored())
     write(tmp_path / "in" / "a.png")
