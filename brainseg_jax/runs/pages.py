@@ -51,7 +51,8 @@ class Pages:
         if name in self._names:
             name = f"{pathlib.Path(self._volume).parent.name}_{name}"
         self._names.add(name)
-        said = [f"{self._slices} slices, {self._marked} of them marked"]
+        many = "slice" if self._slices == 1 else "slices"
+        said = [f"{self._slices} {many}, {self._marked} of them marked"]
         said += filter(None, [*self._warnings, self._note])
         key_images.write_page(
             self._outputs / f"{name}_page.png", name, self._keys, said

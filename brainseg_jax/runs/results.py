@@ -83,7 +83,8 @@ class Results:
         """Other files' rows whose mask this one's replaces, by its name, are dropped."""
         name = _output_name(row)
         other = self._by_name.get(name, str(path))
-        if other != str(path) and self._rows.pop(other, None):
+        if other != str(path) and other in self._rows:
+            del self._rows[other]
             logging.warning(
                 "%s: the prediction of %s, of an earlier command, is replaced. Give each "
                 "folder an --outputs of its own to keep both.",
