@@ -260,6 +260,28 @@ def test_volumes_of_many_slices_are_normalised_together(given, tmp_path, monkeyp
     assert {row["normalised_by"] for row in said["predictions"]} == {"5 slices"}
 
 
+@pytest.mark.parametrize(
+    "name, said", [("volume_unit", "2 slices"), ("unit", "1 slice")]
+)
+def test_a_row_says_how_many_slices_were_normalised_together(
+    given, tmp_path, name, said
+):
+    given(tiny_nets.restored(normalisation=name))
+    for number in range(2):
+        write(tmp_path / "in" / f"P1_{number}.png")
+    assert {row["normalised_by"] for row in run(tmp_path)} == {said}
+
+
+def test_two_of_one_name_are_refused_by_their_names(given, tmp_path):
+    given(tiny_nets.restored())
+    write(tmp_path / "in" / "a.png")
+    write(tmp_path / "in" / "a.tif")
+    with pytest.raises(
+        ValueError, match=r"a\.png and .*a\.tif would be written.*one at"
+    ):
+        run(tmp_path)
+
+
 def test_a_damaged_table_is_made_anew(given, tmp_path, caplog):
     given(tiny_nets.restored())
     write(tmp_path / "in" / "a.png")
