@@ -57,7 +57,7 @@ def test_a_missing_path_is_named(tmp_path):
 
 def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
     with pytest.raises(
-        image_files.UnreadableImage, match=r"scan\.gif.*must end in \.tif"
+        image_files.UnreadableImage, match=r"scan\.gif.*must end in \.tif.*\.nii\.gz"
     ):
         image_files.find_images(_touch(tmp_path, "scan.gif"))
 

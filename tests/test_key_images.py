@@ -6,6 +6,7 @@ import pytest
 
 from brainseg_jax.inference import key_images, outlines
 from brainseg_jax.inference.key_images import Key
+from brainseg_jax.runs import picture_outputs
 from tests import tiny_nets
 from tests.test_predictions import given, run, write  # noqa: F401
 
@@ -55,3 +56,31 @@ def test_each_patient_gets_one(given, tmp_path):  # noqa: F811
     run(tmp_path, also=["pages"])
     pages = {path.name for path in (tmp_path / "out").glob("*_page.png")}
     assert pages == {"P1_page.png", "P2_page.png"}
+
+
+def test_a_lone_file_gives_its_page_its_name(given, tmp_path):  # noqa: F811
+    given(tiny_nets.restored())
+    write(tmp_path / "in" / "left side.png")
+    write(tmp_path / "in" / "scan 1.png")
+    run(tmp_path, also=["pages"])
+    pages = {path.name for path in (tmp_path / "out").glob("*_page.png")}
+    assert pages == {"left side_page.png", "scan_page.png"}
+
+
+def test_a_stopped_run_has_the_pages_of_whole_patients(given, tmp_path, monkeypatch):  # noqa: F811
+    given(tiny_nets.restored(batch=8))
+    for patient in ("P1", "P2"):
+        for number in range(8):
+            write(tmp_path / "in" / f"{patient}_{number}.png")
+    write_row = picture_outputs.write
+
+    def stop_at_the_second(example, *parts):
+        if "P2" in example.path.name:
+            raise KeyboardInterrupt
+        return write_row(example, *parts)
+
+    monkeypatch.setattr(picture_outputs, "write", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, also=["pages"])
+    pages = {path.name for path in (tmp_path / "out").glob("*_page.png")}
+    assert pages == {"P1_page.png"}

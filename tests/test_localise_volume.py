@@ -1,11 +1,14 @@
 """Lesions of scans by hand, in any orientation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from nibabel import orientations
 
 from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference import localise_volume
+from brainseg_jax.modes import localise
 
 
 def scan_of(axes, spacing=(3.0, 2.0, 1.0)):
@@ -52,3 +55,22 @@ def test_the_box_is_of_the_files_voxels():
 def test_an_empty_mask_has_none():
     scan = scan_of("RAS")
     assert localise_volume.lesions(np.zeros((10, 12, 20), np.uint8), scan) == []
+
+
+def test_a_prepared_volume_is_localised_on_the_plane_with_most_tumour(tmp_path):
+    image, *_ = scan_of("RAS")
+    truth = np.zeros((10, 12, 20, 1), np.uint8)
+    truth[6, 3:6, 5:9] = 1  # 3 x 4 pixels of 2 x 1 mm, on the patient's left
+    truth[2, 3, 5] = 1
+    source = SimpleNamespace(
+        info=SimpleNamespace(dimensions=3),
+        keys=["a"],
+        patients=["P1"],
+        spacings=[(3.0, 2.0, 1.0)],
+        read_stored=lambda place: (image, truth),
+    )
+    (row,) = localise._of_example(source, 0, np.zeros_like(truth), tmp_path)
+    assert (row["of"], row["plane"], row["side"]) == ("true", 6, "left")
+    assert row["area_mm2"] == 3 * 4 * 2
+    # The front above, the left on the right: rows 3 to 5 of 12 end at 8, columns at 14.
+    assert (row["box_left"], row["box_top"]) == (20 - 9, 12 - 6)

@@ -143,6 +143,20 @@ def test_a_second_run_skips_what_is_done_and_sees_what_changed(given, tmp_path, 
     assert run(tmp_path) == second
 
 
+def test_a_row_goes_when_another_picture_takes_its_mask(given, tmp_path, caplog):
+    given(tiny_nets.restored())
+    first = write(tmp_path / "A" / "s.png", [(3, 5, 4, 2)])
+    second = write(tmp_path / "B" / "s.png", [(3, 5, 8, 8)])
+    run(tmp_path, inputs=first)
+    run(tmp_path, inputs=second)
+    assert f"prediction of {first}, of an earlier command, is replaced" in caplog.text
+    (left,) = read_csv(tmp_path / "out" / "predictions.csv")
+    assert left["file"] == str(second)
+    (row,) = run(tmp_path, inputs=first)  # anew, for its mask is another's
+    mask = cv2.imread(str(tmp_path / "out" / row["mask"]), cv2.IMREAD_UNCHANGED)
+    assert (mask > 0).sum() == row["pixels"] == 8
+
+
 def test_another_model_predicts_anew(given, tmp_path):
     made = given(tiny_nets.restored())
     write(tmp_path / "in" / "a.png")
@@ -255,6 +269,28 @@ def test_volumes_of_many_slices_are_normalised_together(given, tmp_path, monkeyp
         run(tmp_path)
     said = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert {row["normalised_by"] for row in said["predictions"]} == {"5 slices"}
+
+
+@pytest.mark.parametrize(
+    "name, said", [("volume_unit", "2 slices"), ("unit", "1 slice")]
+)
+def test_a_row_says_how_many_slices_were_normalised_together(
+    given, tmp_path, name, said
+):
+    given(tiny_nets.restored(normalisation=name))
+    for number in range(2):
+        write(tmp_path / "in" / f"P1_{number}.png")
+    assert {row["normalised_by"] for row in run(tmp_path)} == {said}
+
+
+def test_two_of_one_name_are_refused_by_their_names(given, tmp_path):
+    given(tiny_nets.restored())
+    write(tmp_path / "in" / "a.png")
+    write(tmp_path / "in" / "a.tif")
+    with pytest.raises(
+        ValueError, match=r"a\.png and .*a\.tif would be written.*one at"
+    ):
+        run(tmp_path)
 
 
 def test_a_damaged_table_is_made_anew(given, tmp_path, caplog):

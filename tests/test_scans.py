@@ -19,9 +19,10 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.data import modalities, normalise, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
+from brainseg_jax.inference import key_images
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import predict
-from brainseg_jax.runs import experiment, scan_labels, scorable, volumes
+from brainseg_jax.runs import experiment, scan_labels, scan_outputs, scorable, volumes
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Record, Restored
 from brainseg_jax.training import objective
@@ -169,6 +170,19 @@ def test_a_mask_is_written_on_the_scans_own_grid(
     assert row["ml_label_2"] == pytest.approx((expected == 2).sum() * voxel, abs=1e-3)
 
 
+def test_only_labels_that_masks_have_get_a_column():
+    labels = np.array([[[0, 1, 1]]], np.uint8)
+    known = data_info.described(
+        "a/b",
+        channels=["t1"],
+        classes={"tumour": [1, 2, 3]},  # trained on all, painted as one
+        labels=["tumour"],
+        painting=[("tumour", 1)],
+    ).names_of_labels
+    row = volumes.sizes(labels, (1.0, 10.0, 100.0), known)
+    assert row == {"voxels": 2, "ml": 2.0, "ml_label_1": 2.0}
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     st.tuples(*[st.sampled_from([0.5, 1.3, 2.0])] * 3),
@@ -211,6 +225,25 @@ def test_a_model_of_slices_sees_a_volume_slice_by_slice(tmp_path, axis):
     rules = Rules(least_part=10**6)  # more than there is
     (row,) = volumes.predict(net, found, tmp_path / "out", axis, rules)
     assert row["post_processed"] is True and row["voxels"] == 0
+
+
+def test_the_page_of_a_scan_says_its_sides_and_the_note(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        key_images, "write_page", lambda path, title, keys, lines: said.extend(lines)
+    )
+    write_case(
+        tmp_path / "in",
+        "a",
+        {name: noise((4, 4, 3), 1) for name in ("t1", "flair", "t1ce")},
+        affine_of("RAS", (1, 1, 1), (4, 4, 3)),
+    )
+    net = restored(LGG, window=(4, 4))
+    about = dataclasses.replace(net.record.about, note="PHANTOM: synthetic data")
+    noted = net._replace(record=net.record._replace(about=about))
+    found = modalities.find_volumes([tmp_path / "in"])
+    volumes.predict(noted, found, tmp_path / "out", "axial", also=["pages"])
+    assert said[1:] == [scan_outputs.SIDES_SAID, "PHANTOM: synthetic data"]
 
 
 def test_a_scan_has_the_numbers_of_training_where_they_fit(tmp_path):

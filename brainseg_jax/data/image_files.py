@@ -15,9 +15,10 @@ from absl import logging
 from jaxtyping import Bool, Shaped, UInt8
 
 from brainseg_jax import files
-from brainseg_jax.data import dicom_names, pixels
+from brainseg_jax.data import dicom_names, modalities, pixels
 
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mat", *dicom_names.ENDINGS)
+READABLE = ", ".join((*ENDINGS, *modalities.ENDINGS))  # scans, too
 FOLDS_FILE = "cvind.mat"  # of the figshare set, among its slices
 LOW, HIGH = 1, 99.5  # percentiles that become black and white
 # What a TIFF with damaged bytes was seen to end in.
@@ -66,7 +67,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     if not images:
         raise FileNotFoundError(
             f"No images in {', '.join(map(str, given)) or 'an empty list of paths'}"
-            f" ({masks} *_mask files left out). Files that end in {', '.join(ENDINGS)}"
+            f" ({masks} *_mask files left out). Files that end in {READABLE}"
             " are read, in folders and all folders below them."
         )
     if masks:
@@ -236,8 +237,7 @@ def _pictures(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path} does not exist; give an image or a folder.")
     if path.suffix.lower() not in ENDINGS and not dicom_names.is_dicom(path):
         raise UnreadableImage(
-            f"{path} is no image that can be read: the name must end in"
-            f" {', '.join(ENDINGS)}."
+            f"{path} is no image that can be read: the name must end in {READABLE}."
         )
     return [path]
 

@@ -85,11 +85,13 @@ def _of_example(
     stem = folder / source.keys[place].replace("/", "_")
     outlines.write(stem, image, predicted, found, truth)
     of_each = {"true": localise.lesions(truth, **measured), "predicted": found}
+    where = {"plane": plane[0]} if plane else {}  # of a volume, counted from below
     return [
         {
             "key": source.keys[place],
             "patient": source.patients[place],
             "of": whose,
+            **where,
             **localise.flat(lesion),
         }
         for whose, each in of_each.items()

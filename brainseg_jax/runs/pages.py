@@ -17,7 +17,7 @@ class Pages:
 
     def __init__(self, outputs: pathlib.Path, note: str):
         self._outputs, self._note = outputs, note
-        self._volume, self._slices, self._marked = "", 0, 0
+        self._volume, self._name, self._slices, self._marked = "", "", 0, 0
         self._keys: list[Key] = []
         self._warnings: tuple[str, ...] = ()
         self._names: set[str] = set()
@@ -33,6 +33,7 @@ class Pages:
         if example.volume != self._volume:
             self._draw()
             self._volume, self._warnings = example.volume, example.warnings
+            self._name = _name_of(example)
             self._slices, self._marked, self._keys = 0, 0, []
         picture = example.picture
         sides = picture.sides or localise.OF_PICTURE
@@ -40,20 +41,31 @@ class Pages:
         self._slices += 1
         self._marked += key.marked > 0
         self._keys = key_images.largest(self._keys, key)
+        if self._slices == example.slices:  # at once: a stopped run goes on behind it
+            self._draw()
 
     def _draw(self) -> None:
         if not self._slices:
             return
-        path = pathlib.Path(self._volume)
-        name = path.name.rstrip("*").rstrip("_-") or path.parent.name
+        name = self._name
         if name in self._names:
-            name = f"{path.parent.name}_{name}"
+            name = f"{pathlib.Path(self._volume).parent.name}_{name}"
         self._names.add(name)
-        said = [f"{self._slices} slices, {self._marked} of them marked"]
+        many = "slice" if self._slices == 1 else "slices"
+        said = [f"{self._slices} {many}, {self._marked} of them marked"]
         said += filter(None, [*self._warnings, self._note])
         key_images.write_page(
             self._outputs / f"{name}_page.png", name, self._keys, said
         )
+        self._slices = 0
+
+
+def _name_of(example: Example) -> str:
+    """Of a folder, of what its slices' names begin with, or of a file that is alone."""
+    path = pathlib.Path(example.volume)
+    if path == example.path:
+        return path.stem
+    return path.name.rstrip("*").rstrip("_- ") or path.parent.name
 
 
 def write_of_scan(

@@ -28,8 +28,9 @@ class Example(NamedTuple):
     picture: Picture
     scaling: np.ndarray  # [4, c]
     volume: str
-    slices: int  # that its numbers are of
+    slices: int  # of its volume
     warnings: tuple[str, ...]
+    together: bool = True  # normalised so, else each by itself
 
 
 class Request(NamedTuple):
@@ -47,15 +48,21 @@ class Request(NamedTuple):
 
 def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
     """The files of one picture, and its row."""
-    lone = LONE in example.warnings
     return {
         "file": str(example.path),
         "volume": example.volume,
         **WRITERS[request.task.name](example, request, probs, labels),
-        "normalised_by": "lone slice" if lone else f"{example.slices} slices",
+        "normalised_by": _normalised_by(example),
         "warnings": "; ".join(example.warnings),
         "note": request.note,
     }
+
+
+def _normalised_by(example: Example) -> str:
+    if LONE in example.warnings:
+        return "lone slice"
+    count = example.slices if example.together else 1
+    return f"{count} slice" if count == 1 else f"{count} slices"
 
 
 def mask_of(labels: Any) -> np.ndarray:

@@ -172,7 +172,7 @@ def _of_volume(
     for path, numbers in zip(readable, scaling, strict=True):
         picture = kept.get(path) or pictures.read(path, info)
         told = (*warnings, *picture.warnings)
-        yield Example(path, picture, numbers, volume, len(readable), told)
+        yield Example(path, picture, numbers, volume, len(readable), told, together)
 
 
 def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> None:
@@ -223,9 +223,12 @@ def output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
         else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
         for path in paths
     }
-    if len(set(names.values())) < len(paths):
-        raise ValueError(
-            "Two inputs would be written under the same name; predict their folders "
-            "one at a time."
-        )
+    first: dict[str, pathlib.Path] = {}
+    for path, name in names.items():
+        if name in first:
+            raise ValueError(
+                f"{first[name]} and {path} would be written under the same name, {name}. "
+                "Predict them one at a time, each into --outputs of its own."
+            )
+        first[name] = path
     return names

@@ -51,6 +51,7 @@ class Results:
     def __init__(self, folder: Path, made_by: Mapping[str, Any]):
         self._folder, self._made_by = folder, json.loads(json.dumps(made_by))
         self._rows = _read(folder / JSON, self._made_by)
+        self._by_name = {_output_name(row): file for file, row in self._rows.items()}
         self._failed: dict[str, str] = {}
         self._saved = time.monotonic()
 
@@ -79,7 +80,20 @@ class Results:
         return not row.get("mask") or (self._folder / row["mask"]).is_file()
 
     def add(self, path: Path, row: Row) -> None:
+        """Other files' rows whose mask this one's replaces, by its name, are dropped."""
+        name = _output_name(row)
+        other = self._by_name.get(name, str(path))
+        if other != str(path) and other in self._rows:
+            del self._rows[other]
+            logging.warning(
+                "%s: the prediction of %s, of an earlier command, is replaced. Give each "
+                "folder an --outputs of its own to keep both.",
+                path,
+                other,
+            )
         self._rows[str(path)] = {**row, "stamp": stamp(path)}
+        if name:
+            self._by_name[name] = str(path)
         self._save_sometimes()
 
     def fail(self, path: Path, reason: str) -> None:
@@ -132,6 +146,11 @@ def write_table(folder: Path, rows: Sequence[Row]) -> None:
         {k: v for k, v in row.items() if not isinstance(v, list | dict)} for row in rows
     ]
     files.write_csv(folder / CSV, flat)
+
+
+def _output_name(row: Row) -> str:
+    """What the names of a picture's files begin with; "" where there are none."""
+    return str(row.get("mask", "")).rpartition("_mask.")[0]
 
 
 def _plain(row: Row) -> Row:

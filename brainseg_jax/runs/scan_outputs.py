@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from brainseg_jax.data.info import Info
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference import localise, localise_volume
+from brainseg_jax.inference.localise import Lesion
 from brainseg_jax.runs import pages
 
+SIDES_SAID = "The patient's right is at the left of the pictures."
 Row = dict[str, Any]
 
 
@@ -27,8 +29,9 @@ def write(
     labels: UInt8[np.ndarray, "z y x"],
     info: Info,
     also: Collection[str] = (),
+    note: str = "",
 ) -> Row:
-    """Its columns of `predictions.csv`."""
+    """Its columns of `predictions.csv`; the page says the `note`, too."""
     mask = write_mask(stem, case, scan, labels, info)
     scan_pictures.write_planes(stem.with_name(f"{stem.name}_overlay.png"), scan, labels)
     found = localise_volume.lesions(labels, scan)
@@ -39,12 +42,16 @@ def write(
     for ending in set(also) & {*meshes.WRITERS}:
         _write_mesh(stem.with_name(f"{stem.name}_mesh.{ending}"), scan, labels)
     if "pages" in also:
-        millilitres = sum(one["ml"] for one in found)
-        many = "lesion" if len(found) == 1 else "lesions"
-        said = [f"{len(found)} {many}, {millilitres:.2f} ml in all"]
+        said = [_summary(found), SIDES_SAID, *([note] if note else [])]
         page = stem.with_name(f"{stem.name}_page.png")
         pages.write_of_scan(page, case.name, scan, labels, said)
     return {"mask": mask.name, **localise.summary(found)}
+
+
+def _summary(found: Sequence[Lesion]) -> str:
+    millilitres = sum(one["ml"] for one in found)
+    many = "lesion" if len(found) == 1 else "lesions"
+    return f"{len(found)} {many}, {millilitres:.2f} ml in all"
 
 
 def write_mask(

@@ -86,11 +86,11 @@ def _predict_case(
     also: Collection[str],
 ) -> Row:
     scan = scans.in_dtype(scans.read(case, about.info.channels), about.info.dtype)
-    labels = label(scan)
+    labels, stem = label(scan), outputs / name
     return {
         **_named(case),
-        **scan_outputs.write(outputs / name, case, scan, labels, about.info, also),
-        **sizes(labels, scan.spacing, about.info.members),
+        **scan_outputs.write(stem, case, scan, labels, about.info, also, about.note),
+        **sizes(labels, scan.spacing, about.info.names_of_labels),
         "missing": ";".join(case.missing),
     }
 
@@ -114,17 +114,17 @@ def _refuse_faults(rows: Sequence[Row], outputs: pathlib.Path) -> None:
 def sizes(
     labels: UInt8[np.ndarray, "z y x"],
     spacing: Sequence[float],
-    members: Sequence[Sequence[int]],
+    written: Collection[int],
 ) -> dict[str, Any]:
-    """Voxels and millilitres of all that is marked, and of each label."""
+    """Voxels and millilitres of all that is marked, and of each label that masks have."""
     counts = np.bincount(labels.reshape(-1), minlength=256)
     millilitres = float(np.prod(spacing)) / 1000
-    known = sorted({label for of_class in members for label in of_class})
     return {
         "voxels": int(counts[1:].sum()),
         "ml": round(int(counts[1:].sum()) * millilitres, 3),
         **{
-            f"ml_label_{one}": round(int(counts[one]) * millilitres, 3) for one in known
+            f"ml_label_{one}": round(int(counts[one]) * millilitres, 3)
+            for one in sorted(written)
         },
     }
 
