@@ -368,7 +368,7 @@ def test_scans_are_counted_and_pictures_among_them_are_told_of(
     with caplog.at_level("INFO"):
         predict.predict("run", [str(folder)], str(tmp_path / "out"))
     assert "1 scans predicted in " in caplog.text and "Not for diagnosis" in caplog.text
-    assert "Left out 1 pictures among the NIfTI scans" in caplog.text
+    assert "Left out 1 pictures among the scans" in caplog.text
 
 
 def test_a_set_of_other_voxels_is_not_scored(caplog):

@@ -131,7 +131,7 @@ def _tell_pictures(inputs: Sequence[str], series: Sequence[pathlib.Path]) -> Non
     folders = {folder.absolute() for folder in series}
     if left_out := [one for one in found if one.absolute().parent not in folders]:
         logging.warning(
-            "Left out %d pictures among the NIfTI scans; give them a folder of their own.",
+            "Left out %d pictures among the scans; give them a folder of their own.",
             len(left_out),
         )
 
