@@ -7,14 +7,12 @@ settings and files is kept.
 import csv
 import hashlib
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from brainseg_jax.data.modalities import Case
-from brainseg_jax.runs import results
 from brainseg_jax.runs.restore import Restored
 
 FILE = "predictions.csv"
@@ -55,7 +53,3 @@ def read_done(outputs: pathlib.Path) -> dict[str, Row]:
         for row in rows
         if row.get("made_from") and (outputs / str(row["mask"])).is_file()
     }
-
-
-def write(outputs: pathlib.Path, rows: Sequence[Row]) -> None:
-    results.write(outputs, rows)

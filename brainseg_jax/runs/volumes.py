@@ -14,7 +14,7 @@ from brainseg_jax.data import modalities, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predicted, scan_labels, scan_outputs
+from brainseg_jax.runs import predicted, results, scan_labels, scan_outputs
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -63,7 +63,7 @@ def predict(
     label = scan_labels.make_label(restored, axis, rules)
     left = [case for case in cases if case not in rows]
     if kept and left:  # before a mask that another row is about is replaced
-        predicted.write(outputs, [*rows.values()])
+        results.write(outputs, [*rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
             row = _predict_case(case, names[case], about, label, outputs, also)
@@ -72,7 +72,7 @@ def predict(
         except UnreadableImage as error:
             logging.warning("%s", error)
             rows[case] = {**_named(case), "fault": str(error)}
-        predicted.write(outputs, [rows[one] for one in cases if one in rows])
+        results.write(outputs, [rows[one] for one in cases if one in rows])
     _refuse_faults([rows[case] for case in cases], outputs)
     return [rows[case] for case in cases]
 
