@@ -260,10 +260,10 @@ def test_outputs_that_cannot_be_written_are_refused_first(finished, data_dir, tm
 def test_a_model_of_volumes_does_not_predict_pictures(
     finished, data_dir, tmp_path, monkeypatch
 ):
-    about = restore.restore(finished[0]).record.about
-    info = dataclasses.replace(about.info, dimensions=3)
-    about = types.SimpleNamespace(config=about.config, info=info)
-    restored = types.SimpleNamespace(record=types.SimpleNamespace(about=about))
+    record = restore.restore(finished[0]).record
+    info = dataclasses.replace(record.about.info, dimensions=3)
+    about = types.SimpleNamespace(config=record.about.config, info=info)
+    restored = types.SimpleNamespace(record=record._replace(about=about))
     monkeypatch.setattr(restore, "restore", lambda workdir: restored)
     with pytest.raises(ValueError, match="model of volumes with 3 axes"):
         predict.predict(str(finished[0]), [str(data_dir / "raw")], str(tmp_path))
