@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 
 import cv2
 import h5py
@@ -11,6 +12,7 @@ import pytest
 from brainseg_jax.data import image_files
 from brainseg_jax.modes import predict
 from brainseg_jax.runs import predictor, results
+from brainseg_jax.runs.output_names import output_names
 from tests import tiny_nets
 from tests.test_prediction_docs import is_known
 
@@ -283,14 +285,42 @@ def test_a_row_says_how_many_slices_were_normalised_together(
     assert {row["normalised_by"] for row in run(tmp_path)} == {said}
 
 
-def test_two_of_one_name_are_refused_by_their_names(given, tmp_path):
+def test_two_of_one_name_are_told_apart_by_their_endings(given, tmp_path):
     given(tiny_nets.restored())
     write(tmp_path / "in" / "a.png")
-    write(tmp_path / "in" / "a.tif")
+    write(tmp_path / "in" / "a.tif", [(10, 10, 5, 5)])
+    write(tmp_path / "in" / "b.png")
+    masks = {row["mask"]: row["pixels"] for row in run(tmp_path)}
+    assert masks == {"a_png_mask.png": 8, "a_tif_mask.tif": 25, "b_mask.png": 8}
+    assert (tmp_path / "out" / "a_tif_overlay.png").exists()
+
+
+@pytest.mark.parametrize(
+    "paths, names",
+    [
+        (["/s/x/a.png", "/s/y/a.png"], ["s_x_a", "s_y_a"]),
+        (["/s/a.png", "/s/a.tif", "/s/t/a.png"], ["a_png", "a_tif", "a"]),
+        (["/s/a", "/s/a.dcm"], ["a", "a_dcm"]),
+        (  # the ending's name is another's stem
+            ["/r/s/a.png", "/r/s/a.tif", "/r/s/a_png.jpg"],
+            ["r_s_a_png_png", "a_tif", "r_s_a_png_jpg"],
+        ),
+        (
+            ["/r/s/x/a.png", "/r/s/x/a.tif", "/t/s/y/a.png", "/t/s/y/a.tif"],
+            ["s_x_a_png", "s_x_a_tif", "s_y_a_png", "s_y_a_tif"],
+        ),
+    ],
+)
+def test_names_of_outputs(paths, names):
+    assert [*output_names([pathlib.Path(one) for one in paths]).values()] == names
+
+
+def test_folders_of_one_name_are_refused(tmp_path):
+    paths = [tmp_path / top / "s" / "x" / "a.png" for top in "pq"]
     with pytest.raises(
-        ValueError, match=r"a\.png and .*a\.tif would be written.*one at"
+        ValueError, match=r"p/s/x/a\.png and .*q/s.*s_x_a_png\. .*one at"
     ):
-        run(tmp_path)
+        output_names(paths)
 
 
 def test_a_damaged_table_is_made_anew(given, tmp_path, caplog):

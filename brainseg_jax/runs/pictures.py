@@ -1,6 +1,5 @@
 """Predictions of pictures, many at a time: masks, overlays, places, classes."""
 
-import collections
 import itertools
 import pathlib
 import time
@@ -17,6 +16,7 @@ from brainseg_jax.data.pictures import Picture
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.runs import mending, pages, picture_outputs
 from brainseg_jax.runs.cards import Card
+from brainseg_jax.runs.output_names import output_names
 from brainseg_jax.runs.picture_outputs import LONE, Example, Request
 from brainseg_jax.runs.predictor import Batched, make_batched
 from brainseg_jax.runs.records import About
@@ -212,23 +212,3 @@ def _warnings(
             logging.warning("%s is %s.", volume, one)
         found += unlike
     return tuple(found)
-
-
-def output_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """A name per file: its stem, with its folder's name before it where stems repeat."""
-    count = collections.Counter(path.stem for path in paths)
-    names = {
-        path: path.stem
-        if count[path.stem] == 1
-        else "_".join([*path.parent.parts[-2:], path.stem]).replace("/", "")
-        for path in paths
-    }
-    first: dict[str, pathlib.Path] = {}
-    for path, name in names.items():
-        if name in first:
-            raise ValueError(
-                f"{first[name]} and {path} would be written under the same name, {name}. "
-                "Predict them one at a time, each into --outputs of its own."
-            )
-        first[name] = path
-    return names
