@@ -52,10 +52,6 @@ def test_of_a_lone_slice_only_the_size_is_judged():
     assert profiles.unlike([np.zeros((40, 40, 1), np.uint8)], known) == ()
 
 
-def test_volumes_have_none():
-    assert profiles.profile(source(dimensions=3)) is None
-
-
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_warning_is_in_the_row(given, tmp_path, caplog, turned):  # noqa: F811
     made = tiny_nets.restored()

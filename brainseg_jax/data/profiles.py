@@ -33,14 +33,12 @@ Profile = dict[str, Any]
 
 
 def profile(source: Source) -> Profile | None:
-    """Of slices; None of volumes."""
-    if source.info.dimensions != 2:
-        return None
+    """Of slices; None if all are of one colour."""
     slices: dict[str, list[np.ndarray]] = {}
     patients = list(dict.fromkeys(source.patients))
-    for place in _spread(range(len(patients)), PATIENTS):
+    for place in spread(range(len(patients)), PATIENTS):
         own = [k for k, who in enumerate(source.patients) if who == patients[place]]
-        images = [source.read_stored(k)[0] for k in _spread(own, SLICES)]
+        images = [source.read_stored(k)[0] for k in spread(own, SLICES)]
         if images := _not_of_one_colour(images):
             slices[patients[place]] = images
     if not slices:
@@ -64,7 +62,7 @@ def numbers(
     head = levels[levels > AIR]
     small = _small(image)
     upright, *others = (
-        _correlation(one, mean)
+        correlation(one, mean)
         for one in (small, small[::-1], np.rot90(small), np.rot90(small, 3))
     )
     height, width, _ = image.shape
@@ -87,7 +85,7 @@ def unlike(
 
     Of a lone slice only the size is judged: slices at the ends of a head are unlike most.
     """
-    some = _not_of_one_colour([images[k] for k in _spread(range(len(images)), SLICES)])
+    some = _not_of_one_colour([images[k] for k in spread(range(len(images)), SLICES)])
     if not some:
         return ()
     said = []
@@ -116,7 +114,7 @@ def _mean_of(known: Mapping[str, Any]) -> Float64[np.ndarray, "side side"]:
     return np.array(known["mean"].split(), float).reshape(SIDE, SIDE)
 
 
-def _spread(places: Sequence[int], count: int) -> list[int]:
+def spread(places: Sequence[int], count: int) -> list[int]:
     """Some of them, evenly."""
     chosen = np.linspace(0, len(places) - 1, min(count, len(places)))
     return [places[int(k)] for k in np.rint(chosen)]
@@ -127,17 +125,23 @@ def _not_of_one_colour(images: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _levels(image: Shaped[np.ndarray, "h w c"]) -> Float64[np.ndarray, "h w"]:
-    """The mean of the channels, from the darkest to the brightest hundredth as 0 to 1."""
-    grey = image.mean(-1, dtype=float)
-    low, high = grey.min(), np.percentile(grey, 99)
-    return np.clip((grey - low) / (high - low if high > low else 1), 0, 1)
+    """Of the mean of the channels."""
+    return as_levels(image.mean(-1, dtype=float))
+
+
+def as_levels(
+    values: Float64[np.ndarray, "*space"],
+) -> Float64[np.ndarray, "*space"]:
+    """From the darkest to the brightest hundredth as 0 to 1."""
+    low, high = values.min(), np.percentile(values, 99)
+    return np.clip((values - low) / (high - low if high > low else 1), 0, 1)
 
 
 def _small(image: Shaped[np.ndarray, "h w c"]) -> Float64[np.ndarray, "side side"]:
     return cv2.resize(_levels(image), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
     """0 where one of them is the same everywhere."""
     apart = [part - part.mean() for part in (one, other)]
     size = np.sqrt((apart[0] ** 2).sum() * (apart[1] ** 2).sum())

@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import files
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import profiles
 from brainseg_jax.interrupt import StopRequest
 from brainseg_jax.modes import evaluate
 from brainseg_jax.runs import (
@@ -24,6 +23,7 @@ from brainseg_jax.runs import (
     resume,
     run_folder,
     transfer,
+    unlike,
 )
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Progress, Record
@@ -169,8 +169,7 @@ def _describe(run: Run, state: TrainState, earlier: About | None) -> About:
         chosen |= {*earlier.chosen_patients}
     about = About(
         config=run.config.to_dict(),
-        data=records.describe_data(run.training)
-        | {"profile": profiles.profile(run.training)},
+        data=records.describe_data(run.training) | unlike.describe(run.training),
         note=run.note,
         trained_patients=tuple(sorted(trained)),
         chosen_patients=tuple(sorted(chosen)),

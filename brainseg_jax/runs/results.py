@@ -40,7 +40,7 @@ COLUMNS = {
     "post_processed": "whether the mask was mended by the rules of the run's card",
     "fault": "of a scan: why it could not be predicted",
     "made_from": "of a scan: a fingerprint of its files, the weights and the request",
-    "warnings": "of a picture: what makes the prediction doubtful, of what is checked",
+    "warnings": "what makes the prediction doubtful, of what is checked",
     "note": "what has to be said of the model's training",
 }
 

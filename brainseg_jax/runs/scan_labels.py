@@ -46,7 +46,7 @@ def _of_volumes(
         shape = scan.image.shape[:3]
         size = scans.resized_shape(shape, scan.spacing, spacing or scan.spacing)
         image = scans.resize(scan.image, size)
-        box = _foreground_box(image)
+        box = foreground_box(image)
         cropped = image[box]
         numbers = _scaling([cropped], options, scan.missing)[0]
         grid = regridding.make_grid(size, shape, box)
@@ -62,7 +62,7 @@ def _of_slices(
     label: Labeller, options: dict[str, Any], axis: str, rules: Rules
 ) -> Label:
     def of_scan(scan: Scan) -> np.ndarray:
-        slices = scans.slices(scans.resize(scan.image, _square(scan, axis)), axis)
+        slices = scans.slices(scans.resize(scan.image, square(scan, axis)), axis)
         found = np.zeros(scans.slices(scan.image[..., :1], axis).shape, np.uint8)
         grid = regridding.make_grid(slices.shape[1:3], found.shape[1:3])
         pictures = [np.ascontiguousarray(one) for one in slices]
@@ -74,7 +74,7 @@ def _of_slices(
     return of_scan
 
 
-def _square(scan: Scan, axis: str) -> tuple[int, ...]:
+def square(scan: Scan, axis: str) -> tuple[int, ...]:
     """The shape in which the pixels of all slices are squares, as small as any side."""
     across = scans.AXES[axis]
     within = [mm for place, mm in enumerate(scan.spacing) if place != across]
@@ -100,7 +100,7 @@ def _scaling(
     return numbers
 
 
-def _foreground_box(image: Shaped[np.ndarray, "z y x c"]) -> tuple[slice, ...]:
+def foreground_box(image: Shaped[np.ndarray, "z y x c"]) -> tuple[slice, ...]:
     """The smallest box that holds all voxels that are not 0; all of an empty image."""
     marked = image.any(axis=-1)
     if not marked.any():

@@ -29,9 +29,9 @@ def write(
     labels: UInt8[np.ndarray, "z y x"],
     info: Info,
     also: Collection[str] = (),
-    note: str = "",
+    remarks: Sequence[str] = (),
 ) -> Row:
-    """Its columns of `predictions.csv`; the page says the `note`, too."""
+    """Its columns of `predictions.csv`; the page says the `remarks`, too."""
     mask = write_mask(stem, case, scan, labels, info)
     scan_pictures.write_planes(stem.with_name(f"{stem.name}_overlay.png"), scan, labels)
     found = localise_volume.lesions(labels, scan)
@@ -42,7 +42,7 @@ def write(
     for ending in set(also) & {*meshes.WRITERS}:
         _write_mesh(stem.with_name(f"{stem.name}_mesh.{ending}"), scan, labels)
     if "pages" in also:
-        said = [_summary(found), SIDES_SAID, *([note] if note else [])]
+        said = [_summary(found), SIDES_SAID, *remarks]
         page = stem.with_name(f"{stem.name}_page.png")
         pages.write_of_scan(page, case.name, scan, labels, said)
     return {"mask": mask.name, **localise.summary(found)}

@@ -14,7 +14,7 @@ from brainseg_jax.data import modalities, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predicted, results, scan_labels, scan_outputs
+from brainseg_jax.runs import predicted, results, scan_labels, scan_outputs, unlike
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -66,7 +66,7 @@ def predict(
         results.write(outputs, [*rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
-            row = _predict_case(case, names[case], about, label, outputs, also)
+            row = _predict_case(case, names[case], about, label, outputs, axis, also)
             row |= {"post_processed": rules != NO_RULES, "note": about.note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
@@ -83,15 +83,19 @@ def _predict_case(
     about: About,
     label: Label,
     outputs: pathlib.Path,
+    axis: str,
     also: Collection[str],
 ) -> Row:
     scan = scans.in_dtype(scans.read(case, about.info.channels), about.info.dtype)
     labels, stem = label(scan), outputs / name
+    told = unlike.warnings_of(scan, about, axis, case.name)
+    said = (*told, *filter(None, [about.note]))
     return {
         **_named(case),
-        **scan_outputs.write(stem, case, scan, labels, about.info, also, about.note),
+        **scan_outputs.write(stem, case, scan, labels, about.info, also, said),
         **sizes(labels, scan.spacing, about.info.names_of_labels),
         "missing": ";".join(case.missing),
+        "warnings": "; ".join(told),
     }
 
 
