@@ -84,7 +84,8 @@ def files_of(path):
 
 
 TORCH = {  # which time PyTorch
-    *("torch_nets.py", "torch_parts.py", "torch_residual.py", "torch_steps.py"),
+    *("torch_nets.py", "torch_parts.py", "torch_residual.py", "torch_resnet50.py"),
+    "torch_steps.py",
 }
 
 

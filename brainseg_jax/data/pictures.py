@@ -38,16 +38,23 @@ def read(path: Path, info: Info) -> Picture:
         UnreadableImage: if it cannot be decoded or is not of the model's kind.
     """
     picture = _in_channels_of_its_file(path, info)
-    image_files.check_kind(path, picture.image, len(info.all_channels), info.dtype)
     chosen = pixels.choose_channels(picture.image, info.chosen_places)
     return picture._replace(image=chosen)
 
 
 def _in_channels_of_its_file(path: Path, info: Info) -> Picture:
+    channels = len(info.all_channels)
     if path.suffix.lower() == ".mat":
-        return Picture(in_dtype(path, mat_files.read(path), info.dtype))
-    if not dicom_names.is_dicom(path):
-        return Picture(image_files.read_image(path, len(info.all_channels), info.dtype))
+        picture = Picture(in_dtype(path, mat_files.read(path), info.dtype))
+    elif dicom_names.is_dicom(path):
+        picture = _of_dicom(path, info)
+    else:
+        return Picture(image_files.read_image(path, channels, info.dtype))
+    image_files.check_kind(path, picture.image, channels, info.dtype)
+    return picture
+
+
+def _of_dicom(path: Path, info: Info) -> Picture:
     found = dicom_files.read(path)
     kind = str(found.dataset.get("Modality", "unknown"))
     return Picture(
