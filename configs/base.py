@@ -70,6 +70,9 @@ def get_config() -> ConfigDict:
     folder.table = ""  # a CSV, among the raw files or elsewhere
     folder.table_columns = ("file", "patient")
     folder.one_patient_per_file = False  # all tables and reports then say so
+    # mm between slices, rows and columns, if all pictures of each patient, by their names,
+    # are the slices of one scan without a gap; (): not known
+    folder.spacing = ()
     # One of device | host | none: where the training split lies, decoded
     data.cache = "device"
     # While preparing: skip unreadable raw files and list them

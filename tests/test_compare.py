@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 import types
 
 import cv2
@@ -69,6 +70,18 @@ def write_run(folder, dice, *, slices=2, epochs=3, config=None, **said):
     return str(folder)
 
 
+def with_distances(workdir, far, *, convention="pooled", **others):
+    """The same run, scored with distances too, one for each patient."""
+    path = pathlib.Path(workdir) / "evaluation" / "fold_4" / "patients.csv"
+    said = {"convention": convention, "tolerance": 1.0, "unit": "pixels", **others}
+    rows = [
+        {**row, "iou": 0.5, "hd95": value, "assd": 1.0, "nsd": 0.5, **said}
+        for row, value in zip(rows_of(path), far, strict=True)
+    ]
+    files.write_csv(path, rows)
+    return workdir
+
+
 def rows_of(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
@@ -115,6 +128,57 @@ def _has(picture, colour):
     """Whether 200 pixels and more have a colour."""
     bgr = [int(colour[place : place + 2], 16) for place in (5, 3, 1)]
     return (np.abs(picture.astype(int) - bgr).max(-1) <= 2).sum() > 200
+
+
+def test_distances_are_paired_and_lower_ones_are_better(tmp_path, capsys):
+    runs = [write_run(tmp_path / name, dice) for name, dice in DICE.items()]
+    with_distances(runs[0], (4, 5, 9))
+    # As a table says it that knows of stacked slices.
+    with_distances(runs[1], (2, 6, 6), distances_of_patient="mean over slices")
+    found = compare.compare(runs, outputs=str(tmp_path / "out"))
+    pairs = {row["score"]: row for row in found["pairs"]}
+    assert [*pairs] == [
+        "Dice", "IoU", "HD95 (pixels)", "average surface distance (pixels)",
+        "normalised surface distance",
+    ]  # fmt: skip
+    # -2, 1 and -3: nearer in two patients, farther in one.
+    far = pairs["HD95 (pixels)"]
+    assert far["difference"] == pytest.approx(-4 / 3)
+    assert [far[name] for name in ("better", "worse", "equal")] == [2, 1, 0]
+    assert far["wilcoxon_p"] == pytest.approx(0.5)
+    assert found["note"] == "PHANTOM" and "-1.333" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"convention": "max_directed"}, "convention is pooled in first and max_dir"),
+        ({"unit": "mm"}, "unit is pixels in first and mm in second"),
+        (
+            {"distances_of_patient": "of its stacked slices"},
+            "distances_of_patient is mean over slices in first and of its stacked",
+        ),
+        (None, "second has none"),
+    ],
+)
+def test_distances_of_another_kind_are_not_paired_and_all_say_so(
+    tmp_path, caplog, options, said
+):
+    runs = [write_run(tmp_path / name, dice) for name, dice in DICE.items()]
+    with_distances(runs[0], (4, 5, 9))
+    if options is not None:
+        with_distances(runs[1], (4, 5, 9), **options)
+    found = compare.compare(runs, outputs=str(tmp_path / "out"))
+    scores = {row["score"] for row in found["pairs"]}
+    assert scores == {"Dice"} | ({"IoU"} if options else set())
+    assert said in found["note"] and said in caplog.text
+    assert said in rows_of(tmp_path / "out" / "pairs.csv")[0]["note"]
+
+
+def test_a_chart_has_shares_alone_and_of_classes_dice():
+    names = ["Dice", "Dice WT", "IoU", "IoU WT", "HD95 (mm)", "mask lesion-wise F1"]
+    drawn = [name for name in (*names, "accuracy") if patient_scores.is_drawn(name)]
+    assert drawn == ["Dice", "Dice WT", "IoU", "mask lesion-wise F1", "accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -306,9 +370,10 @@ def test_two_trained_runs_of_masks_are_compared(
     pixels = {row["key"]: row for row in rows_of(report / "metrics.csv")}
     by_patient = prediction_grid.largest_slices([*pixels.values()])
     means = prediction_grid.mean_over_runs(
-        {name: {row["patient"]: float(row[name]) for row in patients(tmp_path)}
+        {name: {row["patient"]: float(row[name]) for row in patients(tmp_path, dice=True)}
          for name in names}
     )  # fmt: skip
+    assert {row["score"] for row in patients(tmp_path)} >= {"IoU", "HD95 (pixels)"}
     best = pixels[by_patient[max(means, key=lambda patient: means[patient])]]
     marked = int(best["true_positives"]) + int(best["false_positives"])
     green = drawn[2].picture.astype(int)
@@ -318,8 +383,9 @@ def test_two_trained_runs_of_masks_are_compared(
     assert cv2.imread(str(tmp_path / "out" / "grid.png")) is not None
 
 
-def patients(tmp_path):
-    return rows_of(tmp_path / "out" / "patients.csv")
+def patients(tmp_path, dice=False):
+    rows = rows_of(tmp_path / "out" / "patients.csv")
+    return [row for row in rows if row["score"] == "Dice"] if dice else rows
 
 
 @pytest.mark.slow

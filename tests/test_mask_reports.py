@@ -130,7 +130,8 @@ def test_tables_say_how_distances_were_measured():
     for row in rows:
         said = {key: row[key] for key in patient_spread.HOW}
         assert said == {
-            "empty_masks": "one", "convention": "pooled", "tolerance": 1, "unit": "pixels"
+            "empty_masks": "one", "convention": "pooled", "tolerance": 1,
+            "unit": "pixels", "distances_of_patient": "mean over slices",
         }  # fmt: skip
 
 
@@ -161,15 +162,30 @@ def test_the_spread_over_patients_by_hand():
 def test_what_is_printed_names_policy_convention_and_unit():
     said = {
         "empty_masks": "brats2021",
-        "surface_distances": {"convention": "pooled", "tolerance": 1.0, "unit": "mm"},
-    }
+        "surface_distances": {
+            "convention": "pooled", "tolerance": 1.0, "unit": "mm",
+            "of_patient": "mean over volumes",
+        },
+    }  # fmt: skip
     rows = patient_spread.rows_of([{**row, "hd95": 3.0} for row in ROWS], {})
     table = patient_spread.in_words(rows, said, "PHANTOM")
     assert table.caption == (
-        "empty masks: brats2021; surface distances: pooled; tolerance: 1 mm"
+        "empty masks: brats2021; surface distances: pooled, mean over volumes; "
+        "tolerance: 1 mm"
     )
     names = [*table.columns[0].cells]
     assert "HD95 (mm), WT" in names and "PHANTOM" in table.title
+
+
+def test_lines_of_distances_are_of_all_patients_and_classes():
+    rows = patient_spread.rows_of(
+        [{**row, "hd95": 3.0, "unit": "mm", "lesion_f1": 0.5} for row in ROWS], {}
+    )
+    lines = patient_spread.of_shapes(rows, "after post-processing")
+    assert lines == {
+        "HD95 (mm) after post-processing": "3.000 (3.000 to 3.000)",
+        "lesion-wise F1 after post-processing": "0.500 (0.500 to 0.500)",
+    }
 
 
 def table_rows(heading):
@@ -189,6 +205,11 @@ def test_the_page_has_every_policy_and_convention_as_they_are():
     conventions = {name: surface for name, surface, *_ in table_rows("convention")}
     known = surface_distances.CONVENTIONS
     assert conventions == {name: own.surface for name, own in known.items()}
+
+
+def test_the_page_has_whatever_a_patients_distances_may_be():
+    named = {name for name, *_ in table_rows("`distances_of_patient`")}
+    assert named == {*mask_shapes.MEANS.values(), mask_shapes.STACKED}
 
 
 def test_the_page_has_every_column():

@@ -177,7 +177,14 @@ def test_slices_are_scored_by_their_card_too(config, tmp_path):
     report = json.loads((tmp_path / "evaluation/fold_4/summary.json").read_text())
     # Nothing is left of any mask: Dice 0 of every patient, who all have a tumour.
     assert report["post_processing"]["scores"]["patient_dice"] == 0
-    assert (tmp_path / "evaluation/fold_4/patients_post_processed.csv").exists()
+    folder = tmp_path / "evaluation/fold_4"
+    mended = (folder / "patients_post_processed.csv").read_text().splitlines()[0]
+    plain = (folder / "patients.csv").read_text().splitlines()[0]
+    assert mended == plain and "hd95" in plain
+    # Every truth is far from a mask that is empty: the slice's diagonal, in pixels.
+    over = report["post_processing"]["over_patients"]
+    (far,) = [row["mean"] for row in over if row["score"] == "hd95"]
+    assert far == pytest.approx(256 * 2**0.5)
 
 
 @pytest.mark.slow

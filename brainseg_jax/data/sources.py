@@ -43,7 +43,8 @@ class Source:
     scaling: Float32[np.ndarray, "n 4 c"]
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
     fit: Fit  # of one example, to the model
-    spacings: Sequence[tuple[float, ...]] = ()  # of volumes, mm; NaN where not known
+    # Of volumes, mm; NaN where not known. Of slices, their volume's; (): not known.
+    spacings: Sequence[tuple[float, ...]] = ()
     patches: Patches | None = None  # that training cuts out of what `fit` gives
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
@@ -186,9 +187,14 @@ def open_split(
 def _with_spacings(
     source: Source, index: data_index.Index, rows: Sequence[int]
 ) -> Source:
-    """Of volumes, how far apart the voxels of each lie, and of most."""
+    """How far apart the voxels of each lie, and of volumes of most.
+
+    Of slices, that of slices, rows and columns of their volume, where all are known.
+    """
     if source.info.dimensions != 3:
-        return source
+        own = [tuple(index.spacings[index.volumes[row]].tolist()) for row in rows]
+        known = all(len(one) == 3 and np.isfinite(one).all() for one in own)
+        return dataclasses.replace(source, spacings=own) if known else source
     info = dataclasses.replace(source.info, spacing=index.usual_spacing(rows))
     spacings = [tuple(index.spacings[index.volumes[row]].tolist()) for row in rows]
     others = [

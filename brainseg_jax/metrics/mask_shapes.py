@@ -15,6 +15,9 @@ from brainseg_jax.metrics.overlap import Counts
 DISTANCES = surface_distances.Scores._fields
 APART = DISTANCES[:2]  # the others are shares
 LESIONS = ("lesion_dice", "lesion_f1")  # of volumes alone
+OF_PATIENT = "distances_of_patient"  # what a patient's are: one of MEANS, or STACKED
+MEANS = {2: "mean over slices", 3: "mean over volumes"}
+STACKED = "of its stacked slices"
 
 
 class Measured(NamedTuple):
@@ -24,6 +27,7 @@ class Measured(NamedTuple):
     tolerance: float
     unit: str  # mm, or pixels or voxels where no spacing is known
     empty: str
+    of_patient: str = MEANS[2]  # or another of MEANS, or STACKED
 
 
 class Shapes(NamedTuple):
@@ -31,6 +35,8 @@ class Shapes(NamedTuple):
 
     values: Mapping[str, Float[np.ndarray, "n c"]]
     measured: Measured
+    # Of patients in the order of the split, where their slices were stacked
+    stacked: Mapping[str, Float[np.ndarray, "p c"]] | None = None
 
 
 def score(
@@ -97,11 +103,16 @@ def _of_class(
     spacing: Sequence[float],
     measured: Measured,
 ) -> dict[str, float]:
-    convention, tolerance, _, empty = measured
     found = surface_distances.score(
-        pred, truth, spacing, convention=convention, tolerance=tolerance, empty=empty
+        pred,
+        truth,
+        spacing,
+        convention=measured.convention,
+        tolerance=measured.tolerance,
+        empty=measured.empty,
     )._asdict()
     if truth.ndim == 3:
-        own = lesions.score(pred, truth, float(np.prod(spacing)), empty=empty)
+        voxel = float(np.prod(spacing))
+        own = lesions.score(pred, truth, voxel, empty=measured.empty)
         found |= dict(zip(LESIONS, own[:2], strict=True))
     return found

@@ -16,6 +16,7 @@ from brainseg_jax.modes import evaluate
 from brainseg_jax.reports.parts import (
     comparison_charts,
     comparison_tables,
+    patient_scores,
     prediction_grid,
 )
 from brainseg_jax.reports.parts.patient_scores import Scores
@@ -56,10 +57,15 @@ def compare(
         for name, workdir in zip(names, workdirs, strict=True)
     ]
     reported.check_comparable(runs)
+    unlike = reported.unlike_distances(runs)
+    if unlike:
+        logging.warning("%s.", unlike)
+        runs = [reported.without_distances(one) for one in runs]
     folder = pathlib.Path(outputs or pathlib.Path(workdirs[0]) / "compare")
     own = registry.find(reports, runs[0].about.config["task"]["name"])
     scores = {one.name: _scores(own, one) for one in runs}
-    note = common_note({one.name: one.summary["note"] for one in runs})
+    notes = common_note({one.name: one.summary["note"] for one in runs})
+    note = "; ".join(filter(None, (notes, unlike)))
     title = f"{len(runs)} runs on {runs[0].summary['data']} {runs[0].split}"
     found = _write_tables(own, runs, scores, folder, title=title, note=note)
     _draw_charts(own, runs, scores, folder, title=title, note=note)
@@ -113,7 +119,9 @@ def _write_tables(
     }
     tables = {
         "compare.csv": comparison_tables.scores_of_runs(summaries),
-        "pairs.csv": paired.all_pairs(comparison_tables.by_score(scores)),
+        "pairs.csv": paired.all_pairs(
+            comparison_tables.by_score(scores), patient_scores.lower_is_better
+        ),
         "patients.csv": comparison_tables.patients_of_runs(scores),
     }
     headlines = {one.name: _headline(own, one, summaries[one.name]) for one in runs}
@@ -185,8 +193,11 @@ def _draw_charts(
             histories, folder / "curves.png", columns=columns, title=title, note=note
         )
     by_score = comparison_tables.by_score(scores)
-    if by_score:
-        comparison_charts.bars(by_score, folder / "bars.png", title=title, note=note)
+    drawn = {
+        name: own for name, own in by_score.items() if patient_scores.is_drawn(name)
+    }
+    if drawn:
+        comparison_charts.bars(drawn, folder / "bars.png", title=title, note=note)
 
 
 def _draw_grid(

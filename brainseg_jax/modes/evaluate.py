@@ -301,10 +301,17 @@ def _by_card(
     if card.rules == Rules() and threshold == usual:
         return {}, {}
     at = mending.at_threshold(restored, threshold) if threshold != usual else restored
-    after = _score_mended(at, source, card.rules, folder, note)
-    found = {**card.rules._asdict(), "threshold": threshold, "scores": after}
-    name = "the same after post-processing"
-    return {"post_processing": found}, {name: f"{after['patient_dice']:.3f}"}
+    after, over = _score_mended(at, source, card.rules, folder, note)
+    found = {
+        **card.rules._asdict(),
+        "threshold": threshold,
+        "scores": after,
+        "over_patients": over,
+    }
+    return {"post_processing": found}, {
+        "the same after post-processing": f"{after['patient_dice']:.3f}",
+        **patient_spread.of_shapes(over, "after post-processing"),
+    }
 
 
 def _score_mended(
@@ -313,8 +320,11 @@ def _score_mended(
     rules: Rules,
     folder: pathlib.Path,
     note: str,
-) -> dict[str, float]:
-    """Scores of the labels after post-processing, and patients_post_processed.csv."""
+) -> tuple[dict[str, float], list[Row]]:
+    """Scores of the labels after post-processing, and how those of patients spread.
+
+    Writes patients_post_processed.csv and scores_post_processed.csv.
+    """
     task = restored.parts.task
     empty = restored.record.about.settings.evaluation.empty
 
@@ -328,15 +338,19 @@ def _score_mended(
         lambda example: blending.Labelled(example["labels"], math.nan),
         iter(track(examples(), "mending", total=len(source), transient=True)),
         source.info.members,
+        look=_look(restored, source),
     )
     assert scored is not None
     own = registry.find(reports, task.name)
     rows = own.tables(scored, source, task, empty)["patients.csv"]
-    files.write_csv(
-        folder / "patients_post_processed.csv", [{**row, "note": note} for row in rows]
-    )
+    over = patient_spread.rows_of(rows, {})
+    for name, table in (("patients", rows), ("scores", over)):
+        files.write_csv(
+            folder / f"{name}_post_processed.csv",
+            [{**row, "note": note} for row in table],
+        )
     summary = own.summarise(scored, source, task, empty)
-    return {name: value for name, value in summary.items() if name != "loss"}
+    return {name: value for name, value in summary.items() if name != "loss"}, over
 
 
 def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from brainseg_jax.metrics import mask_shapes
 from brainseg_jax.runs import records, renamed, restore
 from brainseg_jax.runs.records import About
 
@@ -122,6 +123,52 @@ def check_comparable(runs: Sequence[Reported]) -> None:
                     f"in the one and {theirs[what]} in the other."
                 )
         _check_patients(first, other)
+
+
+def unlike_distances(runs: Sequence[Reported]) -> str:
+    """Why surface distances of these runs cannot be compared; "" where they can.
+
+    Also where none has any.
+    """
+    first, *others = runs
+    for other in others:
+        ours, theirs = (_how_measured(one) for one in (first, other))
+        if bool(ours) != bool(theirs):
+            lacking = other if ours else first
+            return f"surface distances are not compared: {lacking.name} has none"
+        for what, value in ours.items():
+            if value != theirs[what]:
+                return (
+                    f"surface distances are not compared: {what} is {value} in "
+                    f"{first.name} and {theirs[what]} in {other.name}"
+                )
+    return ""
+
+
+def without_distances(run: Reported) -> Reported:
+    """A run whose tables have no surface distances."""
+    tables = {
+        name: [
+            {key: row[key] for key in row if key not in mask_shapes.DISTANCES}
+            for row in rows
+        ]
+        for name, rows in run.tables.items()
+    }
+    return run._replace(tables=tables)
+
+
+def _how_measured(run: Reported) -> dict[str, str]:
+    """What distances of patients are; {} where there are none."""
+    dimensions = run.summary["dimensions"]
+    usual = mask_shapes.MEANS[dimensions]  # of tables that do not say it yet
+    for name, rows in run.tables.items():
+        if name.endswith(PATIENTS) and "hd95" in rows[0]:
+            row = {mask_shapes.OF_PATIENT: usual, **rows[0]}
+            return {
+                what: row[what]
+                for what in ("convention", "tolerance", "unit", mask_shapes.OF_PATIENT)
+            }
+    return {}
 
 
 def _meaning(run: Reported) -> dict[str, Any]:

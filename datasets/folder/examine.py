@@ -94,8 +94,12 @@ def read_all(
     reader: Reader | VolumeReader,
     examples: Sequence[Example],
     patients: Mapping[str, str],
+    spacing: Sequence[float] = (),
 ) -> Examined:
-    """Reads examples in their order, which numbers those of a patient."""
+    """Reads examples in their order, which numbers those of a patient.
+
+    `spacing` is that of pictures, as their owner says it; a volume's file has its own.
+    """
     found = Examined(index.Index(), {}, [])
     seen: dict[str, int] = {}
 
@@ -123,7 +127,7 @@ def read_all(
             volume=one.key if place else patient,
             number=seen[patient],
             label=label,
-            spacing=place and place.spacing,
+            spacing=place.spacing if place else spacing or None,
             affine=place and place.affine,
         )
     return found

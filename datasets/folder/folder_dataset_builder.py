@@ -166,7 +166,9 @@ class Builder(tfds.core.ShardBasedBuilder):
         whose, nobodys = self.told
         examples = [one for one in self.found.examples if one.key in whose]
         reader = self._reader()
-        tallied, known, unreadable = examine.read_all(reader, examples, whose)
+        tallied, known, unreadable = examine.read_all(
+            reader, examples, whose, self.settings.spacing
+        )
         skipped = [*self.found.bad, *nobodys, *unreadable]
         if not known or (skipped and not self.skip_bad_files):
             raise raw.bad_files(skipped, "Mend the data", any_left=bool(known))

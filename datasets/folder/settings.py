@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -10,6 +11,8 @@ LAYOUTS = ("pairs", "classes", "nnunet")
 KEY = "config.data.folder"
 GROUP = "patient"
 HIGHEST = 255  # label of a mask
+# Keys that came later, each with the value that says what older sets are.
+LATER = {"spacing": []}
 EXAMPLE = f"{KEY}.patient='^(?P<{GROUP}>[^_]+)_'"
 
 
@@ -29,6 +32,7 @@ class Settings:
     table: str
     table_columns: tuple[str, ...]
     one_patient_per_file: bool
+    spacing: tuple[float, ...]
 
     @property
     def colours(self) -> dict[str, tuple[int, ...]]:
@@ -50,6 +54,7 @@ def read(given: Mapping[str, Any]) -> Settings:
     if found.layout == "classes" and found.labels:
         _check_words("labels", found.labels, least=2)
     _check_patients(found)
+    _check_spacing(found.spacing)
     return found
 
 
@@ -60,10 +65,11 @@ def to_record(settings: Settings) -> dict[str, Any]:
 
 def differences(settings: Settings, prepared: Mapping[str, Any]) -> list[str]:
     """What is set otherwise than in a prepared set's record, one text for each key."""
+    there = LATER | {**prepared}
     return [
-        f"{KEY}.{name}={prepared.get(name)!r} there, {value!r} now"
+        f"{KEY}.{name}={there.get(name)!r} there, {value!r} now"
         for name, value in to_record(settings).items()
-        if prepared.get(name) != value
+        if there.get(name) != value
     ]
 
 
@@ -126,6 +132,15 @@ def _check_patients(settings: Settings) -> None:
         _refuse("patient", settings.patient, f"as a regular expression, it has {error}")
     if GROUP not in groups:
         _refuse("patient", settings.patient, f"it needs a group (?P<{GROUP}>...)")
+
+
+def _check_spacing(spacing: tuple[float, ...]) -> None:
+    if spacing and (len(spacing) != 3 or not all(0 < mm < math.inf for mm in spacing)):
+        _refuse(
+            "spacing",
+            tuple(spacing),
+            "it has the mm between slices, rows and columns, as in (5, 0.9, 0.9), or is ()",
+        )
 
 
 def _refuse(key: str, value: Any, reason: str) -> NoReturn:

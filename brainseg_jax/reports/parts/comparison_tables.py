@@ -17,7 +17,8 @@ CORRECTED = (
 )
 KEY = (
     "run minus against, over the patients that both have a score of; + / − / =: how many "
-    f"have a higher, lower, equal score; p: Wilcoxon's signed ranks. {CORRECTED}"
+    "have a better, worse, equal score, of distances a lower, higher, equal one; "
+    f"p: Wilcoxon's signed ranks. {CORRECTED}"
 )
 
 

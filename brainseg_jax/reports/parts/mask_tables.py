@@ -39,7 +39,8 @@ def by_patient(
 ) -> list[Row]:
     """A row per patient and class: its kind, counts and ratios over the whole volume.
 
-    Distances and lesions are means over slices or volumes, as mask_shapes.of_groups says.
+    Distances and lesions are means over slices or volumes, as mask_shapes.of_groups says,
+    or of a patient's stacked slices; the table says which.
     """
     names, volumes = scores.by_group(scored.measured, source.patients)
     members: dict[Hashable, list[int]] = {name: [] for name in names}
@@ -50,7 +51,11 @@ def by_patient(
         for name, own in members.items()
     ]
     table = _with_counts(rows, volumes, classes, empty)
-    table = _joined(table, _columns(_of_patients(scored, list(members.values()))))
+    shapes = _of_patients(scored, list(members.values()))
+    table = _joined(table, _columns(shapes))
+    if shapes is not None:
+        said = {mask_shapes.OF_PATIENT: shapes.measured.of_patient}
+        table = [{**row, **said} for row in table]
     if not len(source.spacings):
         return table
     return _joined(table, _millilitres(scored.measured, source, members))
@@ -59,6 +64,8 @@ def by_patient(
 def _of_patients(scored: Scored, members: Sequence[Sequence[int]]) -> Shapes | None:
     if scored.shapes is None:
         return None
+    if scored.shapes.stacked is not None:
+        return scored.shapes._replace(values=scored.shapes.stacked)
     return mask_shapes.of_groups(scored.shapes, scored.measured, members)
 
 

@@ -9,21 +9,64 @@ from brainseg_jax.reports.parts import patient_bars, patient_dice
 
 Row = dict[str, Any]
 Scores = dict[str, dict[str, float]]  # score -> patient -> value, nan where undefined
+# Columns of masks, and what they are called.
+OF_MASKS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "recall": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision",
+    "volume_difference": "volume difference",
+    "hd95": "HD95",
+    "assd": "average surface distance",
+    "nsd": "normalised surface distance",
+    "lesion_dice": "lesion-wise Dice",
+    "lesion_f1": "lesion-wise F1",
+}
+# By which runs are compared.
+COMPARED = ("dice", "iou", "hd95", "assd", "nsd", "lesion_dice", "lesion_f1")
+LOWER_IS_BETTER = ("HD95", "average surface distance")
 
 
 def of_masks(rows: Sequence[Row], info: Info) -> Scores:
-    """Dice of each patient as patients.png has it, then that of each class or kind."""
+    """Dice of each patient as patients.png has it, then that of each class or kind.
+
+    Then whatever else of COMPARED the table has, in the same way.
+    """
+    found: Scores = {}
+    for column in COMPARED:
+        if column in rows[0]:
+            words = OF_MASKS[column]
+            unit = f" ({rows[0]['unit']})" if words in LOWER_IS_BETTER else ""
+            found |= _of_column(rows, info, column, f"{words}{unit}")
+    return found
+
+
+def _of_column(rows: Sequence[Row], info: Info, column: str, words: str) -> Scores:
     patients = _patients(rows)
     classes = list(dict.fromkeys(row["class"] for row in rows))
-    numbers = [{**row, "dice": as_number(row["dice"])} for row in rows]
+    numbers = [{**row, "dice": as_number(row[column])} for row in rows]
     kinds = info.kinds if "label" in rows[0] else ()  # older tables do not say it
     each, named = patient_dice.table(numbers, patients, kinds, classes)
-    columns = {"Dice": patient_bars.mean_of_each(each)}
-    columns |= {f"Dice {name}": own for name, own in zip(named, each.T, strict=False)}
+    columns = {words: patient_bars.mean_of_each(each)}
+    columns |= {
+        f"{words} {name}": own for name, own in zip(named, each.T, strict=False)
+    }
     return {
         name: dict(zip(patients, own.tolist(), strict=True))
         for name, own in columns.items()
     }
+
+
+def lower_is_better(score: str) -> bool:
+    return any(words in score for words in LOWER_IS_BETTER)
+
+
+def is_drawn(score: str) -> bool:
+    """Whether a chart from 0 to 1 has it: of masks Dice, and the means of other shares."""
+    others = [OF_MASKS[column] for column in COMPARED[1:]]
+    own = [words for words in others if words in score]
+    return not own or (not lower_is_better(score) and score.endswith(own[0]))
 
 
 def of_classes(rows: Sequence[Row]) -> Scores:

@@ -11,25 +11,12 @@ import numpy as np
 from jaxtyping import Float
 from rich.table import Table
 
-from brainseg_jax.metrics import resampling
+from brainseg_jax.metrics import mask_shapes, resampling
 from brainseg_jax.metrics.segmentation import bootstrap_interval
 from brainseg_jax.reports.parts import patient_bars
-from brainseg_jax.reports.parts.patient_scores import as_number
+from brainseg_jax.reports.parts.patient_scores import OF_MASKS, as_number
 
 Row = dict[str, Any]
-OF_MASKS = {
-    "dice": "Dice",
-    "iou": "IoU",
-    "recall": "sensitivity",
-    "specificity": "specificity",
-    "precision": "precision",
-    "volume_difference": "volume difference",
-    "hd95": "HD95",
-    "assd": "average surface distance",
-    "nsd": "normalised surface distance",
-    "lesion_dice": "lesion-wise Dice",
-    "lesion_f1": "lesion-wise F1",
-}
 OF_CLASSES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -38,7 +25,7 @@ OF_CLASSES = {
     "f1": "F1, mean over classes",
 }
 RESAMPLES = 10_000
-HOW = ("empty_masks", "convention", "tolerance", "unit")
+HOW = ("empty_masks", "convention", "tolerance", "unit", mask_shapes.OF_PATIENT)
 # Of whom the scores of a row are; classes and institutions by their own names.
 ALL, MEAN = "all", "mean over classes"
 
@@ -102,13 +89,30 @@ def in_words(rows: Sequence[Row], said: Mapping[str, Any], note: str) -> Table:
     return table
 
 
+def of_shapes(rows: Sequence[Row], said: str) -> dict[str, str]:
+    """Means of distances and lesions over all patients and classes, in a line each."""
+    first = rows[0]["class"]  # the mean over classes, or the only one
+    shapes = (*mask_shapes.DISTANCES, *mask_shapes.LESIONS)
+    found = {}
+    for row in rows:
+        if row["score"] in shapes and (row["institution"], row["class"]) == (
+            ALL,
+            first,
+        ):
+            mean, _, _, between = _numbers(row)
+            name = f"{_name(row, {'surface_distances': row}, several=False)} {said}"
+            found[name] = f"{mean} ({between})" if between else mean
+    return found
+
+
 def caption(said: Mapping[str, Any]) -> str:
     """By which conventions and policies the scores are what they are."""
     parts = []
     if "empty_masks" in said:
         parts.append(f"empty masks: {said['empty_masks']}")
     if distances := said.get("surface_distances"):
-        parts.append(f"surface distances: {distances['convention']}")
+        of = distances["of_patient"]
+        parts.append(f"surface distances: {distances['convention']}, {of}")
         parts.append(f"tolerance: {distances['tolerance']:g} {distances['unit']}")
     if "undefined" in said:
         parts.append(f"undefined scores: {said['undefined']}, left out")
