@@ -177,6 +177,9 @@ def get_config() -> ConfigDict:
     evaluation.surface_distances = "max_directed"
     # Of the normalised surface distance: mm of volumes, pixels of slices
     evaluation.tolerance = 1.0
+    # By which pixels --mode=evaluate says how calibrated masks are: head | all | none;
+    # docs/metrics.md
+    evaluation.pixel_calibration = "head"
     # Average over mirror images at test time: any of "horizontal", "vertical" and, for
     # volumes, "depth"; () for none
     evaluation.mirror = ()

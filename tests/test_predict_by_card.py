@@ -62,3 +62,20 @@ def test_classes_have_the_temperature_of_the_card(carded, tmp_path):
     (sure, name), (calm, same) = probs[None], probs[2.0]
     odds = np.sqrt(sure / (1 - sure))  # half the logit
     assert calm == pytest.approx(odds / (1 + odds), abs=1e-4) and name == same
+
+
+def test_probabilities_of_masks_have_it_too_and_masks_do_not(carded, tmp_path):
+    image = np.full((24, 24), 130, np.uint8)  # of which 0.6 is predicted
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), image)
+    found = {}
+    for temperature in (None, 2.0):
+        carded(Card(Rules(), 0.57, temperature))
+        (row,) = run(tmp_path, also=["probabilities"])
+        with np.load(tmp_path / "out" / "a_probabilities.npz") as maps:
+            found[temperature] = float(maps["tumour"].mean()), row["pixels"]
+    (sure, many), (calm, same) = found[None], found[2.0]
+    odds = np.sqrt(sure / (1 - sure))
+    assert calm == pytest.approx(odds / (1 + odds), abs=1e-3)
+    # The threshold is of what the net gives: 0.55 would be below it.
+    assert calm < 0.57 and many == same == 24 * 24

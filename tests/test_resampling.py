@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from brainseg_jax.metrics import calibration, confusions, resampling
 from brainseg_jax.metrics import classification as class_scores
-from brainseg_jax.metrics import confusions, resampling
 from brainseg_jax.metrics.decisions import Decided
 
 RNG = np.random.default_rng(3)
@@ -31,6 +31,32 @@ def test_the_auc_of_a_draw_is_scikit_learns_of_weighted_slices(kind):
                 kind == LABEL, PROBABILITY[:, kind], sample_weight=often[OWNER]
             )
         )
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_the_average_precision_of_a_draw_is_scikit_learns(kind, monkeypatch):
+    monkeypatch.setattr(resampling, "BLOCK", 7 * 30)  # a few draws at a time
+    score, positive = PROBABILITY[:, kind], kind == LABEL
+    found = resampling.drawn_average_precision(score, positive, OWNER, DRAWN)
+    for value, often in zip(found, DRAWN, strict=True):
+        weights = {"sample_weight": often[OWNER]}
+        expected = sklearn.metrics.average_precision_score(positive, score, **weights)
+        assert value == pytest.approx(expected)
+    none = resampling.drawn_average_precision(score, positive & False, OWNER, DRAWN)
+    assert np.isnan(none).all() and len(none) == 20
+
+
+def test_calibration_of_a_draw_is_that_of_slices_as_often_as_they_came():
+    sums = calibration.sums_of_patients(DECIDED, OWNER, 6)
+    errors = resampling.drawn_calibration_error(*sums, DRAWN)
+    squared = calibration.squared_errors(DECIDED)
+    briers = resampling.drawn_means(squared, OWNER, DRAWN)
+    for error, brier, often in zip(errors, briers, DRAWN, strict=True):
+        places = np.repeat(np.arange(30), often[OWNER])
+        repeated = Decided(*(part[places] for part in DECIDED))
+        curve = calibration.reliability(repeated)
+        assert error == pytest.approx(calibration.expected_error(curve))
+        assert brier == pytest.approx(calibration.brier(repeated))
 
 
 def test_scores_of_a_draw_are_scikit_learns_of_weighted_slices():
@@ -86,3 +112,8 @@ def test_patients_of_one_class_each_are_scored_by_class():
         < found["patient_mean_probability_accuracy_high"]
     )
     assert found["slice_f1_macro_low"] < found["slice_f1_macro"]
+    for name in ("ece", "brier", "average_precision", "average_precision_glioma"):
+        low, value, high = (
+            found[f"slice_{name}{end}"] for end in ("_low", "", "_high")
+        )
+        assert low <= value <= high and low < high

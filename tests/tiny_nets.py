@@ -40,6 +40,7 @@ def restored(
     batch=8,
     task="segmentation",
     window=(),
+    label=1,
 ):
     """A run of it, on pictures of SIZE."""
     config = base.get_config()
@@ -53,7 +54,7 @@ def restored(
     info = data_info.described(
         "a/b",
         channels=channels,
-        classes={"tumour": 1},
+        classes={"tumour": label},
         labels=["no tumour", "tumour"],
         dtype=dtype,
     )

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Num, UInt8
+from jaxtyping import Array, Bool, Float32, Int, Num, UInt8
 
 from brainseg_jax import parallel
 from brainseg_jax.data import patches
 from brainseg_jax.inference import regridding
+from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference import windows as placing
 from brainseg_jax.inference.regridding import Grid
 from brainseg_jax.inference.windows import Window, Windows
@@ -26,11 +27,23 @@ POSITIONS = 2**18  # decided at a time: one compiled function for slabs of any s
 Decide = Callable[[Float32[np.ndarray, "*space o"]], UInt8[np.ndarray, "*space 1"]]
 
 
+# (probabilities, mask, which positions count) -> how many of each probability
+Count = Callable[
+    [
+        Float32[np.ndarray, "*space o"],
+        UInt8[np.ndarray, "*space 1"],
+        Bool[np.ndarray, "*space"],
+    ],
+    Int[np.ndarray, "c 2 b"],
+]
+
+
 class Labelled(NamedTuple):
     """The publisher's labels of a volume, and its windows' mean loss; nan without mask."""
 
     labels: UInt8[np.ndarray, "*space 1"]
     loss: float
+    pixels: Int[np.ndarray, "c 2 b"] | None = None  # by their probability, if counted
 
 
 def label_volume(
@@ -41,11 +54,13 @@ def label_volume(
     windows: Windows,
     devices: parallel.Devices,
     grid: Grid | None = None,
+    count: Callable[[int, np.ndarray], Any] | None = None,
 ) -> Labelled:
     """Of one example: image [*space c], scaling [4 c] and, for the loss, mask.
 
     `step` is steps.window_step, compiled by Devices.eval_step. With a `grid` probabilities
-    are brought onto it, and labels are on it.
+    are brought onto it, and labels are on it. `count` is given each slab of probabilities
+    and its first plane; what it says is added up.
     """
     shape = example["image"].shape[:-1]
     axes, losses = windows.axes(shape), list[float]()
@@ -58,9 +73,13 @@ def label_volume(
     slabs = blend(parts(), shape, windows.size)
     labels = np.zeros((*(grid.shape if grid else shape), 1), np.uint8)
     within = labels[grid.box] if grid else labels
+    counted = []
     for start, slab in regridding.regrid(slabs, grid.lines) if grid else slabs:
         within[start : start + len(slab)] = decide(slab)
-    return Labelled(labels, float(np.mean(losses)))
+        if count:
+            counted.append(count(start, slab))
+    pixels = np.sum(counted, 0) if count else None
+    return Labelled(labels, float(np.mean(losses)), pixels)
 
 
 def probabilities(
@@ -116,6 +135,34 @@ def make_decide(task: Task) -> Decide:
         return labels.reshape(*probs.shape[:-1], 1)
 
     return decide
+
+
+def make_count(task: Task) -> Count:
+    """Positions of any number by their probability, by one compiled function."""
+
+    def counted(probs: Array, mask: Array, inside: Array) -> Array:
+        return inference_steps.count_pixels(task, probs, {"mask": mask}, inside)
+
+    run = parallel.on_one_device(counted)
+
+    def count(probs: np.ndarray, mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        flat = (
+            probs.reshape(-1, probs.shape[-1]),
+            mask.reshape(-1, 1),
+            inside.reshape(-1),
+        )
+        total: Any = 0
+        for start in range(0, len(flat[0]), POSITIONS):
+            part = [own[start : start + POSITIONS] for own in flat]
+            rest = POSITIONS - len(part[0])
+            padded = [  # what fills up counts for nothing
+                np.pad(own, [(0, rest), *[(0, 0)] * (own.ndim - 1)])[None]
+                for own in part
+            ]
+            total = total + np.asarray(run(*padded))[0].astype(np.int64)
+        return total
+
+    return count
 
 
 def _run(

@@ -4,6 +4,7 @@ Examples are seen whole, many at a time, or one after the other in windows. Of t
 the labels that are scored, as `predict` would write them: see blending.py.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from flax import linen as nn
 
 from brainseg_jax import parallel
 from brainseg_jax.data import reading, sources
-from brainseg_jax.inference import blending, looking
+from brainseg_jax.inference import blending, looking, pixel_counts
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference.looking import Look
+from brainseg_jax.inference.pixel_counts import PixelCounts, Pixels
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap
 from brainseg_jax.metrics.mask_shapes import Shapes
@@ -29,6 +31,9 @@ class Scored(NamedTuple):
     loss: np.ndarray  # [n]
     measured: Any  # of a task's measure, each array [n, ...]
     shapes: Shapes | None = None  # of masks that were looked at
+    pixels: Pixels | None = (
+        None  # of masks by their probability, where they were counted
+    )
 
 
 def make_eval_step(
@@ -37,9 +42,15 @@ def make_eval_step(
     loss: Loss,
     mirror: Sequence[str],
     windows: Windows | None = None,
+    pixels: str = "none",
 ) -> Callable:
-    """eval_step as a function of (variables, resident, batch) alone; or window_step."""
-    own = inference_steps.window_step if windows else inference_steps.eval_step
+    """eval_step as a function of (variables, resident, batch) alone; or window_step.
+
+    `pixels` is eval_step's.
+    """
+    own = inference_steps.window_step
+    if windows is None:
+        own = functools.partial(inference_steps.eval_step, pixels=pixels)
 
     def step(variables, resident, batch):
         return own(
@@ -68,25 +79,31 @@ def score_split(
     stop: Callable[[], bool] = lambda: False,
     show: Callable[[Iterator, int], Any] = lambda examples, total: examples,
     look: Look | None = None,
+    pixels: PixelCounts | None = None,
 ) -> Scored | None:
     """Loss and measures of every example; None if `stop` asked to.
 
     `step` is make_eval_step's, spread over the devices; `show` may draw a bar. With `look`,
-    whose scores go to `shapes`, nothing is resident: it is given the stored masks.
+    whose scores go to `shapes`, nothing is resident: it is given the stored masks. `pixels`
+    gets what a step counts that was made to, or what is counted here in windows.
     """
     if windows is None:
         size = fitting(batch_size, devices)
         batches = reading.evaluation_batches(source, size, resident=bool(resident))
         shown = show(batches, len(reading.evaluation_order(source, size)))
-        return score(step, variables, resident, shown, devices, stop, look)
+        return score(step, variables, resident, shown, devices, stop, look, pixels)
     windows = windows._replace(batch=fitting(windows.batch, devices))
     decide = blending.make_decide(task)
+    count_in = pixel_counts.in_windows(task, pixels.policy) if pixels else None
 
     def label(example: dict[str, np.ndarray]) -> blending.Labelled:
-        return blending.label_volume(step, decide, variables, example, windows, devices)
+        count = count_in(example) if count_in else None
+        return blending.label_volume(
+            step, decide, variables, example, windows, devices, count=count
+        )
 
     examples = show(reading.whole_examples(source), len(source))
-    return score_labels(label, examples, source.info.members, stop, look)
+    return score_labels(label, examples, source.info.members, stop, look, pixels)
 
 
 def score_labels(
@@ -95,6 +112,7 @@ def score_labels(
     members: Sequence[Sequence[int]],
     stop: Callable[[], bool] = lambda: False,
     look: Look | None = None,
+    pixels: PixelCounts | None = None,
 ) -> Scored | None:
     """Loss and overlap of each example's labels with its mask; None if `stop` asked to.
 
@@ -104,15 +122,18 @@ def score_labels(
     for place, example in enumerate(examples):
         if stop():
             return None
-        labels, loss = label(example)
+        labels, loss, counted_pixels = label(example)
         losses.append(loss)
+        if pixels:
+            pixels.add(place, counted_pixels)
         table = overlap.label_table(labels, example["mask"])
         counted.append(overlap.counts_of_labels(table, members))
         if look:
             marks = looking.where(labels, members)
             seen[place] = look.score(place, marks, example["mask"])
     measured = jax.tree.map(lambda *parts: np.concatenate(parts), *counted)
-    return Scored(np.array(losses), measured, looking.in_order(seen, look))
+    shapes, found = looking.in_order(seen, look), pixels.found if pixels else None
+    return Scored(np.array(losses), measured, shapes, found)
 
 
 def score(
@@ -123,6 +144,7 @@ def score(
     devices: parallel.Devices,
     stop: Callable[[], bool] = lambda: False,
     look: Look | None = None,
+    pixels: PixelCounts | None = None,
 ) -> Scored | None:
     """Runs over all batches, one fetch behind; None if `stop` asked to."""
     fetched, valid, example, waiting = [], [], [], None
@@ -134,6 +156,10 @@ def score(
             for k in np.flatnonzero(of["valid"]):
                 place = int(of["example"][k])
                 seen[place] = look.score(place, marks[k], of["mask"][k])
+        if pixels:
+            tallies = devices.gather(result["pixels"])
+            for k in np.flatnonzero(of["valid"]):
+                pixels.add(int(of["example"][k]), tallies[k])
         kept = {name: result[name] for name in ("loss", "measured")}
         fetched.append(devices.gather(kept))
 
@@ -152,4 +178,5 @@ def score(
     kept = np.flatnonzero(np.concatenate(valid))
     in_order = kept[np.argsort(np.concatenate(example)[kept])]
     joined = jax.tree.map(lambda *parts: np.concatenate(parts)[in_order], *fetched)
-    return Scored(joined["loss"], joined["measured"], looking.in_order(seen, look))
+    shapes, counted = looking.in_order(seen, look), pixels.found if pixels else None
+    return Scored(joined["loss"], joined["measured"], shapes, counted)

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from brainseg_jax.data import inputs, normalise
 from brainseg_jax.inference import folding, mirroring
+from brainseg_jax.metrics import pixel_tallies
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.tasks.parts.task import Each, Task
 from brainseg_jax.training.objective import Loss
 
@@ -54,8 +56,13 @@ def eval_step(
     task: Task,
     loss: Loss,
     mirror: Sequence[str],
+    pixels: str = "none",
 ) -> dict[str, Any]:
-    """Loss, what the task measures and marks of each example, on the grid of its mask."""
+    """Loss, what the task measures and marks of each example, on the grid of its mask.
+
+    And the pixels of masks by their probability, of which `pixels` says which count, by
+    one of pixel_tallies.POLICIES.
+    """
     batch = inputs.assemble(resident, batch)
     image = batch["image"]
     outputs = run_model(variables, image, model=model, task=task, mirror=mirror)
@@ -63,7 +70,32 @@ def eval_step(
     per_example, _ = loss(task.resize(outputs.logits, grid), batch)
     probs = task.resize(outputs.probs, grid)
     measured = task.measure(probs, batch)
-    return {"loss": per_example, "measured": measured, "marks": task.mark(probs)}
+    found = {"loss": per_example, "measured": measured, "marks": task.mark(probs)}
+    if pixels == "none":
+        return found
+    counted = head_on(grid, image) if pixels == "head" else None
+    return found | {"pixels": count_pixels(task, probs, batch, counted)}
+
+
+def count_pixels(
+    task: Task, probs: Each, batch: Batch, counted: Bool[Array, "n *grid"] | None = None
+) -> Int[Array, "n c 2 b"]:
+    """Those of masks by the probability of each class; None counts all."""
+    own = task.heads.mask if task.heads else task
+    maps: Any = probs.mask if isinstance(probs, Heads) else probs
+    classes = len(own.classes)
+    truth = own.target(batch)[..., -classes:] > 0.5  # without background
+    if counted is None:
+        counted = jnp.ones(truth.shape[:-1], bool)
+    return pixel_tallies.tally(maps[..., -classes:], truth, counted)
+
+
+def head_on(
+    grid: tuple[int, ...], image: Float[Array, "n *space c"]
+) -> Bool[Array, "n *grid"]:
+    """Where the head is on the grid of the masks."""
+    inside = pixel_tallies.inside_head(image)
+    return jax.image.resize(inside, (len(image), *grid), "nearest")
 
 
 def window_step(

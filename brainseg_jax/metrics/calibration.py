@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from brainseg_jax.metrics.decisions import Decided
 
@@ -29,22 +29,50 @@ class Reliability(NamedTuple):
 
 def reliability(decided: Decided, bins: int = BINS) -> Reliability:
     """By the probability of the class that is predicted."""
+    return binned(*_sure_and_right(decided), bins)
+
+
+def sums_of_patients(
+    decided: Decided, owner: Int[np.ndarray, " n"], patients: int, bins: int = BINS
+) -> tuple[
+    Float[np.ndarray, "p b"], Float[np.ndarray, "p b"], Float[np.ndarray, "p b"]
+]:
+    """Of each one's predictions in each bin: how sure and how often right, and how many.
+
+    `owner` numbers patients; means of reliability are sums over sums.
+    """
+    confidence, right = _sure_and_right(decided)
+    place = owner * bins + bins_of(confidence, bins)
+    sure, hits, count = (
+        np.bincount(place, weights, patients * bins).reshape(patients, bins)
+        for weights in (confidence, right, None)
+    )
+    return sure, hits, count.astype(float)
+
+
+def _sure_and_right(
+    decided: Decided,
+) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     probability = np.asarray(decided.probability, float)
     predicted = np.asarray(decided.predicted)
     confidence = probability[np.arange(len(predicted)), predicted]
-    return binned(confidence, predicted == np.asarray(decided.label), bins)
+    return confidence, predicted == np.asarray(decided.label)
 
 
 def binned(
     confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = BINS
 ) -> Reliability:
     """Bins hold their upper end, and the first 0 too."""
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    place = bins_of(confidence, bins)
     count, sure, hits = (
         np.bincount(place, weights, bins) for weights in (None, confidence, right)
     )
     total = np.where(count > 0, count, np.nan)
     return Reliability(count.astype(float), sure / total, hits / total)
+
+
+def bins_of(confidence: Float[np.ndarray, " n"], bins: int) -> Int[np.ndarray, " n"]:
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def expected_error(found: Reliability) -> float:
@@ -56,11 +84,16 @@ def expected_error(found: Reliability) -> float:
 
 
 def brier(decided: Decided) -> float:
-    """Mean squared error of probabilities, summed over classes; of two, of the second."""
+    """Mean of the squared errors."""
+    of_each = squared_errors(decided)
+    return float(of_each.mean()) if len(of_each) else math.nan
+
+
+def squared_errors(decided: Decided) -> Float[np.ndarray, " n"]:
+    """Of each one's probabilities, summed over classes; of two, of the second."""
     truth = np.eye(decided.probability.shape[1])[np.asarray(decided.label)]
     errors = (np.asarray(decided.probability, float) - truth) ** 2
-    of_each = errors[:, 1] if errors.shape[1] == 2 else errors.sum(1)
-    return float(of_each.mean()) if len(of_each) else math.nan
+    return errors[:, 1] if errors.shape[1] == 2 else errors.sum(1)
 
 
 def with_temperature(

@@ -110,8 +110,7 @@ def summarise(
     place = {name: i for i, name in enumerate(grouped.names)}
     owner = np.array([place[name] for name in patients])
     summary = _pooled("slice", decided, owner, classes, **options)
-    summary["slice_ece"] = calibration.expected_error(calibration.reliability(decided))
-    summary["slice_brier"] = calibration.brier(decided)
+    summary |= _calibration(decided, owner, len(place), **options)
     for name in EACH_PATIENT:
         summary |= _spread(f"patient_{name}", getattr(grouped, name), **options)
     if grouped.have_one_label:
@@ -120,10 +119,10 @@ def summarise(
     named = _named(
         np.zeros((len(classes),) * 2), np.full(len(classes), np.nan), classes
     )
-    precisions = _average_precisions(decided, classes)
+    precisions = _precisions_named(np.full(len(classes), np.nan), classes)
     return summary | {
         f"{OF_PATIENTS}_{name}": math.nan
-        for name in [*(f"{name}{end}" for name in named for end in ENDS), *precisions]
+        for name in (f"{name}{end}" for name in (*named, *precisions) for end in ENDS)
     }
 
 
@@ -162,24 +161,62 @@ def _pooled(
         resampling.drawn_auc(probability[:, k], label == k, owner, drawn)
         for k in range(len(classes))
     ]
-    known = _named(confusions.confusion(decided), ranking.class_aucs(decided), classes)
-    spread = _named(matrices, np.stack(aucs, -1), classes)
+    precisions = [
+        resampling.drawn_average_precision(probability[:, k], label == k, owner, drawn)
+        for k in range(len(classes))
+    ]
+    known = _named(
+        confusions.confusion(decided), ranking.class_aucs(decided), classes
+    ) | _precisions_named(ranking.class_average_precisions(decided), classes)
+    spread = _named(matrices, np.stack(aucs, -1), classes) | _precisions_named(
+        np.stack(precisions, -1), classes
+    )
     summary: dict[str, float] = {}
     for name, value in known.items():
         ends = (float(value), *resampling.interval(spread[name], level))
         summary |= {
             f"{prefix}_{name}{end}": one for end, one in zip(ENDS, ends, strict=True)
         }
-    precisions = _average_precisions(decided, classes)
-    return summary | {f"{prefix}_{name}": one for name, one in precisions.items()}
+    return summary
 
 
-def _average_precisions(decided: Decided, classes: Sequence[str]) -> dict[str, float]:
-    """Without an interval: it is no sum over patients."""
-    values = ranking.class_average_precisions(decided)
-    found = {"average_precision": float(ranking.mean_of_classes(values))}
-    for name, value in zip(classes, values.tolist(), strict=True):
-        found[f"average_precision_{decisions.key_of(name)}"] = value
+def _calibration(
+    decided: Decided,
+    owner: Int[np.ndarray, " n"],
+    patients: int,
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """How far probabilities of slices are off; intervals draw patients anew."""
+    drawn = resampling.draws(patients, resamples=resamples, seed=seed)
+    sums = calibration.sums_of_patients(decided, owner, patients)
+    errors = calibration.squared_errors(decided)
+    found = {
+        "slice_ece": (
+            calibration.expected_error(calibration.reliability(decided)),
+            resampling.drawn_calibration_error(*sums, drawn),
+        ),
+        "slice_brier": (
+            calibration.brier(decided),
+            resampling.drawn_means(errors, owner, drawn),
+        ),
+    }
+    return {
+        f"{name}{end}": value
+        for name, (known, means) in found.items()
+        for end, value in zip(
+            ENDS, (known, *resampling.interval(means, level)), strict=True
+        )
+    }
+
+
+def _precisions_named(values: Values, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Average precisions [... c] by name, of all examples or of every draw."""
+    found = {"average_precision": ranking.mean_of_classes(values)}
+    for place, name in enumerate(classes):
+        found[f"average_precision_{decisions.key_of(name)}"] = values[..., place]
     return found
 
 

@@ -7,6 +7,8 @@ patients and pairs of patients, so that thousands of draws are a few products of
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+BLOCK = 2_000_000  # numbers of draws that are held at a time
+
 
 def draws(patients: int, *, resamples: int, seed: int) -> Int[np.ndarray, "r p"]:
     """How often each patient comes in each draw of as many.
@@ -52,6 +54,55 @@ def drawn_means(
     count = weights @ np.bincount(owner[known], minlength=patients)
     total = weights @ np.bincount(owner[known], values[known], minlength=patients)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def drawn_average_precision(
+    score: Float[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    owner: Int[np.ndarray, " n"],
+    drawn: Int[np.ndarray, "r p"],
+) -> Float[np.ndarray, " r"]:
+    """Average precision of every draw; nan without positives. `owner` numbers patients."""
+    order = np.argsort(-score, kind="stable")
+    score, positive, owner = score[order], positive[order], owner[order]
+    # Those of one score are found together.
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    found = []
+    for start in range(0, len(drawn), max(1, BLOCK // len(score))):
+        weights = drawn[start : start + max(1, BLOCK // len(score)), owner].astype(
+            float
+        )
+        seen = weights.cumsum(1)[:, last]
+        hits = (weights * positive).cumsum(1)[:, last]
+        right = np.diff(hits, prepend=0, axis=1) * hits / np.maximum(seen, 1)
+        count = hits[:, -1]
+        found.append(np.where(count > 0, right.sum(1) / np.maximum(count, 1), np.nan))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def drawn_calibration_error(
+    confidence: Float[np.ndarray, "p b"],
+    right: Float[np.ndarray, "p b"],
+    examples: Float[np.ndarray, "p b"],
+    drawn: Int[np.ndarray, "r p"],
+) -> Float[np.ndarray, " r"]:
+    """ECE of every draw, from each patient's sums in each bin; nan without examples."""
+    weights = drawn.astype(float)
+    apart = abs(weights @ (confidence - right)).sum(1)
+    count = (weights @ examples).sum(1)
+    return np.where(count > 0, apart / np.where(count > 0, count, 1), np.nan)
+
+
+def drawn_ratio(
+    sums: Float[np.ndarray, " p"],
+    counts: Int[np.ndarray, " p"],
+    drawn: Int[np.ndarray, "r p"],
+) -> Float[np.ndarray, " r"]:
+    """The mean over all that the patients of every draw have; nan if that is nothing."""
+    total, count = (
+        drawn.astype(float) @ np.asarray(own, float) for own in (sums, counts)
+    )
+    return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
 
 
 def interval(

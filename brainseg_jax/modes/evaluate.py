@@ -200,7 +200,11 @@ def report(
     task, record = restored.parts.task, restored.record
     options = record.about.settings.evaluation
     scored = split_scores.score(
-        restored, source, look=_look(restored, source), stop=stop
+        restored,
+        source,
+        look=_look(restored, source),
+        pixels=split_scores.counted_pixels(restored),
+        stop=stop,
     )
     own = registry.find(reports, task.name)
     summary = own.summarise(scored, source, task, options.empty)
@@ -263,10 +267,15 @@ def _look(restored: Restored, source: sources.Source) -> looking.Look | None:
 
 
 def _measured(scored: scoring.Scored) -> Row:
-    if scored.shapes is None:
-        return {}
-    measured = scored.shapes.measured._asdict()
-    return {"surface_distances": {k: measured[k] for k in measured if k != "empty"}}
+    """How distances and calibration were taken, where they were."""
+    found: Row = {}
+    if scored.pixels:
+        found["calibration_of_pixels"] = scored.pixels.policy
+    if scored.shapes:
+        measured = scored.shapes.measured._asdict()
+        del measured["empty"]
+        found["surface_distances"] = measured
+    return found
 
 
 def _spread(
@@ -289,17 +298,11 @@ def _by_card(
     note: str,
 ) -> tuple[Row, dict[str, str]]:
     """What the summary and the printed table have besides, of predictions as mended."""
-    task = restored.parts.task
-    if card.temperature is not None:
-        calm = temperatures.at_temperature(scored.measured, card.temperature, task)
-        errors = temperatures.errors(calm, task)
-        name = f"calibration error at temperature {card.temperature:.2f}"
-        found = {"temperature": card.temperature, "scores": errors}
-        return {"calibration": found}, {name: f"{errors['slice_ece']:.3f}"}
+    calm, rows = temperatures.scores_at(card.temperature, scored, restored.parts.task)
     usual = restored.record.about.config["evaluation"]["threshold"]
     threshold = usual if card.threshold is None else card.threshold
     if card.rules == Rules() and threshold == usual:
-        return {}, {}
+        return calm, rows
     at = mending.at_threshold(restored, threshold) if threshold != usual else restored
     after, over = _score_mended(at, source, card.rules, folder, note)
     found = {
@@ -308,7 +311,8 @@ def _by_card(
         "scores": after,
         "over_patients": over,
     }
-    return {"post_processing": found}, {
+    return calm | {"post_processing": found}, {
+        **rows,
         "the same after post-processing": f"{after['patient_dice']:.3f}",
         **patient_spread.of_shapes(over, "after post-processing"),
     }

@@ -18,6 +18,7 @@ from brainseg_jax.runs import (
     cards,
     ensembles,
     experiment,
+    pixel_temperatures,
     precision,
     predictor,
     slice_rules,
@@ -39,8 +40,8 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     """Tries all rules and writes those with the highest mean Dice over patients.
 
     Where none raises it, the card says so and masks stay as they are. Of slices a threshold
-    is chosen, too; of classes a temperature alone. Several runs as one have a card of their
-    own.
+    and a temperature are chosen, too; of classes a temperature alone. Several runs as one
+    have a card of their own.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
@@ -94,10 +95,18 @@ def _of_volumes(
     }
 
 
+def _of_slices(
+    restored: Restored, source: sources.Source, folder: pathlib.Path
+) -> tuple[Rules, dict[str, Any]]:
+    """Threshold, rules and temperature of masks."""
+    rules, said = slice_rules.choose(restored, source, folder)
+    return rules, said | pixel_temperatures.choose(restored, source, folder)
+
+
 OF_CLASSES = temperatures.choose
 CHOICES = {
     ("segmentation", 3): _of_volumes,
-    ("segmentation", 2): slice_rules.choose,
+    ("segmentation", 2): _of_slices,
     ("classification", 2): OF_CLASSES,
 }
 
@@ -163,18 +172,24 @@ def _empty(restored: Restored) -> str:
     return restored.record.about.config["evaluation"]["empty"]
 
 
+def _tell_temperature(path: pathlib.Path, said: dict[str, Any]) -> None:
+    before, after = (said[f"{one}_temperature"] for one in ("without", "with"))
+    (error,) = (name for name in before if name.endswith("_ece"))
+    logging.info(
+        "%s: expected calibration error on %s %.4f without and %.4f with temperature "
+        "%.3f.",
+        path,
+        said["chosen_on"],
+        before[error],
+        after[error],
+        said["temperature"],
+    )
+
+
 def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
     if "temperature" in said:
-        before, after = (said[f"{one}_temperature"] for one in ("without", "with"))
-        logging.info(
-            "%s: expected calibration error on %s %.4f without and %.4f with temperature "
-            "%.3f.",
-            path,
-            said["chosen_on"],
-            before["slice_ece"],
-            after["slice_ece"],
-            said["temperature"],
-        )
+        _tell_temperature(path, said)
+    if "tried" not in said:  # of classes nothing else is chosen
         return
     if "threshold" in said:
         logging.info(

@@ -10,7 +10,7 @@ from absl import logging
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference.scoring import Scored
-from brainseg_jax.metrics import dice_by_label
+from brainseg_jax.metrics import dice_by_label, pixel_calibration
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports.parts import (
@@ -21,6 +21,7 @@ from brainseg_jax.reports.parts import (
     patient_dice,
     patient_panels,
     patient_scores,
+    pixel_figure,
     undefined,
     volume_panels,
 )
@@ -97,6 +98,10 @@ def summarise(
         empty=empty,
         resamples=resamples,
     )
+    if scored.pixels:
+        summary |= pixel_calibration.summarise(
+            scored.pixels.tallies, task.classes, resamples=resamples
+        )
     if not (kinds := source.info.kinds):
         return loss | summary
     by_kind = dice_by_label.summarise(
@@ -148,6 +153,11 @@ def draw(
     title: str,
 ) -> None:
     """Dice of every patient as bars; the best, median and worst in five panels each."""
+    if scored.pixels:
+        path = folder / "calibration.png"
+        pixel_figure.of_classes(
+            scored.pixels, task.classes, path, title=title, note=note
+        )
     patients = list(dict.fromkeys(source.patients))
     each, named = patient_dice.table(
         rows["patients.csv"], patients, source.info.kinds, task.classes

@@ -175,7 +175,8 @@ def _tasks(task: Task) -> Heads:
 def _of_each(scored: Scored) -> Heads:
     """What each head measured; the loss is of both."""
     own = scored.measured.map(lambda measured: Scored(scored.loss, measured))
-    return dataclasses.replace(own, mask=own.mask._replace(shapes=scored.shapes))
+    of_mask = own.mask._replace(shapes=scored.shapes, pixels=scored.pixels)
+    return dataclasses.replace(own, mask=of_mask)
 
 
 def _joined(of_heads: Heads, between: str = "_") -> dict[str, Any]:

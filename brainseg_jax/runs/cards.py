@@ -23,7 +23,7 @@ class Card(NamedTuple):
 
     rules: Rules
     threshold: float | None  # of masks of slices
-    temperature: float | None  # of classes
+    temperature: float | None  # of classes, or of masks of slices
 
 
 def write(

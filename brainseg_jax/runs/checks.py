@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from brainseg_jax import losses, registry, tasks
 from brainseg_jax.data import augment, normalise
 from brainseg_jax.inference import mirroring
-from brainseg_jax.metrics import overlap, surface_distances
+from brainseg_jax.metrics import overlap, pixel_tallies, surface_distances
 from brainseg_jax.runs import channels, range_checks, shape_checks
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import optimisers
@@ -78,6 +78,10 @@ def _check_choices(config: ConfigDict) -> None:
         "evaluation.surface_distances": (
             evaluation.surface_distances,
             (*surface_distances.CONVENTIONS, "none"),
+        ),
+        "evaluation.pixel_calibration": (
+            evaluation.pixel_calibration,
+            pixel_tallies.POLICIES,
         ),
     }
     for key, (value, known) in one_of.items():

@@ -42,7 +42,7 @@ class Request(NamedTuple):
     note: str
     also: Collection[str]
     labels: Mapping[int, str]  # of masks, what they stand for
-    temperature: float | None = None  # of classes
+    temperature: float | None = None  # of classes, or of masks' probabilities
     post_processed: bool = False
 
 
@@ -91,7 +91,8 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
     if "contours" in request.also:
         outlines.write(stem, picture.image, mask, found)
     if "probabilities" in request.also:
-        _write_probabilities(stem, np.asarray(probs)[0], request.task)
+        maps = _at_temperature(np.asarray(probs), request)
+        _write_probabilities(stem, maps[0], request.task)
     marked = mask > 0
     return {
         "mask": path.name,
@@ -106,12 +107,16 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
 
 def _write_class(example: Example, request: Request, probs: Any, labels: Any) -> Row:
     """Nothing but the row."""
-    if request.temperature is not None:
-        exclusive = mending.is_exclusive(request.task)
-        probs = calibration.with_temperature(
-            probs, request.temperature, exclusive=exclusive
-        )
-    return _class_of(request.task, probs, labels)
+    return _class_of(request.task, _at_temperature(probs, request), labels)
+
+
+def _at_temperature(probs: Any, request: Request) -> Any:
+    """Probabilities as the card has them, more or less sure than the net's."""
+    if request.temperature is None:
+        return probs
+    task = request.task
+    exclusive = task.exclusive if task.uses_masks else mending.is_exclusive(task)
+    return calibration.with_temperature(probs, request.temperature, exclusive=exclusive)
 
 
 def _class_of(task: Task, probs: Any, labels: Any) -> Row:

@@ -31,6 +31,7 @@ LATER_KEYS = {
     "matmul_precision": "default",
     "evaluation.surface_distances": "max_directed",
     "evaluation.tolerance": 1.0,
+    "evaluation.pixel_calibration": "head",
     "evaluation.window": [],
     "evaluation.overlap": 0.5,
     "evaluation.window_batch": 1,

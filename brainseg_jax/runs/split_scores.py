@@ -6,9 +6,17 @@ from brainseg_jax import parallel
 from brainseg_jax.data.sources import Source
 from brainseg_jax.inference import folding, scoring
 from brainseg_jax.inference.looking import Look
+from brainseg_jax.inference.pixel_counts import PixelCounts
 from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.runs import experiment
 from brainseg_jax.runs.restore import Restored
+
+
+def counted_pixels(restored: Restored) -> str:
+    """Which pixels tell how calibrated masks are: those of maps that are classes' own."""
+    config = restored.record.about.settings
+    of_classes = config.task.targets == "classes" and restored.parts.task.uses_masks
+    return config.evaluation.pixel_calibration if of_classes else "none"
 
 
 def score(
@@ -16,9 +24,14 @@ def score(
     source: Source,
     *,
     look: Look | None = None,
+    pixels: str = "none",
     stop: StopRequest | None = None,
 ) -> scoring.Scored:
-    """Raises Interrupted if `stop` asked to."""
+    """`pixels` says which are counted by their probability.
+
+    Raises:
+        Interrupted: if `stop` asked to.
+    """
     config, parts = restored.record.about.settings, restored.parts
     devices = parallel.local_devices(config.parallel.mode)
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
@@ -26,7 +39,12 @@ def score(
     windows = experiment.windows_of(config)
     step = devices.eval_step(
         scoring.make_eval_step(
-            parts.model, parts.task, parts.loss, config.evaluation.mirror, windows
+            parts.model,
+            parts.task,
+            parts.loss,
+            config.evaluation.mirror,
+            windows,
+            pixels,
         )
     )
     scored = scoring.score_split(
@@ -39,6 +57,7 @@ def score(
         windows=windows,
         resident={},
         look=look,
+        pixels=PixelCounts(source, pixels) if pixels != "none" else None,
         stop=(lambda: stop.signal is not None) if stop else (lambda: False),
         show=lambda examples, total: track(
             examples, "evaluating", total=total, transient=True

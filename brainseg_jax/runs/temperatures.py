@@ -5,7 +5,8 @@ from typing import Any
 
 from brainseg_jax.data.sources import Source
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.metrics import calibration
+from brainseg_jax.inference.scoring import Scored
+from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import calibration_figure
 from brainseg_jax.runs import mending, split_scores
@@ -48,6 +49,28 @@ def errors(decided: Decided, task: Task) -> dict[str, float]:
             decided, temperature=1.0, exclusive=mending.is_exclusive(task)
         ),
     }
+
+
+def scores_at(
+    temperature: float | None, scored: Scored, task: Task
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a summary and its table have besides; nothing without a temperature.
+
+    Of masks of slices it is the pixels that are scored, where they were counted.
+    """
+    if temperature is None or (task.uses_masks and not scored.pixels):
+        return {}, {}
+    if scored.pixels:
+        found = pixel_calibration.summarise(
+            scored.pixels.tallies, task.classes, temperature=temperature
+        )
+        error = found["pixel_ece"]
+    else:
+        found = errors(at_temperature(scored.measured, temperature, task), task)
+        error = found["slice_ece"]
+    name = f"calibration error at temperature {temperature:.2f}"
+    said = {"temperature": temperature, "scores": found}
+    return {"calibration": said}, {name: f"{error:.3f}"}
 
 
 def at_temperature(decided: Decided, temperature: float, task: Task) -> Decided:

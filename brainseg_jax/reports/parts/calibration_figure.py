@@ -1,5 +1,6 @@
 """The reliability curve: how often predictions are right, by how sure they are."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from matplotlib.axes import Axes
 
 from brainseg_jax.metrics import calibration
 from brainseg_jax.metrics.calibration import Reliability
-from brainseg_jax.reports.parts import figures
+from brainseg_jax.reports.parts import class_figures, figures
+
+STYLES = tuple(zip(class_figures.COLOURS, itertools.cycle(("-", "--")), strict=False))
 
 
 def reliability_curves(
@@ -17,14 +20,19 @@ def reliability_curves(
     *,
     title: str,
     note: str,
+    probability: str = "Probability of what is predicted",
+    right: str = "Share that is right",
+    counted: str = "Slices",
 ) -> Path:
-    """A curve for each name, the diagonal of what is well calibrated, and how many."""
-    styles = ((figures.BLUE, "-"), (figures.ORANGE, "--"))
+    """A curve for each name, the diagonal of what is well calibrated, and how many.
+
+    Others than slices are many, and most are sure: how many on a scale of powers of ten.
+    """
     with figures.page(path, title, note, body=3.7) as figure:
         curve, counts = figure.subplots(1, 2, width_ratios=(1, 1.2))
         curve.plot([0, 1], [0, 1], c=figures.QUIET, ls=":", lw=1.2, label="calibrated")
         for (name, found), (colour, dashes) in zip(
-            curves.items(), styles, strict=False
+            curves.items(), STYLES, strict=False
         ):
             known = found.examples > 0
             error = calibration.expected_error(found)
@@ -41,12 +49,12 @@ def reliability_curves(
             xlim=(0, 1),
             ylim=(0, 1.02),
             aspect="equal",
-            xlabel="Probability of what is predicted",
-            ylabel="Share that is right",
+            xlabel=probability,
+            ylabel=right,
         )
-        counts.set(
-            xlim=(0, 1), xlabel="Probability of what is predicted", ylabel="Slices"
-        )
+        counts.set(xlim=(0, 1), xlabel=probability, ylabel=counted)
+        if counted != "Slices":
+            counts.set_yscale("log")
         figure.legend(
             handles=curve.get_lines(), loc="outside lower center", ncols=1 + len(curves)
         )

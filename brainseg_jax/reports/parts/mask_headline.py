@@ -9,6 +9,11 @@ from brainseg_jax.reports.parts import intervals
 from brainseg_jax.reports.parts.intervals import with_interval
 
 Row = dict[str, Any]
+# Of slices that are seen whole.
+OF_PIXELS = (
+    ("expected calibration error over pixels", "pixel_ece"),
+    ("Brier score over pixels", "pixel_brier"),
+)
 OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
 
 
@@ -29,6 +34,7 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"mean Dice over {about['slices']} {one}s", "slice_dice"),
         (f"mean Dice over {one}s with tumour", "slice_dice_tumour"),
         (f"{one} detection accuracy (tumour or none)", "slice_detection_accuracy"),
+        *(pair for pair in OF_PIXELS if pair[1] in summary),
     ):
         if not math.isnan(summary[key]):
             rows[over + name] = intervals.in_words(summary, key)

@@ -1,0 +1,71 @@
+"""Fits the temperature of a model's masks of slices to its validation split.
+
+It changes the probabilities that are written, and no mask: those go by the threshold, which
+is of the probabilities as the net gives them.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from brainseg_jax.data.sources import Source
+from brainseg_jax.metrics import pixel_calibration
+from brainseg_jax.reports.parts import pixel_figure
+from brainseg_jax.runs import split_scores
+from brainseg_jax.runs.restore import Restored
+
+
+def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str, Any]:
+    """What the card says: the temperature, and calibration by it; {} where none helps.
+
+    Of several classes that share a softmax, and where no pixels count, there is none.
+    """
+    task = restored.parts.task
+    policy = split_scores.counted_pixels(restored)
+    if policy == "none" or (task.exclusive and len(task.classes) > 1):
+        return {}
+    pixels = split_scores.score(restored, source, pixels=policy).pixels
+    if pixels is None or not helps(pixels.tallies):
+        return {}
+    pooled = pixels.tallies.sum((0, 1))
+    temperature = pixel_calibration.fit_temperature(pooled)
+    pixel_figure.with_temperature(
+        pooled,
+        temperature,
+        folder / "calibration.png",
+        policy=policy,
+        title="Calibration of pixels, on the validation split",
+        note=restored.record.about.note,
+    )
+    return {
+        "temperature": temperature,
+        "calibration_of_pixels": policy,
+        "without_temperature": errors(pooled, 1.0),
+        "with_temperature": errors(pooled, temperature),
+    }
+
+
+def helps(tallies: Int[np.ndarray, "p c 2 b"]) -> bool:
+    """Whether patients are more likely by a temperature that was fitted to the others."""
+    if len(tallies) < 2:
+        return False
+    whole = tallies.sum((0, 1))
+    gained = 0.0
+    for own in tallies.sum(1):
+        fitted = pixel_calibration.fit_temperature(whole - own)
+        before, after = (
+            pixel_calibration.cross_entropy(own, one) for one in (1.0, fitted)
+        )
+        gained += (before - after) * own.sum() if own.sum() else 0.0
+    return gained > 0
+
+
+def errors(found: Int[np.ndarray, "2 b"], temperature: float) -> dict[str, float]:
+    """How far probabilities are off, over pixels."""
+    return {
+        "pixel_ece": pixel_calibration.expected_error(found, temperature),
+        "pixel_brier": pixel_calibration.brier(found, temperature),
+        "pixel_cross_entropy": pixel_calibration.cross_entropy(found, temperature),
+    }
