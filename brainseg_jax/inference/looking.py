@@ -81,4 +81,5 @@ def in_order(
         return None
     each = [seen[place] for place in sorted(seen)]
     values = {name: np.stack([own[name] for own in each]) for name in each[0]}
-    return Shapes(values, look.measured, look.stacks and look.stacks.scores)
+    stacked = look.stacks.scores if look.stacks else None
+    return Shapes(values, look.measured, stacked)

@@ -124,7 +124,7 @@ def score_labels(
             return None
         labels, loss, counted_pixels = label(example)
         losses.append(loss)
-        if pixels:
+        if pixels and counted_pixels is not None:
             pixels.add(place, counted_pixels)
         table = overlap.label_table(labels, example["mask"])
         counted.append(overlap.counts_of_labels(table, members))

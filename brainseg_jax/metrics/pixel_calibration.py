@@ -87,7 +87,7 @@ def summarise(
                 resampling.drawn_ratio(errors, count, drawn),
             )
         )
-    summary = {}
+    summary: dict[str, float] = {}
     for number, score in enumerate(SCORES):
         each = [own[number] for own in found]
         ends = [own[number] for own in means]

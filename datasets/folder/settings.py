@@ -12,7 +12,7 @@ KEY = "config.data.folder"
 GROUP = "patient"
 HIGHEST = 255  # label of a mask
 # Keys that came later, each with the value that says what older sets are.
-LATER = {"spacing": []}
+LATER: dict[str, Any] = {"spacing": []}
 EXAMPLE = f"{KEY}.patient='^(?P<{GROUP}>[^_]+)_'"
 
 
