@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from brainseg_jax.metrics import calibration
 from brainseg_jax.metrics.calibration import Reliability
@@ -55,6 +56,8 @@ def reliability_curves(
         counts.set(xlim=(0, 1), xlabel=probability, ylabel=counted)
         if counted != "Slices":
             counts.set_yscale("log")
+            counts.yaxis.set_major_formatter("{x:,.0f}")
+            counts.yaxis.set_minor_formatter(NullFormatter())
         figure.legend(
             handles=curve.get_lines(), loc="outside lower center", ncols=1 + len(curves)
         )

@@ -9,11 +9,6 @@ from brainseg_jax.reports.parts import intervals
 from brainseg_jax.reports.parts.intervals import with_interval
 
 Row = dict[str, Any]
-# Of slices that are seen whole.
-OF_PIXELS = (
-    ("expected calibration error over pixels", "pixel_ece"),
-    ("Brier score over pixels", "pixel_brier"),
-)
 OWN_CLASS = f"patient_dice_of_{dice_by_label.OWN}"
 
 
@@ -34,12 +29,23 @@ def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str
         (f"mean Dice over {about['slices']} {one}s", "slice_dice"),
         (f"mean Dice over {one}s with tumour", "slice_dice_tumour"),
         (f"{one} detection accuracy (tumour or none)", "slice_detection_accuracy"),
-        *(pair for pair in OF_PIXELS if pair[1] in summary),
+        *_of_pixels(about),
     ):
         if not math.isnan(summary[key]):
             rows[over + name] = intervals.in_words(summary, key)
     said = f"two empty masks score: {about['empty_masks']}"
     return rows | _by_label(summary), said
+
+
+def _of_pixels(about: Row) -> tuple[tuple[str, str], ...]:
+    """Where they were counted."""
+    if "calibration_of_pixels" not in about:
+        return ()
+    counted = "head's pixels" if about["calibration_of_pixels"] == "head" else "pixels"
+    return (
+        (f"expected calibration error over {counted}", "pixel_ece"),
+        (f"Brier score over {counted}", "pixel_brier"),
+    )
 
 
 def _by_label(summary: Mapping[str, float]) -> Row:
