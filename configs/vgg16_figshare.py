@@ -22,8 +22,14 @@ def _ours(config: ConfigDict) -> None:
     config.model.name = "vgg16"
 
 
+def _from_random_weights(config: ConfigDict) -> None:
+    """Kernels wide enough for 13 ReLUs in a row, and a rate that no such net dies of."""
+    config.model.options = {"encoder_init": "he_normal"}
+    config.schedule.rate = 2e-4
+
+
 VARIANTS = {
     "": _ours,
     "cpu": pieces.chain(_ours, pieces.cpu),
-    "phantom": pieces.chain(_ours, ours.wide_phantom),
+    "phantom": pieces.chain(_ours, ours.wide_phantom, _from_random_weights),
 }

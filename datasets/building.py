@@ -28,6 +28,11 @@ def remove_leftovers(folder: pathlib.Path) -> None:
         shutil.rmtree(leftover)
 
 
+def checked_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Where a builder may keep what it found of raw files until all is prepared."""
+    return folder / ".checked"
+
+
 @contextlib.contextmanager
 def lock(path: pathlib.Path) -> Iterator[None]:
     """One process at a time; the system frees the lock of a process that dies."""

@@ -81,6 +81,7 @@ def prepare(
         table = data_dir / f"{data_set}_{variant}_bad_files.csv"
         with full_disks_named(data_dir), bad_files.listed(table):
             builder.download_and_prepare()
+        shutil.rmtree(building.checked_folder(folder.parent), ignore_errors=True)
     print(prepared.summary(folder))
     return folder
 

@@ -57,6 +57,10 @@ def test_an_image_of_which_nothing_would_be_left_is_refused(model, size, message
             "variant is 'pytorch'; .* keras, torchvision",
         ),
         (vgg16.Model(1, head_init="he"), "head_init is 'he'; it can be he_normal,"),
+        (
+            vgg16.Model(1, encoder_init="he"),
+            "encoder_init is 'he'; it can be he_normal,",
+        ),
     ],
 )
 def test_an_unknown_option_is_answered_with_the_known(model, message):
@@ -143,3 +147,16 @@ def test_pooling_of_resnet_is_that_with_a_margin_of_minus_infinity():
         image, -jnp.inf, jax.lax.max, window, (1, 2, 2, 1), margins
     )
     np.testing.assert_array_equal(resnet50.max_pool_3x3(image), expected)
+
+
+@pytest.mark.slow
+def test_hes_kernels_bring_an_image_through_vgg16():
+    """At random weights, how much the last tap differs between images of noise."""
+    images, spread = noise(4, 32, 32, 1), {}
+    for init in ("glorot_uniform", "he_normal"):
+        encoder = vgg16.Encoder(kernel_init=init)
+        taps, _ = jax.jit(encoder.init_with_output)(jax.random.key(0), images)
+        spread[init] = float(taps["block5_conv3"].std(0).mean())
+    # Twice the variance at each of 13 layers, and more where the channels double.
+    ratio = spread["he_normal"] / spread["glorot_uniform"]
+    assert 2 ** (13 / 2) < ratio < 2 ** (13 / 2) * 100

@@ -57,6 +57,12 @@ def test_the_reason_says_how_much_is_needed_and_free():
     )
 
 
+def test_padding_counts_on_the_device_alone():
+    found, reason = memory.choose_cache("device", 10, 99, 20, on_device=50)
+    assert found == "host" and reason.endswith("of the 99 free on each device.")
+    assert memory.choose_cache("device", 10, 100, 20, on_device=50) == ("device", "")
+
+
 def test_what_makes_no_one_array_stays_on_the_host():
     found, reason = memory.choose_cache("device", 1, 9, 9, resident=False)
     assert found == "host" and "differ in size" in reason

@@ -7,7 +7,7 @@ import pytest
 
 from brainseg_jax.data import index as data_index
 from brainseg_jax.data import info as data_info
-from brainseg_jax.data import patches, reading, sources
+from brainseg_jax.data import inputs, patches, reading, resident, sources
 from brainseg_jax.data.order import Order
 from brainseg_jax.data.patches import Patches
 from tests import tiny_volumes
@@ -128,7 +128,23 @@ def test_decoded_volumes_give_the_same_patches(training):
     for one, other in zip(batches(training, 3, 6), batches(decoded, 3, 6), strict=True):
         for name, values in one.items():
             np.testing.assert_array_equal(other[name], values)
-    assert not training.residable
+
+
+@pytest.mark.parametrize("fill", ["edge", "empty"])
+def test_a_device_cuts_the_same_patches(volumes, fill):
+    # Two of four volumes are smaller than the patch on some axis.
+    source = reading.keep_decoded(volumes("fold_0", cutting={**CUTTING, "fill": fill}))
+    kept = resident.arrays_of(source)
+    there = kept["image"].nbytes + kept["share"].nbytes
+    assert there == resident.bytes_of(source)
+    order = make_order(source)
+    said = reading.training_batches(source, order, 0, 8, resident=True)
+    for given, batch in zip(said, batches(source, 0, 8), strict=True):
+        assert given.keys() == {"place", "index", "corner"}
+        found = inputs.assemble(kept, given, PATCH)
+        expected = inputs.assemble({}, batch)
+        for name in ("image", "share", "label"):
+            np.testing.assert_array_equal(found[name], expected[name])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import gzip
 import itertools
+import pathlib
 import re
 
 import nibabel
@@ -527,3 +528,27 @@ def test_a_second_command_predicts_what_is_not_done(tmp_path, monkeypatch):
     assert cases_read(Rules(largest=True)) == "abc"  # a mask of other rules is another
     mask = np.asanyarray(nibabel.load(out / "c_mask.nii.gz").dataobj)
     assert mask.sum() == (noise((5, 4, 3), 2) > 0).sum()
+
+
+def test_a_folder_keeps_the_rows_of_earlier_commands(tmp_path, caplog):
+    out, net = tmp_path / "out", restored(("t1",), window=(4, 4, 4))
+
+    def after_predicting(folder, names):
+        for seed, name in enumerate(names):
+            write_case(
+                tmp_path / folder, name, {"t1": noise((5, 4, 3), seed)}, np.eye(4)
+            )
+        found = modalities.find_volumes([tmp_path / folder])
+        assert len(volumes.predict(net, found, out, axis="axial")) == len(names)
+        rows = csv.DictReader((out / "predictions.csv").read_text().splitlines())
+        return sorted(
+            (pathlib.Path(row["file"]).parent.name, row["volume"]) for row in rows
+        )
+
+    assert after_predicting("one", "ab") == [("one", "a"), ("one", "b")]
+    assert "replaced" not in caplog.text
+    both = after_predicting("two", "bc")
+    assert both == [("one", "a"), ("two", "b"), ("two", "c")]
+    assert "two/b_t1.nii.gz: the prediction of" in caplog.text
+    (out / "a_mask.nii.gz").unlink()
+    assert after_predicting("two", "bc") == [("two", "b"), ("two", "c")]

@@ -78,3 +78,14 @@ def test_labels_are_trained_and_the_same_regions_scored(volumes, runs):
     for region in REGIONS:
         assert np.isfinite(summary[f"patient_dice_{region}"])
     assert restore.restore(runs / "labels").parts.task.outputs == 4
+
+
+def test_patches_cut_on_the_device_train_alike(volumes, runs):
+    losses = {}
+    for cache in ("host", "device"):
+        workdir = runs / f"cache_{cache}"
+        run = {"data.cache": cache, "epochs": 1, "data.test": ""}
+        train.train(volumes(**run), workdir)
+        (row,) = restore.read_best(workdir).progress.history
+        losses[cache] = row["loss"], row["validation_loss"]
+    assert losses["device"] == pytest.approx(losses["host"], rel=1e-4)

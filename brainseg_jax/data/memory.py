@@ -37,19 +37,21 @@ def choose_cache(
     free_host: int | None,
     *,
     resident: bool = True,
+    on_device: int | None = None,
 ) -> tuple[str, str]:
     """Where `needed` bytes go: what was `asked` for or the next that has room; and why.
 
     Half of what is free stays free. Memory that a platform does not tell is enough.
-    `resident` says whether the examples are of one shape and taken whole, as a device
-    needs them.
+    `resident` says whether a device can take the examples by index, `on_device` how many
+    bytes they are there, where they are padded.
     """
+    needed_there = needed if on_device is None else on_device
     reasons = []
     if asked == "device" and not resident:
-        reasons.append("examples that differ in size, or patches, are cut on the host")
+        reasons.append("examples that differ in size stay on the host")
         asked = "host"
-    if asked == "device" and not _fits(needed, free_device):
-        reasons.append(_too_much(needed, free_device, "on each device"))
+    if asked == "device" and not _fits(needed_there, free_device):
+        reasons.append(_too_much(needed_there, free_device, "on each device"))
         asked = "host"
     if asked != "none" and not _fits(needed, free_host):
         reasons.append(_too_much(needed, free_host, "in memory"))

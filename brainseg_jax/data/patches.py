@@ -1,6 +1,7 @@
 """Parts of examples: where they lie, a pure function of (seed, step), and cutting them."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,16 @@ class Patches:
                 for place, example in enumerate(examples)
             ]
         )
+
+    @functools.cached_property
+    def before(self) -> Int[np.ndarray, "n d"]:
+        """How far before the beginning of each example its patches may begin."""
+        return np.maximum(np.array(self.size) - np.array(self.shapes), 0) // 2
+
+    @property
+    def common_space(self) -> tuple[int, ...]:
+        """What holds every example, with what its patches may have beyond its edge."""
+        return tuple(np.maximum(np.max(self.shapes, axis=0), self.size).tolist())
 
     def _corner(self, example: int, seed: int, drawn: int) -> Int[np.ndarray, " d"]:
         rng = np.random.default_rng((seed, STREAM, drawn))

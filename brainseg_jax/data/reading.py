@@ -31,17 +31,20 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Global batches for steps `start` to `stop`, made ahead by threads.
 
-    With `resident` a batch only says which examples to take on the device.
+    With `resident` a batch only says which examples to take on the device, or where to cut
+    parts out of them.
     """
     place = np.arange(order.batch_size, dtype=np.int32)
 
     def make(step: int) -> Batch:
         examples = order.indices(step)
-        if resident:
-            return {"place": place, "index": examples.astype(np.int32)}
+        index = {"place": place, "index": examples.astype(np.int32)}
         if source.patches is None:
-            return {"place": place, **source.take(examples)}
+            return index if resident else {"place": place, **source.take(examples)}
         corners = source.patches.corners(examples, seed=order.seed, step=step)
+        if resident:
+            corner = corners + source.patches.before[examples]
+            return {**index, "corner": corner.astype(np.int32)}
         return {"place": place, **source.take_patches(examples, corners)}
 
     if resident:

@@ -62,8 +62,8 @@ class Source:
 
     @property
     def residable(self) -> bool:
-        """Whether a device can keep all examples and take whole ones by index."""
-        return self.stackable and self.patches is None
+        """Whether a device can keep all examples and take them, or patches, by index."""
+        return self.stackable or self.patches is not None
 
     @property
     def decoded_bytes(self) -> int:
@@ -116,11 +116,6 @@ class Source:
             "label": self.labels[indices],
             "scaling": self.scaling[indices],
         }
-
-    @property
-    def resident(self) -> dict[str, Any]:
-        """What `take` takes from, for keeping on a device."""
-        return {**self.arrays, "label": self.labels, "scaling": self.scaling}
 
 
 def open_split(

@@ -11,7 +11,9 @@ from jaxtyping import Array, Float
 from brainseg_jax.models.parts import (
     blocks,
     classifiers,
+    convolutions,
     layers,
+    options,
     preprocessing,
     resampling,
 )
@@ -29,6 +31,7 @@ class Encoder(nn.Module):
     HALVINGS: ClassVar[int] = 0
 
     preprocessing: str = "none"
+    kernel_init: str = "glorot_uniform"
     stages: int = 5
     train: bool = False
     remat: bool = False
@@ -39,7 +42,12 @@ class Encoder(nn.Module):
     def __call__(
         self, image: Float[Array, "n h w c"], keys: blocks.Keys = None
     ) -> dict[str, Array]:
-        style = layers.Style(norm="none", train=self.train, dtype=self.dtype)
+        style = layers.Style(
+            norm="none",
+            kernel_init=self.kernel_init,
+            train=self.train,
+            dtype=self.dtype,
+        )
         image = preprocessing.preprocess(image, self.preprocessing, PREPROCESSING)
         image = image.astype(self.dtype)
         block, taps = layers.staged(Convolutions, self.remat), {}
@@ -55,7 +63,9 @@ class Model(classifiers.Classifier):
     """17,926,209 parameters at 224 x 224 x 3 and one output.
 
     With pool 4, hidden (512, 256, 128), dropout (.3, .1, 0) and head_init glorot_uniform,
-    15,141,826 at 224 x 224 x 3 and two outputs.
+    15,141,826 at 224 x 224 x 3 and two outputs. From random weights `encoder_init` has to
+    be he_normal: Glorot's, Keras's default, halves the variance at each of 13 ReLUs, and
+    nothing of the image reaches the head.
     """
 
     TITLE = "VGG16"
@@ -63,9 +73,13 @@ class Model(classifiers.Classifier):
     pool: str | int = "flatten"
     hidden: tuple[int, ...] = (128,)
     head_init: str = "he_uniform"
+    encoder_init: str = "glorot_uniform"
 
-    def make_encoder(self, **options: Any) -> nn.Module:
-        return Encoder(**options)
+    def make_encoder(self, **given: Any) -> nn.Module:
+        options.check_known(
+            "encoder_init", self.encoder_init, (*convolutions.INITIALISERS,)
+        )
+        return Encoder(kernel_init=self.encoder_init, **given)
 
     def features(self, deepest: Float[Array, "n h w c"]) -> Array:
         """Pooled once more: the last of VGG16's five poolings follows its last tap."""

@@ -11,7 +11,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from brainseg_jax import parallel, registry, reports
-from brainseg_jax.data import augment, memory, reading, sources
+from brainseg_jax.data import augment, memory, reading, resident, sources
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data.order import Order
 from brainseg_jax.inference import folding, scoring
@@ -67,9 +67,8 @@ class Run:
         """The same with its training step compiled, which then tells of its memory."""
         logging.info("compiling the training step")
         state = self.devices.abstract(jax.eval_shape(self._initial_state))
-        resident = bool(self.resident)
         batches = reading.training_batches(
-            self.training, self.order, 0, 1, resident=resident
+            self.training, self.order, 0, 1, resident=bool(self.resident)
         )
         batch = self.devices.shard(next(batches))
         step = self.train_step.lower(state, self.resident, batch, self.rng)
@@ -162,12 +161,14 @@ def _place(
 ) -> tuple[sources.Source, sources.Source, list[dict[str, Any]]]:
     """Both splits where config.data.cache says, or where there is room for them."""
     windowed = bool(config.evaluation.window)  # cut on the host, one after the other
+    kept = [training] if windowed else [training, validation]
     cache, reason = memory.choose_cache(
         config.data.cache,
         training.decoded_bytes + validation.decoded_bytes,
         devices.free_bytes(),
         parallel.free_host_bytes(),
-        resident=training.residable and (windowed or validation.residable),
+        resident=all(source.residable for source in kept),
+        on_device=resident.bytes_of(*kept),
     )
     if reason:
         logging.warning("%s", reason)
@@ -176,7 +177,7 @@ def _place(
     if cache != "device":
         return training, validation, [{}, {}]
     kept = [training] if windowed else [training, validation]
-    residents = [devices.replicate(source.resident) for source in kept]
+    residents = [devices.replicate(resident.arrays_of(source)) for source in kept]
     jax.block_until_ready(residents)
     # The host's copies have served; on a CPU they would double the memory.
     emptied = [dataclasses.replace(source, arrays={}) for source in kept]
@@ -203,9 +204,10 @@ def _map_steps(
         average_decay=config.ema_decay,
         frozen=frozen,
         accumulate=config.accumulate,
+        patch=config.data.patch,
     )
     refresh_step = functools.partial(
-        steps.refresh_step, model=parts.model, frozen=frozen
+        steps.refresh_step, model=parts.model, frozen=frozen, patch=config.data.patch
     )
     eval_step = scoring.make_eval_step(
         parts.model,

@@ -7,10 +7,12 @@ settings and files is kept.
 import csv
 import hashlib
 import pathlib
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.runs.restore import Restored
@@ -53,3 +55,26 @@ def read_done(outputs: pathlib.Path) -> dict[str, Row]:
         for row in rows
         if row.get("made_from") and (outputs / str(row["mask"])).is_file()
     }
+
+
+def others(kept: Iterable[Row], names: Collection[str]) -> list[Row]:
+    """Rows of an earlier command on other cases, whose masks none of `names` replaces."""
+    return [row for row in kept if _name(row) not in names]
+
+
+def tell_replaced(kept: Iterable[Row], files: dict[str, str]) -> None:
+    """Warns of masks of other files that are about to be replaced, by their names."""
+    for row in kept:
+        new = files.get(_name(row), row["file"])
+        if new != row["file"]:
+            logging.warning(
+                "%s: the prediction of %s, of an earlier command, is replaced. Give each "
+                "folder an --outputs of its own to keep both.",
+                new,
+                row["file"],
+            )
+
+
+def _name(row: Row) -> str:
+    """What the names of a case's files begin with."""
+    return str(row["mask"]).rpartition("_mask.")[0]

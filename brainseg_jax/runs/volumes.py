@@ -31,10 +31,11 @@ def predict(
     rules: Rules = NO_RULES,
     also: Collection[str] = (),
 ) -> list[Row]:
-    """Writes a mask and a picture of every case; gives the rows of `predictions.csv`.
+    """Writes a mask and a picture of every case; gives their rows of `predictions.csv`.
 
-    `rules` mend the masks. Cases that an earlier command predicted
-    the same way are left as they are. `also` may have formats of data/meshes.py.
+    `rules` mend the masks. Cases that an earlier command predicted the same way are left as
+    they are, and those of other files keep their rows. `also` may have formats of
+    data/meshes.py.
 
     Raises:
         UnreadableImage: if cases cannot be read, once all others are written.
@@ -62,8 +63,12 @@ def predict(
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
     label = scan_labels.make_label(restored, axis, rules)
     left = [case for case in cases if case not in rows]
+    predicted.tell_replaced(
+        kept.values(), {names[case]: _named(case)["file"] for case in left}
+    )
+    others = predicted.others(kept.values(), names.values())
     if kept and left:  # before a mask that another row is about is replaced
-        results.write(outputs, [*rows.values()])
+        results.write(outputs, [*others, *rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
             row = _predict_case(case, names[case], about, label, outputs, axis, also)
@@ -72,7 +77,7 @@ def predict(
         except UnreadableImage as error:
             logging.warning("%s", error)
             rows[case] = {**_named(case), "fault": str(error)}
-        results.write(outputs, [rows[one] for one in cases if one in rows])
+        results.write(outputs, [*others, *(rows[one] for one in cases if one in rows)])
     _refuse_faults([rows[case] for case in cases], outputs)
     return [rows[case] for case in cases]
 

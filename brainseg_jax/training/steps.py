@@ -1,6 +1,6 @@
 """A training step, and one that finds batch statistics: pure, the same for every model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,12 +31,14 @@ def train_step(
     average_decay: float,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
     accumulate: int = 1,
+    patch: Sequence[int] = (),
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update on this device's share of the global batch.
 
     `batch["place"]` is each example's place in the global batch, from which its keys come;
     `mean` averages over the devices; `frozen` are the modules that stay as they are. The
     share is seen in `accumulate` parts, one after the other, whose gradients are averaged.
+    `patch` is the size of what is cut out of resident examples.
     """
 
     def differentiate(batch):
@@ -49,6 +51,7 @@ def train_step(
             loss=loss,
             augment=augment,
             frozen=frozen,
+            patch=patch,
         )
 
     if accumulate == 1:
@@ -89,12 +92,13 @@ def _differentiate(
     loss: Loss,
     augment: Callable[[Array, Batch], Batch],
     frozen: frozenset[tuple[str, ...]],
+    patch: Sequence[int],
 ) -> Found:
     """Loss and gradient of some examples, assembled and augmented by their keys."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
         jax.random.fold_in(rng, state.step), batch["place"]
     )
-    batch = augment(keys, inputs.assemble(resident, batch))
+    batch = augment(keys, inputs.assemble(resident, batch, patch))
 
     def objective(params):
         params = freezing.stop_gradients(params, frozen)
@@ -146,6 +150,7 @@ def refresh_step(
     *,
     model: nn.Module,
     frozen: frozenset[tuple[str, ...]] = frozenset(),
+    patch: Sequence[int] = (),
 ) -> tuple[tuple[TrainState, Int[Array, ""]], dict[str, Array]]:
     """Takes one more batch into the statistics of the averaged weights.
 
@@ -155,7 +160,7 @@ def refresh_step(
     3.2). Images are not augmented, as in evaluation.
     """
     state, count = counted
-    batch = inputs.assemble(resident, batch)
+    batch = inputs.assemble(resident, batch, patch)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, batch["place"])
     with freezing.standing_still(frozen), freezing.forgetting():
         _, updated = model.apply(

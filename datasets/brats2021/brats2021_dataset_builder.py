@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from rich import progress
 
-from datasets import ahead, grid_features, pixels, raw
+from datasets import ahead, building, grid_features, pixels, raw
 from datasets.brats2021 import examine, raw_files, releases, tcga
 from datasets.brats2021.releases import Case, Release
 
@@ -123,7 +123,11 @@ class Builder(tfds.core.ShardBasedBuilder):
         cases, bad, release = self.found
         self._check_origin(cases)
         patients, unusable = tcga.find_patients(self.files, cases)
-        tallied, known, unreadable = examine.read_all(cases, patients, self._read)
+        # TFDS's name for an unfinished data set is beside that of the finished one.
+        checked = building.checked_folder(pathlib.Path(self.data_dir).parent)
+        tallied, known, unreadable = examine.read_all(
+            cases, patients, self._read, self.files, checked
+        )
         skipped = [*bad, *unusable, *unreadable]
         if not known or (skipped and not self.skip_bad_files):
             raise raw.bad_files(skipped, what="cases")

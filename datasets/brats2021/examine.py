@@ -1,5 +1,6 @@
 """Reads all cases once, several at a time: what each holds, and every fault."""
 
+import pathlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -8,7 +9,8 @@ import numpy as np
 from rich import progress
 
 from datasets import ahead, folds, index, raw
-from datasets.brats2021 import raw_files
+from datasets.brats2021 import kept, raw_files
+from datasets.brats2021.kept import Checked, Known
 from datasets.brats2021.releases import Case
 
 FOLDS, SEED = 5, 0
@@ -18,13 +20,6 @@ FOLD_RULE = (
     "volume (voxels of all labels) are dealt out one to each fold in random order; fewer "
     "than folds are pooled."
 )
-
-
-class Known(NamedTuple):
-    """What is kept of a case once its voxels are forgotten."""
-
-    patient: str
-    voxels: dict[int, int]  # by label, of those that there are
 
 
 class Examined(NamedTuple):
@@ -39,17 +34,25 @@ def read_all(
     cases: Sequence[Case],
     patients: Mapping[str, str],
     read: Callable[[Case], raw_files.Content],
+    files: raw_files.Files,
+    folder: pathlib.Path,
 ) -> Examined:
-    """Reads cases on up to eight processors, and keeps none."""
+    """Reads cases on up to eight processors, and holds none.
+
+    What is found of each is kept in `folder`: those that an earlier start found good are
+    not unpacked again.
+    """
     found = Examined(index.Index(), {}, [])
     seen: dict[bytes, str] = {}  # cases by their voxels
 
-    def examine(case: Case) -> tuple[Case, "_One | raw.Fault"]:
+    def examine(case: Case) -> tuple[Case, Checked | raw.Fault]:
+        patient = patients[case.key]
         try:
-            content = read(case)
+            return case, kept.checked_once(
+                folder, files, case, patient, lambda: _tally(case, read(case), patient)
+            )
         except raw.Fault as fault:
             return case, fault
-        return case, _tally(case, content, patients[case.key])
 
     done = ahead.ahead(examine, cases)
     for case, one in progress.track(done, "Checking cases", total=len(cases)):
@@ -78,13 +81,7 @@ def fold_table(known: Mapping[str, Known], enhancing: int) -> dict[str, int]:
     return folds.assign_folds(patients, FOLDS, SEED)
 
 
-class _One(NamedTuple):
-    tallied: index.Index
-    known: Known
-    digest: bytes
-
-
-def _tally(case: Case, content: raw_files.Content, patient: str) -> _One:
+def _tally(case: Case, content: raw_files.Content, patient: str) -> Checked:
     tallied = index.Index()
     tallied.add(
         case.key,
@@ -97,4 +94,4 @@ def _tally(case: Case, content: raw_files.Content, patient: str) -> _One:
     )
     labels, counts = np.unique(content.mask[content.mask > 0], return_counts=True)
     voxels = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-    return _One(tallied, Known(patient, voxels), content.digest())
+    return Checked(tallied, Known(patient, voxels), content.digest())
