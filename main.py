@@ -3,6 +3,7 @@
     python main.py --config=configs/resunet_lgg.py
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
+    python main.py --mode=pipeline --classifier=runs/... --segmenter=runs/...   two stages
     python main.py --mode=localise --workdir=runs/...    contours, truth and prediction
     python main.py --mode=postprocess --workdir=runs/...   how predictions are mended
     python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
@@ -40,6 +41,17 @@ NO_WINDOWS = (
     "brainseg_jax does not run on Windows itself; use Linux, macOS or Windows' WSL 2."
 )
 
+# Flags that name files or folders of this machine.
+WHERE = (
+    "workdir",
+    "classifier",
+    "segmenter",
+    "data_dir",
+    "outputs",
+    "truth",
+    "against",
+)
+
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "Experiment, e.g. configs/resunet_lgg.py or ...py:cpu."
@@ -52,23 +64,39 @@ flags.DEFINE_string(
     "the mean of several; compare: a,b,... for those to compare.",
 )
 flags.DEFINE_string(
+    "classifier", "", "pipeline: folder of the run that tells tumour from none."
+)
+flags.DEFINE_string("segmenter", "", "pipeline: folder of the run that gives masks.")
+flags.DEFINE_integer(
+    "least_area", 0, "pipeline: a mask of more pixels than this says tumour."
+)
+flags.DEFINE_string(
     "split",
     "",
-    "evaluate, compare, localise: split of the scores; by default the test split.",
+    "evaluate, compare, localise, pipeline: split of the scores; by default the test "
+    "split.",
 )
 flags.DEFINE_string(
-    "data_name", "", "evaluate, compare, localise: another data set than the run's own."
+    "data_name",
+    "",
+    "evaluate, compare, localise, pipeline: another data set than the run's own.",
 )
 flags.DEFINE_string(
-    "data_dir", "", "evaluate, compare, localise: where prepared data sets lie."
+    "data_dir", "", "evaluate, compare, localise, pipeline: where prepared data lie."
 )
 flags.DEFINE_bool(
-    "allow_contaminated", False, "evaluate: score patients that were trained on."
+    "allow_contaminated",
+    False,
+    "evaluate, pipeline: score patients that were trained on.",
 )
 flags.DEFINE_multi_string(
     "inputs",
     [],
-    "predict: image files (pictures, DICOM or NIfTI), folders of them or patterns.",
+    "predict, pipeline: image files (pictures, DICOM; for predict NIfTI), folders of them "
+    "or patterns.",
+)
+flags.DEFINE_string(
+    "truth", "", "predict: folder of true masks, each with its picture's name."
 )
 flags.DEFINE_enum(
     "axis",
@@ -84,9 +112,9 @@ flags.DEFINE_list(
 flags.DEFINE_string(
     "outputs",
     "",
-    "predict: folder for masks and overlays; compare, describe, audit, localise: folder "
-    "for pictures and tables, by default <mode>/ in the (first) workdir; benchmark: JSON "
-    "file for its figures.",
+    "predict, pipeline: folder for masks and overlays; compare, describe, audit, localise: "
+    "folder for pictures and tables, by default <mode>/ in the (first) workdir; benchmark: "
+    "JSON file for its figures.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."
@@ -131,10 +159,7 @@ def main(argv: list[str]) -> None:
 
 def _refuse_addresses() -> None:
     """Paths are of this machine: "gs://..." would quietly become a folder named gs:."""
-    paths = [
-        (f"--{name}", FLAGS[name].value)
-        for name in ("workdir", "data_dir", "outputs", "against")
-    ]
+    paths = [(f"--{name}", FLAGS[name].value) for name in WHERE]
     paths += [("--inputs", path) for path in FLAGS.inputs]
     if config := FLAGS.config:
         paths += [

@@ -19,21 +19,21 @@ HEADER = b"MATLAB 7.3 MAT-file, written by brainseg_jax"
 DAMAGED = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError)
 
 
-def read(path: Path) -> Shaped[np.ndarray, "h w 1"]:
-    """The field cjdata/image.
+def read(path: Path, field: str = IMAGE) -> Shaped[np.ndarray, "h w 1"]:
+    """The field cjdata/image, or another of cjdata.
 
     Raises:
         UnreadableImage: if it is no such file.
     """
     try:
         with h5py.File(io.BytesIO(path.read_bytes()), "r") as file:
-            image = file[GROUP][IMAGE][()]
+            image = file[GROUP][field][()]
         if image.ndim != 2 or image.dtype.kind not in "iuf":
-            raise ValueError(f"cjdata/image is of {image.dtype} {image.shape}")
+            raise ValueError(f"cjdata/{field} is of {image.dtype} {image.shape}")
     except DAMAGED as error:
         reason = str(error.args[0] if error.args else error).splitlines()[0]
         raise UnreadableImage(
-            f"{path} cannot be read as a MATLAB 7.3 file with cjdata/image ({reason}). "
+            f"{path} cannot be read as a MATLAB 7.3 file with cjdata/{field} ({reason}). "
             "Save the slice as the figshare set has it, or as TIFF or PNG."
         ) from error
     return np.ascontiguousarray(image.T)[..., None]

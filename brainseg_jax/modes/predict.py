@@ -19,9 +19,11 @@ from brainseg_jax.runs import (
     restore,
     results,
     run_folder,
+    truth,
     volumes,
 )
 from brainseg_jax.runs.cards import Card
+from brainseg_jax.runs.truth import Truth
 
 OF_PICTURES = ("pages", "contours", "probabilities")
 OF_SCANS = ("pages", *meshes.WRITERS)
@@ -33,7 +35,14 @@ def run(request: Any) -> None:
     """--mode=predict: by the checkpoint's own config; --config only names the workdir."""
     request.refuse_overrides()
     flags = request.flags
-    predict(request.workdir, flags.inputs, flags.outputs, flags.axis, flags.also)
+    predict(
+        request.workdir,
+        flags.inputs,
+        flags.outputs,
+        flags.axis,
+        flags.also,
+        flags.truth,
+    )
 
 
 def predict(
@@ -42,12 +51,14 @@ def predict(
     outputs: str,
     axis: str = "axial",
     also: Sequence[str] = (),
+    true: str = "",
 ) -> list[Row]:
     """Predicts every image below `inputs`; gives the rows of `predictions.csv`.
 
     Where there are NIfTI files or DICOM series, it is scans that are predicted
     (runs/volumes.py), and pictures among them are left out. `axis` is that along which a
-    model of slices sees them, one of scans.AXES. `also` is what else is written, of ALSO.
+    model of slices sees them, one of scans.AXES. `also` is what else is written, of ALSO;
+    `true` a folder of masks of pictures, with which theirs are compared.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone, of a net with two heads both. Intensities are normalised over
@@ -72,6 +83,7 @@ def predict(
     if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
     _tell_ignored(also, OF_SCANS if scanned else OF_PICTURES)
+    _check_truth(true, restored, scanned)
     card = ensembles.card_of(workdir, restored)
     restored = mending.as_chosen(restored, card)
     if scanned:
@@ -80,7 +92,8 @@ def predict(
         rows = volumes.predict(restored, scanned, folder, axis, rules, also)
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
-        rows = _predict_pictures(restored, workdir, found, folder, card, also)
+        known = truth.find(true, found, restored.record.about) if true else None
+        rows = _predict_pictures(restored, workdir, found, folder, card, also, known)
     if note := restored.record.about.note:
         logging.warning("The model was trained on: %s.", note)
     return rows
@@ -100,6 +113,11 @@ def _check_request(
         )
     if {*also} & {*meshes.WRITERS} and meshes.measure is None:
         raise ValueError(meshes.NEEDS_EXTRA)
+    return check_outputs(inputs, outputs)
+
+
+def check_outputs(inputs: Sequence[str], outputs: str) -> pathlib.Path:
+    """The folder to write to, if it is none that is read."""
     folder = pathlib.Path(outputs).resolve()
     if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
         raise ValueError(
@@ -110,6 +128,23 @@ def _check_request(
         raise ValueError(f"--outputs={outputs} is a file; name a folder.")
     run_folder.check_writable(folder, "--outputs")
     return folder
+
+
+def _check_truth(
+    true: str, restored: restore.Restored, scanned: Sequence[pathlib.Path]
+) -> None:
+    """Refuses true masks where none are predicted, or where they are of scans."""
+    if not true:
+        return
+    if not restored.parts.task.uses_masks:
+        raise ValueError(
+            "--truth has masks, and the model gives classes; leave it out."
+        )
+    if scanned:
+        raise ValueError(
+            "--truth is of pictures, and the inputs are scans. Prepare them as a data set "
+            "with its masks, and score it with --mode=evaluate."
+        )
 
 
 def _tell_ignored(also: Sequence[str], known: Sequence[str]) -> None:
@@ -143,25 +178,26 @@ def _predict_pictures(
     outputs: pathlib.Path,
     card: Card | None,
     also: Sequence[str],
+    known: Truth | None,
 ) -> list[Row]:
     if (axes := restored.record.about.info.dimensions) != 2:
         raise ValueError(
             f"{workdir} holds a model of volumes with {axes} axes, and the inputs are "
             "pictures of 2. Give it NIfTI files (.nii.gz)."
         )
-    made_by = {
-        "weights_sha256": weights_digest(restored.variables),
-        "also": sorted(also),
-        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
-    }
-    with results.Results(outputs, made_by) as written:
-        rows = pictures.predict(restored, found, outputs, written, card, also)
+    asked = {**made_by(restored, card, also), **truth.made_from(known)}
+    with results.Results(outputs, asked) as written:
+        rows = pictures.predict(
+            restored, found, outputs, written, card, also, truth=known
+        )
+    if known:
+        truth.tell(rows, known)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
-    _refuse_unreadable(written.failed, len(found), outputs)
+    refuse_unreadable(written.failed, len(found), outputs)
     return rows
 
 
-def _refuse_unreadable(
+def refuse_unreadable(
     failed: Mapping[str, str], count: int, outputs: pathlib.Path
 ) -> None:
     """At the end, so that the command fails and all others are predicted all the same."""
@@ -171,6 +207,17 @@ def _refuse_unreadable(
             f"{len(failed)} of {count} files could not be predicted; the others are in "
             f"{outputs}:\n{reasons}"
         )
+
+
+def made_by(
+    restored: restore.Restored, card: Card | None, also: Sequence[str] = ()
+) -> Row:
+    """By which a second run knows whether it would write the same."""
+    return {
+        "weights_sha256": weights_digest(restored.variables),
+        "also": sorted(also),
+        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
+    }
 
 
 def weights_digest(variables: Any) -> str:

@@ -13,7 +13,8 @@ from brainseg_jax.data.pictures import Picture
 from brainseg_jax.inference import localise, outlines
 from brainseg_jax.metrics import calibration, decisions
 from brainseg_jax.models.parts.heads import Heads
-from brainseg_jax.runs import mending
+from brainseg_jax.runs import mending, truth
+from brainseg_jax.runs.truth import Truth
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
@@ -31,6 +32,7 @@ class Example(NamedTuple):
     slices: int  # of its volume
     warnings: tuple[str, ...]
     together: bool = True  # normalised so, else each by itself
+    place: int = 0  # in its volume
 
 
 class Request(NamedTuple):
@@ -44,6 +46,7 @@ class Request(NamedTuple):
     labels: Mapping[int, str]  # of masks, what they stand for
     temperature: float | None = None  # of classes, or of masks' probabilities
     post_processed: bool = False
+    truth: Truth | None = None
 
 
 def write(example: Example, probs: Any, labels: Any, request: Request) -> Row:
@@ -88,8 +91,9 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
         middle=localise.middle_of_head(picture.image),
         sides=picture.sides or localise.OF_PICTURE,
     )
-    if "contours" in request.also:
-        outlines.write(stem, picture.image, mask, found)
+    true = _truth_of(example, request)
+    if "contours" in request.also or true is not None:
+        outlines.write(stem, picture.image, mask, found, true)
     if "probabilities" in request.also:
         maps = _at_temperature(np.asarray(probs), request)
         _write_probabilities(stem, maps[0], request.task)
@@ -100,9 +104,24 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
         "share": round(float(marked.mean()), 6),
         "post_processed": request.post_processed,
         **localise.area(marked, picture.spacing),
+        **_compared(mask, true, request.truth),
         **localise.summary(found),
         "each_lesion": found,
     }
+
+
+def _truth_of(example: Example, request: Request) -> np.ndarray | None:
+    """The true labels of a picture, where they are known."""
+    if request.truth is None or example.path not in request.truth.masks:
+        return None
+    shape = example.picture.image.shape[:2]
+    return truth.read(request.truth.masks[example.path], shape)
+
+
+def _compared(mask: np.ndarray, true: np.ndarray | None, known: Truth | None) -> Row:
+    if true is None or known is None:
+        return {}
+    return truth.compare(mask, true, known)
 
 
 def _write_class(example: Example, request: Request, probs: Any, labels: Any) -> Row:

@@ -22,6 +22,7 @@ from brainseg_jax.runs.predictor import Batched, make_batched
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.results import Results
+from brainseg_jax.runs.truth import Truth
 
 KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
 Row = dict[str, Any]
@@ -35,12 +36,16 @@ def predict(
     results: Results,
     card: Card | None = None,
     also: Collection[str] = (),
+    wanted: Collection[pathlib.Path] | None = None,
+    truth: Truth | None = None,
 ) -> list[Row]:
     """Writes what each picture's prediction is, as it comes; gives the rows of all.
 
     Volumes that `results` has already are left out. A file that cannot be read is told to
     `results`, and its volume is predicted without it. `card` has the rules and the
-    temperature that predictions are mended by, a volume's masks together.
+    temperature that predictions are mended by, a volume's masks together. Where `wanted`
+    are given, they alone are predicted, normalised with all that are found. Masks are
+    compared with their `truth`.
 
     Raises:
         ValueError: if two inputs would be written under one name.
@@ -48,36 +53,39 @@ def predict(
     about = restored.record.about
     by_volume = image_files.group_volumes(found)
     names = output_names(found)
+    asked = {*found} if wanted is None else {*wanted}
+    asked_for = [path for path in found if path in asked]
     left = {
         volume: paths
         for volume, paths in by_volume.items()
-        if not all(map(results.has, paths))
+        if not all(results.has(path) for path in paths if path in asked)
     }
-    count = sum(map(len, left.values()))
-    if skipped := len(found) - count:
-        logging.info("%d of %d images are predicted already.", skipped, len(found))
+    count = sum(path in asked for paths in left.values() for path in paths)
+    if skipped := len(asked_for) - count:
+        logging.info("%d of %d images are predicted already.", skipped, len(asked_for))
     if not left:
-        return results.rows(found)
+        return results.rows(asked_for)
     batched = make_batched(restored, count)
     labels = about.info.names_of_labels
     task, temperature = restored.parts.task, card.temperature if card else None
     rules = card.rules if card else Rules()
     mends = rules != Rules()
+    note = "; ".join(filter(None, (about.note, truth.note if truth else "")))
     request = Request(
-        task, outputs, names, about.note, also, labels, temperature, mends
+        task, outputs, names, note, also, labels, temperature, mends, truth
     )
     examples = (
         example
         for volume, paths in left.items()
-        for example in _of_volume(volume, paths, about, results)
+        for example in _of_volume(volume, paths, asked, about, results)
     )
     with pages.Pages(outputs, about.note) as drawn:
-        asked = "pages" in also and task.uses_masks
+        drawing = "pages" in also and task.uses_masks
         predicted = _predicted(batched, examples, count)
         if mends:
             predicted = _mended(predicted, rules, "probabilities" in also)
-        _write_all(predicted, request, results, drawn.add if asked else None)
-    return results.rows(found)
+        _write_all(predicted, request, results, drawn.add if drawing else None)
+    return results.rows(asked_for)
 
 
 def _write_all(
@@ -106,9 +114,18 @@ def _mended(
             (example, probs if keep_probs else None, np.asarray(labels)[0])
             for example, probs, labels in members
         ]
-        masks = mending.mend([labels for _, _, labels in own], rules)
-        for (example, probs, _), mask in zip(own, masks, strict=True):
-            yield example, probs, mask[None]
+        masks = mending.mend(_by_place(own), rules)
+        for example, probs, _ in own:
+            yield example, probs, masks[example.place][None]
+
+
+def _by_place(own: Sequence[Predicted]) -> list[mending.Labels]:
+    """A mask of every slice of a volume, empty of those that nobody asked for."""
+    first, _, like = own[0]
+    masks = [np.zeros_like(like)] * first.slices
+    for example, _, labels in own:
+        masks[example.place] = labels
+    return masks
 
 
 def _predicted(
@@ -145,10 +162,14 @@ def _batches(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
 def _of_volume(
     volume: str,
     paths: Sequence[pathlib.Path],
+    asked: Collection[pathlib.Path],
     about: About,
     results: Results,
 ) -> Iterator[Example]:
-    """The readable pictures of a volume, normalised together; few are in memory."""
+    """The readable pictures of a volume, normalised together; few are in memory.
+
+    All of them are read, but only those that are `asked` for given.
+    """
     info, options = about.info, about.config["data"]["normalisation"]
     kept: dict[pathlib.Path, Picture] = {}
     readable, by_image = [], []
@@ -169,10 +190,12 @@ def _of_volume(
     together = options["name"].startswith("volume")
     _tell_volume(volume, readable, together)
     warnings = _warnings(volume, kept.values(), together and len(readable) == 1, about)
-    for path, numbers in zip(readable, scaling, strict=True):
+    for place, (path, numbers) in enumerate(zip(readable, scaling, strict=True)):
+        if path not in asked:
+            continue
         picture = kept.get(path) or pictures.read(path, info)
-        told = (*warnings, *picture.warnings)
-        yield Example(path, picture, numbers, volume, len(readable), told, together)
+        told, count = (*warnings, *picture.warnings), len(readable)
+        yield Example(path, picture, numbers, volume, count, told, together, place)
 
 
 def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> None:

@@ -1,0 +1,133 @@
+"""Pictures of two stages: slices with masks and verdict, and who was wrong where."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brainseg_jax.data import image_files
+from brainseg_jax.data.sources import Source
+from brainseg_jax.metrics import two_stages
+from brainseg_jax.metrics.two_stages import Staged
+from brainseg_jax.reports.parts import (
+    class_figures,
+    comparison_charts,
+    count_bars,
+    mask_panels,
+    two_stage_tables,
+)
+from brainseg_jax.reports.parts.mask_panels import Slice
+from brainseg_jax.reports.parts.two_stage_tables import HEADINGS, KINDS
+
+Row = dict[str, Any]
+MasksOf = Callable[[int], np.ndarray]  # a slice's mask of the two stages
+WRONG = {"false_positives": "falsely called", "false_negatives": "missed"}
+BARS = {"segmenter_alone": "segmenter alone", "two_stages": "two stages"}
+
+
+def draw(
+    staged: Staged,
+    source: Source,
+    masks_of: MasksOf,
+    folder: Path,
+    *,
+    empty: str,
+    least_area: int,
+    title: str,
+    note: str,
+) -> None:
+    """confusion.png, panels.png, dice.png and errors.png, the latter if there are any."""
+    said = {"title": title, "note": note}
+    class_figures.confusion_matrices(
+        {
+            HEADINGS[way]: matrix
+            for way, matrix in two_stage_tables.matrices_of(staged, least_area).items()
+        },
+        KINDS,
+        folder / "confusion.png",
+        **said,
+    )
+    mask_panels.five_panels(
+        panels(staged, source, masks_of, empty),
+        folder / "panels.png",
+        classes=source.info.classes,
+        **said,
+    )
+    comparison_charts.bars(
+        {"Dice of patients": _named(staged, source, empty)}, folder / "dice.png", **said
+    )
+    rows = two_stage_tables.by_patient(
+        staged, source, empty=empty, least_area=least_area
+    )
+    if charts := errors(rows):
+        count_bars.stacked_charts(charts, folder / "errors.png", columns=3, **said)
+
+
+def chosen(staged: Staged) -> dict[str, int]:
+    """A slice of each kind, where there is one: found, missed, falsely called, spared."""
+    true, called = staged.tumour, staged.called
+    alone, together = staged.marked_alone, staged.marked_together
+    size = staged.marked_true.astype(float)
+    kinds = {
+        "the largest tumour that is called": np.where(true & called, size, 0),
+        "the smallest tumour that is called": np.where(
+            true & called, 1 / np.maximum(size, 1), 0
+        ),
+        "the largest tumour that the classifier misses": np.where(
+            true & ~called, size, 0
+        ),
+        "the largest false mask of the two stages": np.where(~true, together, 0),
+        "the largest false mask that the classifier spares": np.where(
+            ~true & ~called, alone, 0
+        ),
+        "the classifier's surest false call": np.where(
+            ~true & called, staged.probability, 0
+        ),
+    }
+    places = {kind: int(own.argmax()) for kind, own in kinds.items() if own.any()}
+    first: dict[int, str] = {}
+    for kind, place in places.items():  # of few slices one may be of two kinds
+        first.setdefault(place, kind)
+    return {kind: place for place, kind in first.items()} or {"the first slice": 0}
+
+
+def panels(
+    staged: Staged, source: Source, masks_of: MasksOf, empty: str
+) -> list[Slice]:
+    """Rows of five_panels, each saying what the classifier called the slice."""
+    dice = two_stages.dice_of(staged.together, empty)
+    rows = []
+    for kind, place in chosen(staged).items():
+        image, truth = source.read_stored(place)
+        called = "called tumour" if staged.called[place] else "not called tumour"
+        said = (
+            f"{kind[0].upper()}{kind[1:]}",
+            f"{source.patients[place]} slice {source.slices[place]}",
+            f"{called}, probability {staged.probability[place]:.2f}",
+            f"Dice {dice[place]:.2f}",
+        )
+        picture = image_files.as_8_bits(image)
+        rows.append(Slice(" · ".join(said), picture, truth, masks_of(place)))
+    return rows
+
+
+def errors(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, int]]]:
+    """Slices of each patient that each way has wrong; ways without any are left out."""
+    charts: dict[str, dict[str, dict[str, int]]] = {}
+    for way, heading in HEADINGS.items():
+        bars = {
+            row["patient"]: {
+                name: row[f"{way}_{column}"] for column, name in WRONG.items()
+            }
+            for row in rows
+        }
+        wrong = {name: parts for name, parts in bars.items() if any(parts.values())}
+        if wrong:
+            charts[f"{heading}: wrong slices"] = wrong
+    return charts
+
+
+def _named(staged: Staged, source: Source, empty: str) -> Mapping[str, Sequence[float]]:
+    dice = two_stage_tables.dice_of_patients(staged, source, empty)
+    return {BARS[way]: own.tolist() for way, own in dice.items()}

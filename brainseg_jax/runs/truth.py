@@ -1,0 +1,169 @@
+"""True masks of pictures that are predicted: found by name, and how well they are met."""
+
+import collections
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+
+from brainseg_jax.data import image_files, leakage, mat_files
+from brainseg_jax.data.image_files import UnreadableImage
+from brainseg_jax.metrics import overlap
+from brainseg_jax.metrics import segmentation as scores
+from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.runs import results
+from brainseg_jax.runs.records import About
+
+Row = dict[str, Any]
+Mask = UInt8[np.ndarray, "h w"]
+ENDINGS = (".tif", ".tiff", ".png", ".mat")  # JPEG changes labels
+SUFFIX = "_mask"
+COUNTS = ("true_pixels", "true_and_marked")
+
+
+class Truth(NamedTuple):
+    """Where each picture's mask is, what its labels mean, what two empty ones score."""
+
+    masks: Mapping[pathlib.Path, pathlib.Path]
+    members: Mapping[str, tuple[int, ...]]  # class -> its labels
+    empty: str
+    note: str = ""
+
+
+def find(folder: str, pictures: Sequence[pathlib.Path], about: About) -> Truth:
+    """A mask has the picture's name, or that and `_mask`; where names repeat, its folder's.
+
+    Pictures without a mask are told of, and those of patients that were trained on.
+
+    Raises:
+        FileNotFoundError: if the folder is none, or holds no mask of any picture.
+        ValueError: if several masks may be that of a picture.
+    """
+    if not pathlib.Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"--truth={folder} is no folder; name that of the masks."
+        )
+    by_name = _by_name(pathlib.Path(folder), {path.absolute() for path in pictures})
+    repeats = collections.Counter(path.stem for path in pictures)
+    found = {
+        path: _mask_of(path, by_name[path.stem], lone=repeats[path.stem] == 1)
+        for path in pictures
+    }
+    masks = {path: mask for path, mask in found.items() if mask}
+    if not masks:
+        raise FileNotFoundError(
+            f"--truth={folder} holds no mask of {pictures[0].name} or another input. A "
+            f"mask has the picture's name, or <name>{SUFFIX}, and ends in "
+            f"{', '.join(ENDINGS)}."
+        )
+    if without := len(pictures) - len(masks):
+        logging.warning("%d of %d pictures have no mask.", without, len(pictures))
+    info = about.info.joined(about.config["task"]["foreground"])
+    return Truth(
+        masks,
+        dict(zip(info.classes, info.members, strict=True)),
+        about.config["evaluation"]["empty"],
+        _trained_on(pictures, about),
+    )
+
+
+def made_from(truth: Truth | None) -> Row:
+    """By which a second run knows whether the masks are still the same."""
+    if truth is None:
+        return {}
+    return {"truth": {str(mask): results.stamp(mask) for mask in truth.masks.values()}}
+
+
+def read(path: pathlib.Path, shape: tuple[int, ...]) -> Mask:
+    """Labels, of the picture's own shape.
+
+    Raises:
+        UnreadableImage: if it cannot be decoded, or is of another shape.
+    """
+    if path.suffix.lower() == ".mat":
+        mask = mat_files.read(path, mat_files.MASK)[..., 0].astype(np.uint8)
+    else:
+        mask = image_files.read_image(path, 1, "uint8")[..., 0]
+    if mask.shape != shape:
+        raise UnreadableImage(
+            f"The mask {path} is of {mask.shape}, its picture of {shape}; export it at the "
+            "picture's size."
+        )
+    return mask
+
+
+def compare(predicted: Mask, true: Mask, truth: Truth) -> Row:
+    """Dice of all that is marked, whatever its label, and of each of several classes."""
+    table = overlap.label_table(predicted[..., None], true[..., None])
+    classes = {"dice": (*range(1, 256),)}
+    if len(truth.members) > 1:
+        classes |= {f"dice_{name}": labels for name, labels in truth.members.items()}
+    counts = overlap.counts_of_labels(table, list(classes.values()))
+    dice = overlap.dice(counts, empty=truth.empty)[0]
+    return {
+        "true_pixels": int(table[1:].sum()),
+        "true_and_marked": int(table[1:, 1:].sum()),
+        **{name: round(float(one), 6) for name, one in zip(classes, dice, strict=True)},
+    }
+
+
+def tell(rows: Sequence[Row], truth: Truth) -> None:
+    """Says how well the masks were met: over pictures, and over patients or folders."""
+    known = [row for row in rows if COUNTS[0] in row]
+    if not known:
+        return
+    true, both, marked = (
+        np.array([int(row[name]) for row in known])[:, None]
+        for name in (*COUNTS, "pixels")
+    )
+    counts = Counts(both, marked - both, true - both, np.zeros_like(both))
+    names, pooled = scores.by_group(counts, [row["volume"] for row in known])
+    logging.info(
+        "Dice %.3f, mean of %d pictures; %.3f, mean of %d patients or folders.",
+        np.nanmean([row["dice"] for row in known]),
+        len(known),
+        np.nanmean(overlap.dice(pooled, empty=truth.empty)),
+        len(names),
+    )
+    if truth.note:
+        logging.warning("%s: this Dice says nothing of new patients.", truth.note)
+
+
+def _by_name(
+    folder: pathlib.Path, pictures: Collection[pathlib.Path]
+) -> dict[str, list[pathlib.Path]]:
+    """Every file that may be a mask, by the picture's name that its own says."""
+    found = collections.defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        named = path.suffix.lower() in ENDINGS and path.absolute() not in pictures
+        if named and path.is_file():
+            found[path.stem.removesuffix(SUFFIX)].append(path)
+    return found
+
+
+def _mask_of(
+    picture: pathlib.Path, masks: Sequence[pathlib.Path], *, lone: bool
+) -> pathlib.Path | None:
+    """The one in a folder of the picture's; in any other of a name that does not repeat."""
+    near = [path for path in masks if path.parent.name == picture.parent.name]
+    told = near or (masks if lone else [])
+    if len(told) > 1:
+        raise ValueError(
+            f"{told[0]} and {told[1]} may both be the mask of {picture}. Name a narrower "
+            "--truth, in which each picture has one."
+        )
+    return told[0] if told else None
+
+
+def _trained_on(pictures: Sequence[pathlib.Path], about: About) -> str:
+    """What has to be said where folders or names are those of patients trained on."""
+    names = {
+        name
+        for path in pictures
+        for name in (path.absolute().parent.name, path.stem.rpartition("_")[0])
+    }
+    trained = leakage.known(names, about.trained_patients)
+    return f"CONTAMINATED: {len(trained)} patients were trained on" if trained else ""
