@@ -7,7 +7,7 @@ import hashlib
 import pathlib
 import zipfile
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def _write(path: pathlib.Path, stamp: str, case: Case, one: Checked) -> None:
     partial.replace(path)
 
 
-def _pack(one: Checked, key: str) -> dict[str, np.ndarray]:
+def _pack(one: Checked, key: str) -> dict[str, Any]:
     example, volume = one.tallied.examples[key], one.tallied.volumes[key]
     return {
         "dtype": np.array(str(one.tallied.dtype)),
