@@ -77,7 +77,8 @@ def headline_table(headlines: Mapping[str, Mapping[str, str]], title: str) -> Ta
 
 def pairs_table(rows: list[Row]) -> Table:
     table = Table(title="Paired over the same patients", caption=KEY)
-    for column in ("score", "run", "against"):
+    table.add_column("score", overflow="fold", min_width=8)
+    for column in ("run", "against"):
         table.add_column(column, overflow="fold")
     for column in ("difference", "95 % interval", "+ / − / =", "p"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -23,9 +23,17 @@ OF_MASKS = {
     "lesion_dice": "lesion-wise Dice",
     "lesion_f1": "lesion-wise F1",
 }
-# By which runs are compared.
-COMPARED = ("dice", "iou", "hd95", "assd", "nsd", "lesion_dice", "lesion_f1")
-LOWER_IS_BETTER = ("HD95", "average surface distance")
+# By which runs are compared, in few letters.
+COMPARED = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95": "HD95",
+    "assd": "ASSD",
+    "nsd": "NSD",
+    "lesion_dice": "lesion Dice",
+    "lesion_f1": "lesion F1",
+}
+LOWER_IS_BETTER = ("HD95", "ASSD")
 
 
 def of_masks(rows: Sequence[Row], info: Info) -> Scores:
@@ -34,9 +42,8 @@ def of_masks(rows: Sequence[Row], info: Info) -> Scores:
     Then whatever else of COMPARED the table has, in the same way.
     """
     found: Scores = {}
-    for column in COMPARED:
+    for column, words in COMPARED.items():
         if column in rows[0]:
-            words = OF_MASKS[column]
             unit = f" ({rows[0]['unit']})" if words in LOWER_IS_BETTER else ""
             found |= _of_column(rows, info, column, f"{words}{unit}")
     return found
@@ -64,7 +71,7 @@ def lower_is_better(score: str) -> bool:
 
 def is_drawn(score: str) -> bool:
     """Whether a chart from 0 to 1 has it: of masks Dice, and the means of other shares."""
-    others = [OF_MASKS[column] for column in COMPARED[1:]]
+    others = [words for words in COMPARED.values() if words != "Dice"]
     own = [words for words in others if words in score]
     return not own or (not lower_is_better(score) and score.endswith(own[0]))
 
