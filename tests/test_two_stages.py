@@ -107,6 +107,9 @@ def test_the_columns_are_those_that_are_described():
     patients = two_stage_tables.by_patient(staged(), source, **ways)
     named = {re.sub(r"^.*(?=_false_)", "<way>", name) for name in patients[0]}
     assert named == {*two_stage_tables.PATIENTS}
+    told = two_stage_figures.scores(patients)["Slices rightly told"]
+    # Of a's three and b's two slices one is wrong, whichever way.
+    assert told["Two stages"] == pytest.approx([2 / 3, 1 / 2])
     assert patients[0]["slices_spared"] == 2 and patients[1]["slices_spared"] == 0
     assert patients[0]["dice_two_stages"] == pytest.approx(2 / 3, abs=1e-6)
 

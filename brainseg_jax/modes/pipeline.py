@@ -94,7 +94,7 @@ def on_pictures(
             f"{', '.join(predict.OF_PICTURES)}."
         )
     inputs = image_files.expand(inputs)
-    folder = predict.check_outputs(inputs, outputs)
+    folder = predict.output_folder(inputs, outputs)
     if scans := modalities.find_volumes(inputs):
         raise ValueError(
             f"{scans[0]} is a scan, and two stages are of slices; give pictures or DICOM "
