@@ -58,6 +58,11 @@ def _check_flags(flags: Any) -> None:
             "--mode=pipeline needs --classifier=<folder of a run> and "
             "--segmenter=<folder of a run>."
         )
+    if flags.workdir:
+        raise ValueError(
+            f"--mode=pipeline is of the two runs that --classifier and --segmenter name; "
+            f"leave out --workdir={flags.workdir}."
+        )
     if flags.least_area < 0:
         raise ValueError(f"--least_area={flags.least_area} has to be 0 or more pixels.")
     if flags.inputs and flags.split:
