@@ -79,6 +79,8 @@ MORE_MISTAKES = [
     (["--mode=audit"], "--mode=audit needs --config"),
     ([RESUNET, "--mode=audit", "--split=fold_0"], "leave out --split=fold_0"),
     (["--mode=predict", "--workdir=nowhere"], "--inputs"),
+    (["--mode=pipeline", "--classifier=nowhere"], "and --segmenter"),
+    (["--mode=pipeline", "--classifier=no", "--segmenter=no"], "no checkpoint"),
     (["--mode=evaluate", "--workdir=nowhere"], "no checkpoint"),
     ([RESUNET, "--mode=prepare"], "mateuszbuda/lgg-mri-segmentation"),
     ([RESNET, "--config.epochs=0"], "1 or more"),

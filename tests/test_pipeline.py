@@ -39,7 +39,7 @@ def flags(runs, *others):
 def test_a_split_is_scored_beside_the_segmenter_alone(runs):
     status, printed = run(*flags(runs))
     assert status == 0, printed
-    assert "Dice of patients: alone, two stages, gain" in printed
+    assert "Dice of patients, gained" in printed
     report = runs / "segmenter" / "pipeline" / "fold_4"
     said = json.loads((report / "summary.json").read_text())
     slices, patients = read(report / "slices.csv"), read(report / "patients.csv")
@@ -65,7 +65,7 @@ def test_a_split_is_scored_beside_the_segmenter_alone(runs):
             assert row["pixels_two_stages"] == "0"
         else:
             assert row["pixels_two_stages"] == row["pixels_segmenter_alone"]
-    for name in ("confusion", "panels", "dice"):
+    for name in ("confusion", "panels", "scores"):
         assert cv2.imread(str(report / f"{name}.png")) is not None
 
 

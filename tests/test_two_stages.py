@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import types
 
 import cv2
 import numpy as np
@@ -107,6 +108,9 @@ def test_the_columns_are_those_that_are_described():
     patients = two_stage_tables.by_patient(staged(), source, **ways)
     named = {re.sub(r"^.*(?=_false_)", "<way>", name) for name in patients[0]}
     assert named == {*two_stage_tables.PATIENTS}
+    told = two_stage_figures.scores(patients)["Slices rightly told"]
+    # Of a's three and b's two slices one is wrong, whichever way.
+    assert told["Two stages"] == pytest.approx([2 / 3, 1 / 2])
     assert patients[0]["slices_spared"] == 2 and patients[1]["slices_spared"] == 0
     assert patients[0]["dice_two_stages"] == pytest.approx(2 / 3, abs=1e-6)
 
@@ -250,6 +254,32 @@ def test_a_file_that_cannot_be_read_is_told_at_the_end(given, tmp_path):
     said = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [row["mask"] for row in said["predictions"]] == ["masks/a_mask.png"]
     assert "b.png" in said["failed"][0]["file"]
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"segmenter": ""}, "needs --classifier=<folder of a run> and --segm"),
+        ({"workdir": "w"}, "leave out --workdir=w"),
+        ({"least_area": -1}, "--least_area=-1 has to be 0 or more pixels"),
+        ({"inputs": ["a"], "split": "fold_4"}, "give one of them"),
+        ({"inputs": ["a"]}, "with --inputs needs --outputs"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_a_sentence(given, said):
+    usual = dict(classifier="c", segmenter="s", workdir=None, least_area=0)
+    usual |= dict(inputs=[], split="", outputs="")
+    with pytest.raises(ValueError, match=said):
+        pipeline._check_flags(types.SimpleNamespace(**{**usual, **given}))
+
+
+def test_scans_and_what_is_not_of_slices_are_refused(given, tmp_path):
+    write(tmp_path / "in" / "a.png", LARGE)
+    with pytest.raises(ValueError, match="--also has 'stl'; of slices it can have"):
+        run(tmp_path, also=["stl"])
+    (tmp_path / "in" / "b.nii.gz").touch()
+    with pytest.raises(ValueError, match="b.nii.gz is a scan, and two stages are of"):
+        run(tmp_path)
 
 
 def test_models_that_do_not_go_together_are_refused(given):

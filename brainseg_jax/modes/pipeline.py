@@ -58,6 +58,11 @@ def _check_flags(flags: Any) -> None:
             "--mode=pipeline needs --classifier=<folder of a run> and "
             "--segmenter=<folder of a run>."
         )
+    if flags.workdir:
+        raise ValueError(
+            f"--mode=pipeline is of the two runs that --classifier and --segmenter name; "
+            f"leave out --workdir={flags.workdir}."
+        )
     if flags.least_area < 0:
         raise ValueError(f"--least_area={flags.least_area} has to be 0 or more pixels.")
     if flags.inputs and flags.split:
@@ -94,7 +99,7 @@ def on_pictures(
             f"{', '.join(predict.OF_PICTURES)}."
         )
     inputs = image_files.expand(inputs)
-    folder = predict.check_outputs(inputs, outputs)
+    folder = predict.output_folder(inputs, outputs)
     if scans := modalities.find_volumes(inputs):
         raise ValueError(
             f"{scans[0]} is a scan, and two stages are of slices; give pictures or DICOM "

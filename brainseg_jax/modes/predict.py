@@ -113,11 +113,16 @@ def _check_request(
         )
     if {*also} & {*meshes.WRITERS} and meshes.measure is None:
         raise ValueError(meshes.NEEDS_EXTRA)
-    return check_outputs(inputs, outputs)
+    return output_folder(inputs, outputs)
 
 
-def check_outputs(inputs: Sequence[str], outputs: str) -> pathlib.Path:
-    """The folder to write to, if it is none that is read."""
+def output_folder(inputs: Sequence[str], outputs: str) -> pathlib.Path:
+    """The folder to write to.
+
+    Raises:
+        ValueError: if it is a file or lies in the inputs.
+        OSError: if it cannot be written.
+    """
     folder = pathlib.Path(outputs).resolve()
     if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
         raise ValueError(

@@ -36,6 +36,7 @@ def predict(
     results: Results,
     card: Card | None = None,
     also: Collection[str] = (),
+    *,
     wanted: Collection[pathlib.Path] | None = None,
     truth: Truth | None = None,
 ) -> list[Row]:
@@ -77,7 +78,7 @@ def predict(
     examples = (
         example
         for volume, paths in left.items()
-        for example in _of_volume(volume, paths, asked, about, results)
+        for example in _of_volume(volume, paths, about, results, asked=asked)
     )
     with pages.Pages(outputs, about.note) as drawn:
         drawing = "pages" in also and task.uses_masks
@@ -162,9 +163,10 @@ def _batches(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
 def _of_volume(
     volume: str,
     paths: Sequence[pathlib.Path],
-    asked: Collection[pathlib.Path],
     about: About,
     results: Results,
+    *,
+    asked: Collection[pathlib.Path],
 ) -> Iterator[Example]:
     """The readable pictures of a volume, normalised together; few are in memory.
 

@@ -116,7 +116,7 @@ def _run(
     precision.set_precision(stage.about.config)
     with results.Results(folder, made_by) as written:
         rows = pictures.predict(
-            stage.restored, found, folder, written, stage.card, also, wanted
+            stage.restored, found, folder, written, stage.card, also, wanted=wanted
         )
     failed.update(written.failed)
     return {row["file"]: row for row in rows}

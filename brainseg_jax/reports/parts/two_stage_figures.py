@@ -1,6 +1,6 @@
 """Pictures of two stages: slices with masks and verdict, and who was wrong where."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from brainseg_jax.data import image_files
 from brainseg_jax.data.sources import Source
 from brainseg_jax.metrics import two_stages
-from brainseg_jax.metrics.two_stages import Staged
+from brainseg_jax.metrics.two_stages import ALONE, TOGETHER, Staged
 from brainseg_jax.reports.parts import (
     class_figures,
     comparison_charts,
@@ -23,7 +23,6 @@ from brainseg_jax.reports.parts.two_stage_tables import HEADINGS, KINDS
 Row = dict[str, Any]
 MasksOf = Callable[[int], np.ndarray]  # a slice's mask of the two stages
 WRONG = {"false_positives": "falsely called", "false_negatives": "missed"}
-BARS = {"segmenter_alone": "segmenter alone", "two_stages": "two stages"}
 
 
 def draw(
@@ -37,7 +36,7 @@ def draw(
     title: str,
     note: str,
 ) -> None:
-    """confusion.png, panels.png, dice.png and errors.png, the latter if there are any."""
+    """confusion.png, panels.png, scores.png and errors.png, the latter if there are any."""
     said = {"title": title, "note": note}
     class_figures.confusion_matrices(
         {
@@ -54,14 +53,12 @@ def draw(
         classes=source.info.classes,
         **said,
     )
-    comparison_charts.bars(
-        {"Dice of patients": _named(staged, source, empty)}, folder / "dice.png", **said
-    )
     rows = two_stage_tables.by_patient(
         staged, source, empty=empty, least_area=least_area
     )
+    comparison_charts.bars(scores(rows), folder / "scores.png", **said)
     if charts := errors(rows):
-        count_bars.stacked_charts(charts, folder / "errors.png", columns=3, **said)
+        count_bars.stacked_charts(charts, folder / "errors.png", **said)
 
 
 def chosen(staged: Staged) -> dict[str, int]:
@@ -128,6 +125,19 @@ def errors(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, int]]]:
     return charts
 
 
-def _named(staged: Staged, source: Source, empty: str) -> Mapping[str, Sequence[float]]:
-    dice = two_stage_tables.dice_of_patients(staged, source, empty)
-    return {BARS[way]: own.tolist() for way, own in dice.items()}
+def scores(rows: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
+    """Of every patient, without and with the first stage."""
+    ways = (ALONE, TOGETHER)
+    return {
+        "Dice of patients": {
+            HEADINGS[way]: [row[f"dice_{way}"] for row in rows] for way in ways
+        },
+        "Slices rightly told": {
+            HEADINGS[way]: [1 - _wrong(row, way) / row["slices"] for row in rows]
+            for way in ways
+        },
+    }
+
+
+def _wrong(row: Row, way: str) -> int:
+    return sum(row[f"{way}_{column}"] for column in WRONG)

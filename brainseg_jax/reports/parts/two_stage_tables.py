@@ -13,7 +13,7 @@ from brainseg_jax.metrics.two_stages import ALONE, TOGETHER, Staged
 Row = dict[str, Any]
 HEADINGS = {
     "classifier": "Classifier",
-    ALONE: "Mask of the segmenter alone",
+    ALONE: "Segmenter alone",
     TOGETHER: "Two stages",
 }
 KINDS = ("no tumour", "tumour")
@@ -153,9 +153,11 @@ def headline(summary: Row) -> tuple[dict[str, str], str]:
     ):
         alone, both = (summary["scores"][way][score] for way in (ALONE, TOGETHER))
         gain = summary["two_stages_minus_segmenter_alone"][score]
-        rows[f"{name}: alone, two stages, gain"] = (
-            f"{alone:.3f}, {both:.3f}, {_interval(gain)}"
-        )
+        rows |= {
+            f"{name}, segmenter alone": f"{alone:.3f}",
+            f"{name}, two stages": f"{both:.3f}",
+            f"{name}, gained": _interval(gain),
+        }
     for way, own in summary["has_tumour"].items():
         wrong = f"{own['false_positives']} false, {own['false_negatives']} missed"
         rows[f"tumour or not, {HEADINGS[way].lower()}"] = (
