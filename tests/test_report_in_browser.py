@@ -25,7 +25,7 @@ addEventListener("load", () => {
   document.title = JSON.stringify({images, wide});
 });
 </script></body>"""
-PICTURES = ("patients", "panels", "training", "failures")
+PICTURES = ("patients", "panels", "calibration", "training", "failures")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,11 @@ def test_the_summary_has_documented_keys_and_scores_alone(report):
     summary = json.loads((report / "summary.json").read_text())
     assert summary["schema"] == summaries.SCHEMA
     known = {*summaries.KEYS, *segmentation.scores.score_names(("tumour",))}
+    known |= {
+        f"pixel_{error}{end}"
+        for error in ("ece", "brier")
+        for end in ("", "_low", "_high")
+    }
     assert summary.keys() <= known
     missing = {"calibration", "post_processing", "undefined"}  # of other runs
     assert {*summaries.KEYS} - summary.keys() == missing
