@@ -12,6 +12,7 @@ import tifffile
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data import twin_lists
 from brainseg_jax.modes import audit
+from brainseg_jax.reports.parts import leak_words
 from datasets import prepare
 from tests import small_folder, tiny_volumes
 
@@ -151,7 +152,7 @@ def test_volumes_are_compared_by_all_pixels_and_by_a_plane(tmp_path):
 
 
 def test_one_split_alone_is_not_called_clean():
-    assert audit.verdict([], by_file=False) == [
+    assert leak_words.verdict([], by_file=False) == [
         "One split alone: there is nothing to compare. Name others in "
         "config.data.train, validation and test."
     ]

@@ -166,4 +166,5 @@ def test_of_several_classes_each_picture_is_drawn(tmp_path):
         note="",
         title="unet",
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"patients.png", "panels.png"}
+    drawn = {path.stem for path in tmp_path.iterdir()}
+    assert drawn == {"patients", "panels", "failures"}

@@ -15,6 +15,12 @@ from brainseg_jax.metrics.overlap import Counts
 DISTANCES = surface_distances.Scores._fields
 APART = DISTANCES[:2]  # the others are shares
 LESIONS = ("lesion_dice", "lesion_f1")  # of volumes alone
+FATES = ("found", "missed", "false")
+# How many there are: of volumes lesions, of slices parts that touch, however small.
+OF_LESIONS, OF_PARTS = (
+    tuple(f"{what}_{fate}" for fate in FATES) for what in ("lesions", "parts")
+)
+COUNTED = OF_LESIONS + OF_PARTS
 OF_PATIENT = "distances_of_patient"  # what a patient's are: one of MEANS, or STACKED
 MEANS = {2: "mean over slices", 3: "mean over volumes"}
 STACKED = "of its stacked slices"
@@ -45,7 +51,7 @@ def score(
     spacing: Sequence[float],
     measured: Measured,
 ) -> dict[str, Float[np.ndarray, " c"]]:
-    """Of each class of one example: DISTANCES, and LESIONS of a volume."""
+    """Of each class of one example: DISTANCES, LESIONS of a volume, and what is COUNTED."""
     each = [
         _of_class(pred[..., place], truth[..., place], spacing, measured)
         for place in range(truth.shape[-1])
@@ -56,7 +62,7 @@ def score(
 def of_groups(
     shapes: Shapes, counts: Counts, members: Sequence[Sequence[int]]
 ) -> Shapes:
-    """Means over the examples of each group, such as a patient's slices.
+    """Means over the examples of each group, such as a patient's slices; sums of COUNTED.
 
     Distances are over those in which truth and prediction both have the class, the other
     scores over those in which either has it. Of a group without such examples the policy of
@@ -66,17 +72,15 @@ def of_groups(
     true, found = hits + missed > 0, hits + wrong > 0
     everything = np.ones_like(true)
     orders = {name: (true & found, true | found, everything) for name in APART}
+
+    def joined(name: str, own: np.ndarray, group: Sequence[int]) -> np.ndarray:
+        if name in COUNTED:
+            return own[list(group)].sum(0)
+        order = orders.get(name, (true | found, everything))
+        return _mean_of_first(own[list(group)], order, group)
+
     values = {
-        name: np.stack(
-            [
-                _mean_of_first(
-                    own[list(group)],
-                    orders.get(name, (true | found, everything)),
-                    group,
-                )
-                for group in members
-            ]
-        )
+        name: np.stack([joined(name, own, group) for group in members])
         for name, own in shapes.values.items()
     }
     return shapes._replace(values=values)
@@ -114,5 +118,6 @@ def _of_class(
     if truth.ndim == 3:
         voxel = float(np.prod(spacing))
         own = lesions.score(pred, truth, voxel, empty=measured.empty)
-        found |= dict(zip(LESIONS, own[:2], strict=True))
-    return found
+        return found | dict(zip(LESIONS + OF_LESIONS, own, strict=True))
+    parts = lesions.score(pred, truth, 1.0, empty=measured.empty, grown=0, least=0)
+    return found | dict(zip(OF_PARTS, parts[2:], strict=True))

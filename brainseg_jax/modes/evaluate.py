@@ -1,44 +1,40 @@
 """Scores a model on a split: per slice, per patient, in tables and pictures."""
 
+import functools
 import json
-import math
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import logging
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import files, registry, reports, tasks
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data import institutions, leakage, sources
-from brainseg_jax.inference import (
-    blending,
-    looking,
-    scoring,
-)
-from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import StopRequest
 from brainseg_jax.reports.parts import figures, patient_spread
 from brainseg_jax.runs import (
     ensembles,
     experiment,
-    mending,
+    mended_scores,
     precision,
+    report_pages,
     restore,
     scorable,
-    split_masks,
     split_scores,
-    temperatures,
+    summaries,
 )
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
+from brainseg_jax.runs.report_pages import Origin, Scores, Told
 from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
+KEPT = 8  # predicted examples, of which pictures are drawn
 
 
 def run(request: Any) -> None:
@@ -77,6 +73,7 @@ def evaluate(
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
     split = split or default_split(about)
+    data_dir = data_dir or about.config["data"]["data_dir"]
     source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
     named_by = registry.find(tasks, task.name).NAMED_BY
     scorable.check_kind(source.info, about.info, ("channels", *named_by))
@@ -91,12 +88,10 @@ def evaluate(
             filter(None, (ensembles.said(workdir), make_note(about, source, split)))
         ),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
+        split=split,
+        origin=report_pages.origin_of(workdir, [(restored, source)], data_dir),
         card=ensembles.card_of(workdir, restored),
-        places=institutions.read(
-            source.info.name,
-            data_dir or about.config["data"]["data_dir"],
-            {*source.patients},
-        ),
+        places=institutions.read(source.info.name, data_dir, {*source.patients}),
         stop=stop,
     )
 
@@ -164,7 +159,7 @@ def is_reported(workdir: str | pathlib.Path) -> bool:
     record = restore.read_best(workdir)
     about = record.about
     name, split = about.config["data"]["name"], default_split(about)
-    path = report_folder(workdir, about, name, split) / "summary.json"
+    path = report_folder(workdir, about, name, split) / summaries.FILE
     return _reported_step(path) == record.step
 
 
@@ -183,14 +178,16 @@ def report(
     *,
     note: str,
     title: str,
+    split: str,
+    origin: Origin,
     card: Card | None = None,
     places: Mapping[str, str] | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, float]:
-    """Scores a split, writes tables and pictures to `folder`, prints the summary.
+    """Scores a split, writes tables, pictures and pages to `folder`, prints the summary.
 
     By what a `card` says it is scored once more, beside the scores without. `places` are
-    patients' institutions, where they are told.
+    patients' institutions, where they are told; `origin` is what the pages tell of.
 
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
@@ -202,68 +199,52 @@ def report(
     scored = split_scores.score(
         restored,
         source,
-        look=_look(restored, source),
+        look=split_scores.look_of(restored, source),
         pixels=split_scores.counted_pixels(restored),
         stop=stop,
     )
     own = registry.find(reports, task.name)
     summary = own.summarise(scored, source, task, options.empty)
     tables = own.tables(scored, source, task, options.empty)
+    tables |= own.failures(tables, source, task)
     spread = _spread(tables, places or {})
     for name, rows in {**tables, **spread}.items():
         files.write_csv(folder / name, [{**row, "note": note} for row in rows])
     _draw(restored, source, scored, tables, folder, note=note, title=title)
     said = {
-        **_of_split(source, note),
+        **_of_split(source, split, note),
         "checkpoint_step": record.step,
         **own.policies(options.to_dict()),
         **_measured(scored),
     }
     rows, caption = own.headline(summary, said)
     if card:
-        found, more = _by_card(restored, source, scored, card, folder, note)
+        found, more = mended_scores.by_card(
+            restored, source, scored, card, folder, note
+        )
         said, rows = said | found, rows | more
+    over = [patient_spread.in_words(each, said, note) for each in spread.values()]
+    told = Told(title, said, summary, Scores(rows, caption, over), tables)
+    said |= report_pages.write(folder, told, restored, source, origin, places or {})
     # Last: with it the report is complete.
-    _write_summary(folder, {**said, **summary}, spread)
+    summaries.write(folder, {**said, **summary}, spread)
     print_summary(rows, caption, title=title, note=note)
-    for over_patients in spread.values():
-        Console().print(patient_spread.in_words(over_patients, said, note))
-    Console().print(f"Tables and pictures: {folder}")
+    for table in over:
+        Console().print(table)
+    Console().print(f"Report, tables and pictures: {folder}")
     return summary
 
 
-def _write_summary(
-    folder: pathlib.Path, summary: Row, spread: Mapping[str, list[Row]]
-) -> None:
-    over = {
-        name.replace("scores.csv", "over_patients"): rows
-        for name, rows in spread.items()
-    }
-    files.write_json(folder / "summary.json", {**summary, **over})
-
-
-def _of_split(source: sources.Source, note: str) -> Row:
+def _of_split(source: sources.Source, split: str, note: str) -> Row:
     """What was scored."""
     return {
         "note": note,
         "data": f"{source.info.name} {source.info.version}",
+        "split": split,
         "patients": len(set(source.patients)),
         "slices": len(source),
         "dimensions": source.info.dimensions,
     }
-
-
-def _look(restored: Restored, source: sources.Source) -> looking.Look | None:
-    """What is seen of masks beside counts, unless config.evaluation says none."""
-    options = restored.record.about.settings.evaluation
-    if not restored.parts.task.uses_masks or options.surface_distances == "none":
-        return None
-    return looking.make_look(
-        source,
-        convention=options.surface_distances,
-        tolerance=options.tolerance,
-        empty=options.empty,
-    )
 
 
 def _measured(scored: scoring.Scored) -> Row:
@@ -289,78 +270,14 @@ def _spread(
     }
 
 
-def _by_card(
-    restored: Restored,
-    source: sources.Source,
-    scored: scoring.Scored,
-    card: Card,
-    folder: pathlib.Path,
-    note: str,
-) -> tuple[Row, dict[str, str]]:
-    """What the summary and the printed table have besides, of predictions as mended."""
-    calm, rows = temperatures.scores_at(card.temperature, scored, restored.parts.task)
-    usual = restored.record.about.config["evaluation"]["threshold"]
-    threshold = usual if card.threshold is None else card.threshold
-    if card.rules == Rules() and threshold == usual:
-        return calm, rows
-    at = mending.at_threshold(restored, threshold) if threshold != usual else restored
-    after, over = _score_mended(at, source, card.rules, folder, note)
-    found = {
-        **card.rules._asdict(),
-        "threshold": threshold,
-        "scores": after,
-        "over_patients": over,
-    }
-    return calm | {"post_processing": found}, {
-        **rows,
-        "the same after post-processing": f"{after['patient_dice']:.3f}",
-        **patient_spread.of_shapes(over, "after post-processing"),
-    }
-
-
-def _score_mended(
-    restored: Restored,
-    source: sources.Source,
-    rules: Rules,
-    folder: pathlib.Path,
-    note: str,
-) -> tuple[dict[str, float], list[Row]]:
-    """Scores of the labels after post-processing, and how those of patients spread.
-
-    Writes patients_post_processed.csv and scores_post_processed.csv.
-    """
-    task = restored.parts.task
-    empty = restored.record.about.settings.evaluation.empty
-
-    def examples() -> Iterator[dict[str, Any]]:
-        for predicted, true in split_masks.by_patient(restored, source):
-            changed = mending.mend(predicted, rules)
-            for labels, mask in zip(changed, true, strict=True):
-                yield {"labels": labels, "mask": mask}
-
-    scored = scoring.score_labels(
-        lambda example: blending.Labelled(example["labels"], math.nan),
-        iter(track(examples(), "mending", total=len(source), transient=True)),
-        source.info.members,
-        look=_look(restored, source),
-    )
-    assert scored is not None
-    own = registry.find(reports, task.name)
-    rows = own.tables(scored, source, task, empty)["patients.csv"]
-    over = patient_spread.rows_of(rows, {})
-    for name, table in (("patients", rows), ("scores", over)):
-        files.write_csv(
-            folder / f"{name}_post_processed.csv",
-            [{**row, "note": note} for row in table],
-        )
-    summary = own.summarise(scored, source, task, empty)
-    return {name: value for name, value in summary.items() if name != "loss"}, over
-
-
 def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int], Any]:
-    """Predicted labels [*space, 1] of one example of a split; of two heads of each."""
+    """Predicted labels [*space, 1] of one example of a split; of two heads of each.
+
+    The last few are kept: several pictures show the same example.
+    """
     label = make_labeller(restored)
 
+    @functools.lru_cache(maxsize=KEPT)
     def labels(index: int) -> Any:
         return label(source.read_stored(index)[0], source.scaling[index])
 

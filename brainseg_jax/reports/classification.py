@@ -16,6 +16,7 @@ from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import (
     calibration_figure,
+    class_failures,
     class_figures,
     class_tables,
     confident_slices,
@@ -37,6 +38,18 @@ CURVES = {
     "slice_auc": "ROC-AUC of slices",
     "patient_accuracy": "accuracy\nof patients",
     "slice_accuracy": "accuracy\nof slices",
+}
+FIGURES = {
+    "confusion.png": "Confusion matrices: shares of each label, and counts.",
+    "roc.png": "ROC curves, and the probability given to the true class.",
+    "calibration.png": "How often predictions are right, by how sure they are.",
+    "patients.png": "Accuracy of every patient, with its mean, 95 % interval and median.",
+    "panels.png": "The surest right predictions and the surest errors.",
+}
+HEADS = {  # of confusion matrices
+    "slice": "By slice",
+    "patient": "By slice, weighed by patient",
+    "patient_mean_probability": "By patient: mean probability",
 }
 UNDEFINED_BECAUSE = (
     "all its slices, or all slices of each patient, are of one class (for "
@@ -119,6 +132,13 @@ def tables(
     }
 
 
+def failures(
+    tables: Mapping[str, list[Row]], source: sources.Source, task: Task
+) -> dict[str, list[Row]]:
+    """The worst patients, as failures.csv has them."""
+    return {"failures.csv": class_failures.rows_of(tables["metrics.csv"])}
+
+
 def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:
     """By name, from tables as they were written: the accuracy first."""
     return patient_scores.of_classes(tables["patients.csv"])
@@ -137,16 +157,9 @@ def draw(
 ) -> None:
     """Confusion matrices, ROC and reliability curves, accuracy per patient, panels."""
     decided = scored.measured
-    heads = {
-        "slice": "By slice",
-        "patient": "By slice, weighed by patient",
-        "patient_mean_probability": "By patient: mean probability",
-    }
+    matrices = class_tables.matrices(decided, source, task)
     class_figures.confusion_matrices(
-        {
-            heads[by]: m
-            for by, m in class_tables.matrices(decided, source, task).items()
-        },
+        {HEADS[by]: matrix for by, matrix in matrices.items()},
         task.classes,
         folder / "confusion.png",
         title=title,
@@ -177,6 +190,15 @@ def draw(
         title=title,
         note=note,
     )
+    if failed := failures(rows, source, task)["failures.csv"]:
+        places = [source.keys.index(row["surest"]) for row in failed]
+        judged = confident_slices.judge(decided, source, task, places)
+        class_figures.slice_panels(
+            {class_failures.HEADING: judged},
+            folder / "failures.png",
+            title=title,
+            note=note,
+        )
 
 
 def headline(summary: dict[str, float], about: Row) -> tuple[dict[str, str], str]:

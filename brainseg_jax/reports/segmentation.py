@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import Float
 
 from brainseg_jax.data import sources
 from brainseg_jax.data.info import Info
@@ -14,6 +15,8 @@ from brainseg_jax.metrics import dice_by_label, pixel_calibration
 from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.reports.parts import (
+    failure_panels,
+    mask_failures,
     mask_headline,
     mask_panels,
     mask_tables,
@@ -34,6 +37,12 @@ CURVES = {
     f"slice_dice_of_{dice_by_label.OWN}": "Dice of slices'\nown class",
     "patient_dice": "Dice",
     "patient_iou": "IoU",
+}
+FIGURES = {
+    "patients.png": "Dice of every patient, with its mean, 95 % interval and median.",
+    "panels.png": "The best, median and worst patient.",
+    "calibration.png": "How often pixels are of a class, by its probability.",
+    "planes.png": "The best, median and worst volume, in three planes.",
 }
 headline = mask_headline.headline
 
@@ -136,6 +145,18 @@ def tables(
     }
 
 
+def failures(
+    tables: Mapping[str, list[Row]], source: sources.Source, task: Task
+) -> dict[str, list[Row]]:
+    """The worst patients, as failures.csv has them."""
+    patients, each, _ = _dice_of_patients(tables, source, task)
+    dice = dict(zip(patients, patient_bars.mean_of_each(each), strict=True))
+    rows = mask_failures.rows_of(
+        mask_failures.worst(dice), tables["patients.csv"], tables["metrics.csv"]
+    )
+    return {"failures.csv": rows}
+
+
 def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:
     """By name, from tables as they were written: the mean Dice first."""
     return patient_scores.of_masks(tables["patients.csv"], info)
@@ -152,16 +173,13 @@ def draw(
     note: str,
     title: str,
 ) -> None:
-    """Dice of every patient as bars; the best, median and worst in five panels each."""
+    """Bars of every patient; best, median and worst in panels; errors of the worst."""
+    patients, each, named = _dice_of_patients(rows, source, task)
     if scored.pixels:
         path = folder / "calibration.png"
         pixel_figure.of_classes(
             scored.pixels, task.classes, path, title=title, note=note
         )
-    patients = list(dict.fromkeys(source.patients))
-    each, named = patient_dice.table(
-        rows["patients.csv"], patients, source.info.kinds, task.classes
-    )
     dice = patient_bars.mean_of_each(each)
     if np.isnan(dice).all():
         logging.warning("No patient has a score under this policy: nothing to draw.")
@@ -186,6 +204,9 @@ def draw(
         title=title,
         note=note,
     )
+    if failed := failures(rows, source, task)["failures.csv"]:
+        said, path = mask_failures.captions(failed), folder / "failures.png"
+        failure_panels.draw(predict, source, scored, said, path, title=title, note=note)
     if source.info.dimensions == 3:
         volume_panels.three_planes(
             predict,
@@ -195,6 +216,17 @@ def draw(
             title=title,
             note=note,
         )
+
+
+def _dice_of_patients(
+    rows: Mapping[str, list[Row]], source: sources.Source, task: Task
+) -> tuple[list[str], Float[np.ndarray, "p c"], list[str]]:
+    """Patients, their Dice by colour, and what the colours are."""
+    patients = list(dict.fromkeys(source.patients))
+    each, named = patient_dice.table(
+        rows["patients.csv"], patients, source.info.kinds, task.classes
+    )
+    return patients, each, named
 
 
 def _dice_of_volumes(rows: list[Row]) -> dict[str, float]:

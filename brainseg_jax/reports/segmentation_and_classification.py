@@ -34,6 +34,12 @@ CURVES = {
     "label_slice_accuracy": "accuracy\nof slices",
 }
 
+FIGURES = {
+    f"{head}/{name}": caption
+    for head, own in REPORTS.items()
+    for name, caption in own.FIGURES.items()
+}
+
 
 def check_examples(
     training: sources.Source, validation: sources.Source, task: Task, metric: str
@@ -112,6 +118,20 @@ def tables(
         return own.tables(scored, source, task, empty)
 
     return _joined(REPORTS.map(of_head, _tasks(task), _of_each(scored)), "/")
+
+
+def failures(
+    tables: Mapping[str, list[Row]], source: sources.Source, task: Task
+) -> dict[str, list[Row]]:
+    """The worst patients of each head, as its failures.csv has them."""
+    of_heads = Heads("mask", "label").map(
+        lambda head, own, task: own.failures(
+            _of_head(head + "/", tables), source, task
+        ),
+        REPORTS,
+        _tasks(task),
+    )
+    return _joined(of_heads, "/")
 
 
 def scores_of_patients(tables: Mapping[str, list[Row]], info: Info) -> Scores:

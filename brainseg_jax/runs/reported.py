@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from brainseg_jax.metrics import mask_shapes
-from brainseg_jax.runs import records, renamed, restore
+from brainseg_jax.runs import records, renamed, restore, summaries
 from brainseg_jax.runs.records import About
 
 Row = dict[str, Any]
@@ -82,7 +82,8 @@ def read(
 
     Raises:
         FileNotFoundError: naming the command that makes what is missing.
-        ValueError: if the report is of another checkpoint than the best.
+        ValueError: if the report is of another checkpoint than the best, or of a newer
+            version.
     """
     tables = {
         str(path.relative_to(report)): [renamed.columns(row) for row in _rows(path)]
@@ -96,6 +97,7 @@ def read(
             f"First run: {again}"
         )
     found = renamed.scores(json.loads(summary.read_text()))
+    summaries.refuse_newer(found, summary, again)
     _refuse_stale(workdir, found["checkpoint_step"], again)
     return Reported(
         name, workdir, about, split, found, tables, _history(pathlib.Path(workdir))

@@ -4,7 +4,7 @@ from rich.progress import track
 
 from brainseg_jax import parallel
 from brainseg_jax.data.sources import Source
-from brainseg_jax.inference import folding, scoring
+from brainseg_jax.inference import folding, looking, scoring
 from brainseg_jax.inference.looking import Look
 from brainseg_jax.inference.pixel_counts import PixelCounts
 from brainseg_jax.interrupt import Interrupted, StopRequest
@@ -70,3 +70,16 @@ def score(
             stop.status if stop else 1,
         )
     return scored
+
+
+def look_of(restored: Restored, source: Source) -> Look | None:
+    """What is seen of masks beside counts, unless config.evaluation says none."""
+    options = restored.record.about.settings.evaluation
+    if not restored.parts.task.uses_masks or options.surface_distances == "none":
+        return None
+    return looking.make_look(
+        source,
+        convention=options.surface_distances,
+        tolerance=options.tolerance,
+        empty=options.empty,
+    )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from brainseg_jax.metrics import confusions, ranking
 from brainseg_jax.metrics.decisions import Decided
@@ -205,6 +206,7 @@ def _draw_given(axes: Axes, decided: Decided, classes: Sequence[str]) -> None:
         ylim=(0.7, None),
     )
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     # Above the bars, wherever they are.
     axes.set_ylim(0.7, axes.get_ylim()[1] ** 1.35)
     axes.legend(loc="upper left", ncols=2 if len(classes) > 2 else 1)

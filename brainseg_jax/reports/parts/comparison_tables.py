@@ -11,7 +11,7 @@ from brainseg_jax.reports.parts.patient_scores import Scores
 
 Row = dict[str, Any]
 # Of summary.json, what is a number and no score.
-SETTINGS = ("patients", "slices", "checkpoint_step", "threshold")
+SETTINGS = ("patients", "slices", "dimensions", "checkpoint_step", "threshold")
 CORRECTED = (
     "The p values are of each pair alone, not corrected for how many pairs there are."
 )

@@ -1,5 +1,7 @@
 """The slices that were predicted with the highest probability, to look at."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from brainseg_jax.data import image_files, sources
@@ -20,18 +22,26 @@ def choose(
         ("Most confident correct predictions of each class", np.flatnonzero(right)),
         ("Most confident errors in each class", np.flatnonzero(~right)),
     ):
-        rows[heading] = [
-            class_figures.Judged(
-                image=_picture(source.read_stored(i)[0]),
-                patient=source.patients[i],
-                slice=source.slices[i],
-                label=task.classes[decided.label[i]],
-                predicted=task.classes[decided.predicted[i]],
-                probability=float(decided.probability[i, decided.predicted[i]]),
-            )
-            for i in _varied(decided, source, members)[:PICTURED]
-        ]
+        chosen = _varied(decided, source, members)[:PICTURED]
+        rows[heading] = judge(decided, source, task, chosen)
     return rows
+
+
+def judge(
+    decided: Decided, source: sources.Source, task: Task, places: Sequence[int]
+) -> list[class_figures.Judged]:
+    """Slices to draw, with what was said of them."""
+    return [
+        class_figures.Judged(
+            image=_picture(source.read_stored(i)[0]),
+            patient=source.patients[i],
+            slice=source.slices[i],
+            label=task.classes[decided.label[i]],
+            predicted=task.classes[decided.predicted[i]],
+            probability=float(decided.probability[i, decided.predicted[i]]),
+        )
+        for i in places
+    ]
 
 
 def _varied(decided: Decided, source: sources.Source, members: np.ndarray) -> list[int]:
