@@ -1,0 +1,101 @@
+"""Slices that a model is asked about: picture files, or a split of prepared data."""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from brainseg_jax.data import image_files
+from brainseg_jax.data.sources import Source
+from brainseg_jax.runs import pictures
+from brainseg_jax.runs.records import About
+
+
+class Query(NamedTuple):
+    """A stored slice, and what is known of it."""
+
+    name: str  # of what is written of it
+    said: str  # its file, or its key in the data set
+    patient: str  # of a file the volume that it was normalised with
+    image: np.ndarray
+    scaling: np.ndarray  # [4, c]
+    truth: np.ndarray | None = None  # stored mask [h, w, 1]
+    label: str = ""  # its class, where the data set tells it
+
+
+def sees_whole_slices(about: About) -> bool:
+    return about.info.dimensions == 2 and not about.config["evaluation"]["window"]
+
+
+def check_kind(workdir: str, about: About, mode: str) -> None:
+    """Refuses what has no vector or map for a whole picture.
+
+    Raises:
+        ValueError: if the model is of volumes, or sees parts of slices.
+    """
+    if sees_whole_slices(about):
+        return
+    kind = "a model that sees slices in windows (config.evaluation.window)"
+    if about.info.dimensions != 2:
+        kind = "a model of volumes"
+    raise ValueError(
+        f"{workdir} holds {kind}; --mode={mode} is for models of whole slices. Give the "
+        "--workdir of one."
+    )
+
+
+def of_files(
+    about: About, inputs: Sequence[str], failed: dict[str, str]
+) -> Iterator[Query]:
+    """Slices of one patient are normalised together, where the model was trained so.
+
+    What cannot be read goes to `failed`, with the reason.
+
+    Raises:
+        FileNotFoundError: if there are no pictures.
+        ValueError: if two files would be written under one name.
+    """
+    found = image_files.find_images(inputs)
+    names = pictures.output_names(found)
+
+    def tell(path: pathlib.Path, reason: str) -> None:
+        failed[str(path)] = reason
+
+    for volume, paths in image_files.group_volumes(found).items():
+        for example in pictures.of_volume(volume, paths, about, tell):
+            path, picture = example.path, example.picture
+            yield Query(names[path], str(path), volume, picture.image, example.scaling)
+
+
+def of_split(source: Source) -> Iterator[Query]:
+    """In the split's order, with truth and class."""
+    return (at_place(source, place) for place in range(len(source)))
+
+
+def at_place(source: Source, place: int) -> Query:
+    """One slice of a split."""
+    image, mask = source.read_stored(place)
+    return Query(
+        source.keys[place].replace("/", "_"),
+        source.keys[place],
+        source.patients[place],
+        image,
+        source.scaling[place],
+        mask,
+        source.info.labels[source.labels[place]],
+    )
+
+
+def refuse_unreadable(failed: Mapping[str, str], outputs: pathlib.Path) -> None:
+    """At the end, so that the command fails and all others are done all the same.
+
+    Raises:
+        UnreadableImage: naming each file that could not be read, if there is one.
+    """
+    if failed:
+        reasons = "\n".join(failed.values())
+        raise image_files.UnreadableImage(
+            f"{len(failed)} files could not be read; what is of the others is in "
+            f"{outputs}:\n{reasons}"
+        )
