@@ -3,13 +3,17 @@
 import dataclasses
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from brainseg_jax.data import sources
+from brainseg_jax.models.parts import bottleneck
 from brainseg_jax.runs import embeddings, queries, similar_cases
-from brainseg_jax.runs.embedder import Embedder
+from brainseg_jax.runs.embedder import Embedder, make_embedder
 from brainseg_jax.runs.similar_cases import Stored
+from tests import tiny_nets
 
 
 class Counting:
@@ -102,6 +106,43 @@ def test_scores_stand_beside_those_of_a_random_order():
     assert [row["queries"] for row in (every, none, tumour)] == [2, 1, 1]
     assert every["patients"] == 1 and np.isnan(every["map_low"])
     assert {"random_map", "random_precision_at_2"} <= every.keys()
+
+
+def test_several_runs_are_refused():
+    with pytest.raises(ValueError, match="give a single --workdir, not runs/a,runs/b"):
+        queries.restore_one("runs/a,runs/b", "explain")
+
+
+class BesideOne(nn.Module):
+    """Marks two features: the image and 1."""
+
+    @nn.compact
+    def __call__(self, image, *, train=False, keys=None):
+        # Two, for pmap takes three arrays in all as if each had an axis of its own.
+        one, zero = (
+            self.param(name, nn.initializers.zeros, (1,) * 4)
+            for name in ("one", "zero")
+        )
+        both = jnp.concatenate([image + zero, 0 * image + one], -1)
+        return bottleneck.mark(self, both)[..., :1]
+
+
+@pytest.mark.parametrize("mode", ["pmap", "mesh"])
+def test_vectors_are_the_same_over_eight_devices(mode):
+    made = tiny_nets.restored(batch=8)
+    made.record.about.config["parallel"]["mode"] = mode
+    weights = {"one": np.ones((1,) * 4), "zero": np.zeros((1,) * 4)}
+    made = made._replace(
+        parts=made.parts._replace(model=BesideOne()), variables={"params": weights}
+    )
+    embedder = make_embedder(made, 100)
+    assert embedder.size == 8
+    images = [np.full((12, 12, 1), 25 * (k + 1), np.uint8) for k in range(3)]
+    scaling = np.tile(np.array([[[0.0], [255], [10], [5]]], np.float32), (3, 1, 1))
+    # Of 25, 50 and 75, less 10 and by 5.
+    expected = [[3 / 10**0.5, 1 / 10**0.5], [8 / 65**0.5, 1 / 65**0.5]]
+    expected += [[13 / 170**0.5, 1 / 170**0.5]]
+    np.testing.assert_allclose(embedder.embed(images, [*scaling]), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("axes, window", [(3, ()), (2, (8, 8))])

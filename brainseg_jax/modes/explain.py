@@ -15,7 +15,7 @@ from brainseg_jax.metrics import resampling
 from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.reports.parts import example_panels
 from brainseg_jax.reports.parts.panels import Panel, draw_panels
-from brainseg_jax.runs import explaining, precision, queries, restore
+from brainseg_jax.runs import explaining, queries
 from brainseg_jax.runs.queries import Query
 
 PATIENTS = 12  # on the page of examples
@@ -63,11 +63,9 @@ def explain(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.check_outputs(inputs, outputs)
-    restored = restore.restore(workdir)
+    folder = predict.output_folder(inputs, outputs)
+    restored = queries.restore_one(workdir, "explain")
     about = restored.record.about
-    queries.check_kind(workdir, about, "explain")
-    precision.set_precision(about.config)
     failed: dict[str, str] = {}
     if inputs:
         note, total = about.note, len(image_files.find_images(inputs))

@@ -19,9 +19,7 @@ from brainseg_jax.reports.parts import intervals, similar_panels
 from brainseg_jax.reports.parts.panels import draw_panels
 from brainseg_jax.runs import (
     embeddings,
-    precision,
     queries,
-    restore,
     scorable,
     similar_cases,
 )
@@ -139,10 +137,8 @@ def _open(
     workdir: str, split: str, data_name: str, data_dir: str
 ) -> tuple[Restored, Embedder, Stored, str]:
     """The model, what makes vectors with it, and the slices that are searched."""
-    restored = restore.restore(workdir)
+    restored = queries.restore_one(workdir, "similar")
     about = restored.record.about
-    queries.check_kind(workdir, about, "similar")
-    precision.set_precision(about.config)
     split = split or about.config["data"]["train"]
     source = evaluate.open_source(
         restored, split, data_name=data_name, data_dir=data_dir

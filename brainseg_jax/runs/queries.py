@@ -8,8 +8,9 @@ import numpy as np
 
 from brainseg_jax.data import image_files
 from brainseg_jax.data.sources import Source
-from brainseg_jax.runs import pictures
+from brainseg_jax.runs import ensembles, pictures, precision, restore
 from brainseg_jax.runs.records import About
+from brainseg_jax.runs.restore import Restored
 
 
 class Query(NamedTuple):
@@ -22,6 +23,24 @@ class Query(NamedTuple):
     scaling: np.ndarray  # [4, c]
     truth: np.ndarray | None = None  # stored mask [h, w, 1]
     label: str = ""  # its class, where the data set tells it
+
+
+def restore_one(workdir: str, mode: str) -> Restored:
+    """The best model of a run that sees whole slices, with its precision set.
+
+    Raises:
+        NoCheckpoint: if the folder holds none.
+        ValueError: if it has no vector or map for a whole picture.
+    """
+    if ensembles.said(workdir):
+        raise ValueError(
+            f"--mode={mode} looks into one model; give a single --workdir, not {workdir}."
+        )
+    restored = restore.restore(workdir)
+    about = restored.record.about
+    check_kind(workdir, about, mode)
+    precision.set_precision(about.config)
+    return restored
 
 
 def sees_whole_slices(about: About) -> bool:
