@@ -1,13 +1,17 @@
 """Grad-CAM by hand, and of every net in brainseg_jax/models."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
 from brainseg_jax.inference import embedding, gradcam
 from brainseg_jax.inference.ensemble import Ensemble
+from brainseg_jax.models import cnn
 from brainseg_jax.models.parts import bottleneck
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.tasks import classification, segmentation_and_classification
@@ -124,3 +128,53 @@ def test_moving_the_features_changes_the_logits(name):
     unmoved = jax.jit(model.apply)(variables, image).sum()
     assert float(before) == pytest.approx(float(unmoved), rel=1e-4)
     assert abs(before - after) > 1e-4
+
+
+SIDE, RADIUS = 32, 5
+
+
+def discs(count, seed):
+    """Noise, in every second image with a brighter disc, and where that is."""
+    rng = np.random.default_rng(seed)
+    places = np.stack(np.indices((SIDE, SIDE)), -1)
+    middles = rng.integers(RADIUS, SIDE - RADIUS, (count, 1, 1, 2))
+    inside = ((places - middles) ** 2).sum(-1) <= RADIUS**2
+    inside[::2] = False
+    image = rng.normal(0, 0.5, inside.shape) + inside
+    return jnp.asarray(image[..., None], jnp.float32), inside
+
+
+def trained_on_discs(model, steps=60):
+    image, inside = discs(64, 0)
+    label = jnp.asarray(inside.any((1, 2)), jnp.int32)
+    optimizer = optax.adam(0.01)
+
+    def loss(params):
+        logits = model.apply({"params": params}, image)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
+
+    @jax.jit
+    def step(params, state):
+        updates, state = optimizer.update(jax.grad(loss)(params), state)
+        return optax.apply_updates(params, updates), state
+
+    params = jax.jit(model.init)(first_key(), image)["params"]
+    state = optimizer.init(params)
+    for _ in range(steps):
+        params, state = step(params, state)
+    return {"params": params}
+
+
+@pytest.mark.slow
+def test_a_classifier_of_discs_looks_at_the_discs():
+    model = cnn.Model(2, widths=(8, 16), pool="global", hidden=(), dropout=(0.0,))
+    variables = trained_on_discs(model)
+    image, inside = discs(40, 1)  # others
+    logits = jax.jit(model.apply)(variables, image)
+    assert (logits.argmax(-1) == inside.any((1, 2))).mean() > 0.95
+    share = jnp.zeros((40, 2)).at[:, 1].set(1)
+    heat = jax.jit(partial(gradcam.heat, model=model))(variables, image, share)
+    heat = np.asarray(gradcam.fitted(heat, (SIDE, SIDE)))[1::2]
+    found = (heat * inside[1::2]).sum((1, 2)) / heat.sum((1, 2))
+    assert inside[1::2].mean() < 0.09  # by chance
+    assert found.mean() > 0.4

@@ -13,7 +13,7 @@ from brainseg_jax.data import image_files
 from brainseg_jax.inference import heat_maps
 from brainseg_jax.metrics import resampling
 from brainseg_jax.modes import evaluate, predict
-from brainseg_jax.reports.parts import example_panels
+from brainseg_jax.reports.parts import example_panels, intervals
 from brainseg_jax.reports.parts.panels import Panel, draw_panels
 from brainseg_jax.runs import explaining, queries
 from brainseg_jax.runs.queries import Query
@@ -178,10 +178,10 @@ def _write(
         )
     for one in summary:
         logging.info(
-            "%s: %.3f of the heat lies in the tumour, %.3f by chance; %.3f more (%.3f to "
-            "%.3f) in %d slices of %d patients.",
+            "%s: %.3f of the heat lies in the tumour, %.3f by chance, more by %s; slices "
+            "with tumour: %d, patients: %d.",
             *(one[key] for key in ("explained", "share_in_tumour", "share_by_chance")),
-            *(one[key] for key in ("gain", "gain_low", "gain_high")),
+            intervals.with_interval(one, "gain"),
             *(one[key] for key in ("slices_with_tumour", "patients")),
         )
     logging.info("%d explanations in %s. Not for diagnosis.", len(rows), folder)
