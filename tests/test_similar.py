@@ -108,6 +108,12 @@ def test_scores_stand_beside_those_of_a_random_order():
     assert {"random_map", "random_precision_at_2"} <= every.keys()
 
 
+def test_scans_are_refused(tmp_path):
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match="scan.nii.gz is a scan.* as pictures"):
+        queries.find_pictures([str(tmp_path)])
+
+
 def test_several_runs_are_refused():
     with pytest.raises(ValueError, match="give a single --workdir, not runs/a,runs/b"):
         queries.restore_one("runs/a,runs/b", "explain")

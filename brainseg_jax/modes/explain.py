@@ -68,8 +68,9 @@ def explain(
     about = restored.record.about
     failed: dict[str, str] = {}
     if inputs:
-        note, total = about.note, len(image_files.find_images(inputs))
-        asked = queries.of_files(about, inputs, failed)
+        found = queries.find_pictures(inputs)
+        note, total = about.note, len(found)
+        asked = queries.of_files(about, found, failed)
     else:
         split = split or evaluate.default_split(about)
         source = evaluate.open_source(

@@ -73,8 +73,8 @@ def look_up(
     folder = predict.check_outputs(inputs, outputs)
     restored, embedder, cases, _ = _open(workdir, split, data_name, data_dir)
     about = restored.record.about
-    total, failed = len(image_files.find_images(inputs)), dict[str, str]()
-    asked = queries.of_files(about, inputs, failed)
+    pictures, failed = queries.find_pictures(inputs), dict[str, str]()
+    asked, total = queries.of_files(about, pictures, failed), len(pictures)
     rows: list[Row] = []
     shown = track(asked, "looking up", total=total, transient=True)
     for batch in _batches(iter(shown), embedder.size):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from brainseg_jax.data import image_files
+from brainseg_jax.data import image_files, modalities
 from brainseg_jax.data.sources import Source
 from brainseg_jax.runs import ensembles, pictures, precision, restore
 from brainseg_jax.runs.records import About
@@ -64,18 +64,31 @@ def check_kind(workdir: str, about: About, mode: str) -> None:
     )
 
 
+def find_pictures(inputs: Sequence[str]) -> list[pathlib.Path]:
+    """Picture files, of folders those below them.
+
+    Raises:
+        FileNotFoundError: if there are none.
+        ValueError: if there are scans among them.
+    """
+    if scans := modalities.find_volumes(inputs):
+        raise ValueError(
+            f"{scans[0]} is a scan, of which single slices are looked into alone. Export "
+            "them as pictures, or give a folder without scans."
+        )
+    return image_files.find_images(inputs)
+
+
 def of_files(
-    about: About, inputs: Sequence[str], failed: dict[str, str]
+    about: About, found: Sequence[pathlib.Path], failed: dict[str, str]
 ) -> Iterator[Query]:
     """Slices of one patient are normalised together, where the model was trained so.
 
     What cannot be read goes to `failed`, with the reason.
 
     Raises:
-        FileNotFoundError: if there are no pictures.
         ValueError: if two files would be written under one name.
     """
-    found = image_files.find_images(inputs)
     names = pictures.output_names(found)
 
     def tell(path: pathlib.Path, reason: str) -> None:
