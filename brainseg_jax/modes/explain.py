@@ -63,7 +63,7 @@ def explain(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.output_folder(inputs, outputs)
+    folder = predict.check_outputs(inputs, outputs)
     restored = queries.restore_one(workdir, "explain")
     about = restored.record.about
     failed: dict[str, str] = {}
@@ -81,7 +81,7 @@ def explain(
     shown = track(asked, "explaining", total=total, transient=True)
     rows, examples = _explain_all(explaining.make_explain(restored), shown, folder)
     _write(rows, examples, folder, note, about.config["model"]["name"])
-    queries.refuse_unreadable(failed, folder)
+    predict.refuse_unreadable(failed, total, folder)
     return rows
 
 

@@ -89,7 +89,7 @@ def look_up(
             rows += [{**told, **row, "picture": path.name} for row in found]
     _write(rows, folder, "similar", {"note": about.note, "nearest": nearest})
     logging.info("Cases like those of %d files: %s. Not for diagnosis.", total, folder)
-    queries.refuse_unreadable(failed, folder)
+    predict.refuse_unreadable(failed, total, folder)
     return rows
 
 

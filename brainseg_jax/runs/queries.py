@@ -1,7 +1,7 @@
 """Slices that a model is asked about: picture files, or a split of prepared data."""
 
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +95,7 @@ def of_files(
         failed[str(path)] = reason
 
     for volume, paths in image_files.group_volumes(found).items():
-        for example in pictures.of_volume(volume, paths, about, tell):
+        for example in pictures.of_volume(volume, paths, paths, about, tell):
             path, picture = example.path, example.picture
             yield Query(names[path], str(path), volume, picture.image, example.scaling)
 
@@ -117,17 +117,3 @@ def at_place(source: Source, place: int) -> Query:
         mask,
         source.info.labels[source.labels[place]],
     )
-
-
-def refuse_unreadable(failed: Mapping[str, str], outputs: pathlib.Path) -> None:
-    """At the end, so that the command fails and all others are done all the same.
-
-    Raises:
-        UnreadableImage: naming each file that could not be read, if there is one.
-    """
-    if failed:
-        reasons = "\n".join(failed.values())
-        raise image_files.UnreadableImage(
-            f"{len(failed)} files could not be read; what is of the others is in "
-            f"{outputs}:\n{reasons}"
-        )
