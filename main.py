@@ -5,6 +5,8 @@
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
     python main.py --mode=pipeline --classifier=runs/... --segmenter=runs/...   two stages
     python main.py --mode=localise --workdir=runs/...    contours, truth and prediction
+    python main.py --mode=explain --workdir=runs/...     Grad-CAM: what a model goes by
+    python main.py --mode=similar --workdir=runs/...     stored cases most like a slice
     python main.py --mode=postprocess --workdir=runs/...   how predictions are mended
     python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
@@ -73,16 +75,19 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "split",
     "",
-    "evaluate, compare, localise, pipeline: split of the scores; by default the test "
-    "split.",
+    "evaluate, compare, localise, explain, pipeline: split of the scores; by default the "
+    "test split. similar: what is searched; by default the training split.",
 )
 flags.DEFINE_string(
     "data_name",
     "",
-    "evaluate, compare, localise, pipeline: another data set than the run's own.",
+    "evaluate, compare, localise, explain, similar, pipeline: another data set than the "
+    "run's own.",
 )
 flags.DEFINE_string(
-    "data_dir", "", "evaluate, compare, localise, pipeline: where prepared data lie."
+    "data_dir",
+    "",
+    "evaluate, compare, localise, explain, similar, pipeline: where prepared data lie.",
 )
 flags.DEFINE_bool(
     "allow_contaminated",
@@ -93,10 +98,13 @@ flags.DEFINE_multi_string(
     "inputs",
     [],
     "predict, pipeline: image files (pictures, DICOM; for predict NIfTI), folders of them "
-    "or patterns.",
+    "or patterns. explain, similar: pictures, instead of a split.",
 )
 flags.DEFINE_string(
     "truth", "", "predict: folder of true masks, each with its picture's name."
+)
+flags.DEFINE_integer(
+    "nearest", 5, "similar: how many patients to show of each input.", lower_bound=1
 )
 flags.DEFINE_enum(
     "axis",
@@ -112,9 +120,9 @@ flags.DEFINE_list(
 flags.DEFINE_string(
     "outputs",
     "",
-    "predict, pipeline: folder for masks and overlays; compare, describe, audit, localise: "
-    "folder for pictures and tables, by default <mode>/ in the (first) workdir; benchmark: "
-    "JSON file for its figures.",
+    "predict, pipeline: folder for masks and overlays; compare, describe, audit, localise, "
+    "explain, similar: folder for pictures and tables, by default <mode>/ in the (first) "
+    "workdir; benchmark: JSON file for its figures.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."

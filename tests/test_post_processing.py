@@ -69,7 +69,7 @@ def test_validation_has_the_channels_that_the_model_takes(tmp_path):
     info = data_info.read_info(config.data.name, tmp_path).choosing(("flair", "t2"))
     about = About(config.to_dict(), info.to_record(), "", (), (), 0, 0, {})
     restored = types.SimpleNamespace(record=types.SimpleNamespace(about=about))
-    source = postprocess._open_validation(restored, "")
+    source = postprocess._open_split(restored, "fold_1", "")
     image, _ = source.read_stored(0)
     np.testing.assert_array_equal(image, tiny_volumes.make_volume(4)[0][..., [3, 2]])
     assert source.scaling.shape == (2, 4, 2)
@@ -95,7 +95,7 @@ def choose(tmp_path, monkeypatch, predicted, truth):
     pairs = list(zip(predicted, truth, strict=True))
     monkeypatch.setattr(postprocess.ensembles, "restore_all", lambda workdir: restored)
     monkeypatch.setattr(postprocess.precision, "set_precision", lambda config: None)
-    monkeypatch.setattr(postprocess, "_open_validation", lambda *_: source)
+    monkeypatch.setattr(postprocess, "_open_split", lambda *_: source)
     monkeypatch.setattr(postprocess, "_labels", lambda *_: iter(pairs))
     return postprocess.choose(tmp_path)
 

@@ -63,11 +63,11 @@ class Shared(NamedTuple):
 
 def known(patients: Iterable[str], others: Iterable[str]) -> list[str]:
     """Those of `patients` who are among `others`, in whichever data set those are."""
-    persons = {_person(other) for other in others}
-    return sorted({one for one in patients if _person(one) in persons})
+    persons = {person(other) for other in others}
+    return sorted({one for one in patients if person(one) in persons})
 
 
-def _person(patient: str) -> str:
+def person(patient: str) -> str:
     """A patient's name without what only some data sets add to it."""
     found = DATED.fullmatch(patient)
     return found["person"] if found else patient

@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 
 from brainseg_jax.data.sources import Source
 
@@ -118,6 +118,11 @@ def spread(places: Sequence[int], count: int) -> list[int]:
     """Some of them, evenly."""
     chosen = np.linspace(0, len(places) - 1, min(count, len(places)))
     return [places[int(k)] for k in np.rint(chosen)]
+
+
+def air(image: Shaped[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"]:
+    """Dark pixels, as a slice's share of air counts them."""
+    return _levels(image) <= AIR
 
 
 def _not_of_one_colour(images: Sequence[np.ndarray]) -> list[np.ndarray]:

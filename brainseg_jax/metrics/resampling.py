@@ -4,10 +4,13 @@ Each draw weighs a patient by how often it came; counts and ROC-AUC follow from 
 patients and pairs of patients, so that thousands of draws are a few products of matrices.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 BLOCK = 2_000_000  # numbers of draws that are held at a time
+RESAMPLES = 2000  # of mean_with_interval
 
 
 def draws(patients: int, *, resamples: int, seed: int) -> Int[np.ndarray, "r p"]:
@@ -103,6 +106,18 @@ def drawn_ratio(
         drawn.astype(float) @ np.asarray(own, float) for own in (sums, counts)
     )
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
+
+
+def mean_with_interval(
+    values: Float[np.ndarray, " n"], patients: Sequence[str]
+) -> tuple[float, float, float]:
+    """The mean of what is not nan, and its interval over patients; nan of nothing."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return (np.nan,) * 3
+    names, owner = np.unique(np.asarray(patients), return_inverse=True)
+    drawn = draws(len(names), resamples=RESAMPLES, seed=0)
+    return float(known.mean()), *interval(drawn_means(values, owner, drawn))
 
 
 def interval(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, encoders, layers
+from brainseg_jax.models.parts import blocks, bottleneck, encoders, layers
 
 
 class Model(nn.Module):
@@ -45,6 +45,7 @@ class Model(nn.Module):
         taps = encoders.take_taps(self, image, style, keys, "Attention U-Net")
         encoders.check_widths(self, taps, "Attention U-Net")
         *skips, image = taps
+        image = bottleneck.mark(self, image)
         gated = layers.staged(GatedDecoder, self.remat)
         for level in range(len(skips), 0, -1):
             decoder = gated(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, options, resampling
+from brainseg_jax.models.parts import blocks, bottleneck, layers, options, resampling
 
 
 class Model(nn.Module):
@@ -54,6 +54,7 @@ class Model(nn.Module):
         *skips, image = blocks.Encoder(
             self.widths, style, remat=self.remat, name="encoder"
         )(image)
+        image = bottleneck.mark(self, image)
 
         for level in range(len(skips), 0, -1):
             features, skip = self.widths[level - 1], skips.pop()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, bottleneck, layers, resampling
 
 
 class Model(nn.Module):
@@ -42,6 +42,7 @@ class Model(nn.Module):
             image = block(
                 features, style, self.convolution_dropout, name=f"block_{number}"
             )(image, keys)
+        image = bottleneck.mark(self, image)
         head = blocks.Head(
             self.outputs, style, self.pool, self.hidden, self.dropout, name="head"
         )

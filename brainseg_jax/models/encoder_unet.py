@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, encoders, layers, options
+from brainseg_jax.models.parts import blocks, bottleneck, encoders, layers, options
 
 
 class Model(nn.Module):
@@ -50,6 +50,7 @@ class Model(nn.Module):
         name = f"U-Net on {self.encoder}"
         source = image.astype(self.dtype)
         *skips, image = encoders.take_taps(self, image, style, keys, name, self.stages)
+        image = bottleneck.mark(self, image)
         if skips[0].shape[1:-1] != source.shape[1:-1]:
             skips.insert(0, source)
         if len(self.widths) != len(skips):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, resampling
+from brainseg_jax.models.parts import blocks, bottleneck, layers, resampling
 
 
 class Model(nn.Module):
@@ -41,6 +41,7 @@ class Model(nn.Module):
         *skips, image = blocks.Encoder(
             self.widths, style, repeats=(1,), remat=self.remat, name="encoder"
         )(image)
+        image = bottleneck.mark(self, image)
 
         for level in range(len(skips), 0, -1):
             image = resampling.upsample_nearest(image)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, convolutions, layers
+from brainseg_jax.models.parts import blocks, bottleneck, convolutions, layers
 
 
 class Model(nn.Module):
@@ -65,6 +65,7 @@ class Model(nn.Module):
             stages.append(image)
 
         *skips, image = stages
+        image = bottleneck.mark(self, image)
         logits: list[Array] = []
         for level in range(count - 1, 0, -1):
             features, convs = self.widths[level - 1], decoder_repeats[level - 1]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import convolutions, layers, resampling
+from brainseg_jax.models.parts import bottleneck, convolutions, layers, resampling
 
 
 class Model(nn.Module):
@@ -52,6 +52,7 @@ class Model(nn.Module):
             image = resampling.max_pool(image)
 
         image = block(self.widths[-1], style, name="bottleneck")(image)
+        image = bottleneck.mark(self, image)
 
         for level in range(len(skips), 0, -1):
             decoder = block(self.widths[level - 1], style, name=f"decoder_{level}")

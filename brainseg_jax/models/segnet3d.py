@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers, options, resampling
+from brainseg_jax.models.parts import blocks, bottleneck, layers, options, resampling
 
 Choices = list[Bool[Array, "n ... c"]]  # of one pooling, an array per axis
 
@@ -59,6 +59,7 @@ class Model(nn.Module):
             image = block(widths, style, name=f"encoder_{level}")(image)
             image, choices = max_pool_with_choices(image)
             pooled.append(choices)
+        image = bottleneck.mark(self, image)
 
         for level in range(count, 0, -1):
             features, choices = self.widths[level - 1], pooled.pop()

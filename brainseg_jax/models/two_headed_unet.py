@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, encoders, layers
+from brainseg_jax.models.parts import blocks, bottleneck, encoders, layers
 from brainseg_jax.models.parts.heads import Heads
 
 
@@ -54,6 +54,7 @@ class Model(nn.Module):
         taps = encoders.take_taps(self, image, style, keys, "This U-Net")
         encoders.check_widths(self, taps, "This U-Net")
         *skips, deepest = taps
+        deepest = bottleneck.mark(self, deepest)
         decoder = layers.staged(blocks.Decoder, self.remat)
         decoded = deepest
         for level in range(len(skips), 0, -1):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers
+from brainseg_jax.models.parts import blocks, bottleneck, layers
 
 
 class Model(nn.Module):
@@ -57,6 +57,7 @@ class Model(nn.Module):
             remat=self.remat,
             name="encoder",
         )(image, keys)
+        image = bottleneck.mark(self, image)
 
         decoder = layers.staged(blocks.Decoder, self.remat)
         rates = blocks.each("dropout", self.dropout, len(self.widths))

@@ -8,7 +8,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, convolutions, encoders, layers, options
+from brainseg_jax.models.parts import (
+    blocks,
+    bottleneck,
+    convolutions,
+    encoders,
+    layers,
+    options,
+)
 
 
 class Model(nn.Module):
@@ -55,6 +62,7 @@ class Model(nn.Module):
         style = layers.style_of(self, train)
         column = encoders.take_taps(self, image, style, keys, "U-Net++")
         encoders.check_widths(self, column, "U-Net++")
+        column = [*column[:-1], bottleneck.mark(self, column[-1])]
         node = layers.staged(blocks.Decoder, self.remat)
         rows = [[tap] for tap in column]
         for place in range(1, len(rows)):

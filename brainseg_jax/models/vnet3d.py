@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, layers
+from brainseg_jax.models.parts import blocks, bottleneck, layers
 
 
 class Model(nn.Module):
@@ -60,6 +60,7 @@ class Model(nn.Module):
             stages.append(image)
 
         *skips, image = stages
+        image = bottleneck.mark(self, image)
         for level in range(len(skips), 0, -1):
             features = self.widths[level - 1]
             image = up(features, style, activated=True, name=f"up_{level}")(image)

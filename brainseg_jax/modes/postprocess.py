@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from rich.progress import track
 
-from brainseg_jax.data import sources
+from brainseg_jax.data import profiles, sources
 from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import overlap
@@ -18,12 +18,15 @@ from brainseg_jax.runs import (
     cards,
     ensembles,
     experiment,
+    familiarity,
     pixel_temperatures,
     precision,
     predictor,
+    queries,
     slice_rules,
     temperatures,
 )
+from brainseg_jax.runs.embedder import make_embedder
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -57,21 +60,49 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
             "--mode=postprocess is for masks alone and for classes of slices alone."
         )
     precision.set_precision(about.config)
-    source = _open_validation(restored, data_dir, chooser is not OF_CLASSES)
+    split = about.config["data"]["validation"]
+    source = _open_split(restored, split, data_dir, chooser is not OF_CLASSES)
     if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
         _refuse_trained(about, source)
     place = ensembles.card_place(workdir, restored)
     folder = pathlib.Path(place.workdir) / FOLDER
     rules, found = chooser(restored, source, folder)
     said = {
-        "chosen_on": about.config["data"]["validation"],
+        "chosen_on": split,
         "patients": len(set(source.patients)),
         **found,
         "note": about.note,
     }
     path = cards.write(place.workdir, rules, place.step, said, name=place.name)
     _tell(path, rules, said)
+    if not ensembles.said(workdir):
+        _measure_familiarity(restored, source, workdir, data_dir)
     return rules
+
+
+def _measure_familiarity(
+    restored: Restored,
+    validation: sources.Source,
+    workdir: str | pathlib.Path,
+    data_dir: str,
+) -> None:
+    """How far validation patients lie from those trained on, for `predict` to compare."""
+    about = restored.record.about
+    if not queries.sees_whole_slices(about):
+        return
+    training = _open_split(restored, about.config["data"]["train"], data_dir)
+    embedder = make_embedder(restored, profiles.SLICES)
+    found = familiarity.measure(embedder, training, validation)
+    if found is None:
+        return
+    path = familiarity.write(workdir, restored.record.step, found)
+    logging.info(
+        "%s: validation patients lie %.3g to %.3g from the training images, as the model "
+        "sees them; predict warns beyond %.3g.",
+        path,
+        *found.usual,
+        found.most,
+    )
 
 
 def _of_volumes(
@@ -121,14 +152,14 @@ def _refuse_trained(about: About, source: sources.Source) -> None:
         )
 
 
-def _open_validation(
-    restored: Restored, data_dir: str, with_masks: bool = True
+def _open_split(
+    restored: Restored, split: str, data_dir: str, with_masks: bool = True
 ) -> sources.Source:
     about = restored.record.about
     options = about.settings.data
     return sources.open_split(
         options.name,
-        options.validation,
+        split,
         data_dir or options.data_dir,
         channels=about.info.channels,
         size=experiment.scored_size(about.settings),

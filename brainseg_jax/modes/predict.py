@@ -13,6 +13,7 @@ from brainseg_jax.data import dicom_files, image_files, meshes, modalities
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.runs import (
     ensembles,
+    familiarity,
     mending,
     pictures,
     precision,
@@ -190,10 +191,16 @@ def _predict_pictures(
             f"{workdir} holds a model of volumes with {axes} axes, and the inputs are "
             "pictures of 2. Give it NIfTI files (.nii.gz)."
         )
-    asked = {**made_by(restored, card, also), **truth.made_from(known)}
+    usual = familiarity.read(workdir, restored.record.step)
+    asked = {
+        **made_by(restored, card, also),
+        **truth.made_from(known),
+        "usual_distance": usual and usual.usual,
+    }
+    unlike = familiarity.make_unlike(restored, usual) if usual else None
     with results.Results(outputs, asked) as written:
         rows = pictures.predict(
-            restored, found, outputs, written, card, also, truth=known
+            restored, found, outputs, written, card, also, truth=known, unlike=unlike
         )
     if known:
         truth.tell(rows, known)

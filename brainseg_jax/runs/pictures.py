@@ -26,6 +26,8 @@ from brainseg_jax.runs.truth import Truth
 
 KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
 Row = dict[str, Any]
+# A volume's images and their four numbers per channel -> what is doubtful, in words.
+Unlike = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], tuple[str, ...]]
 Predicted = tuple[Example, Any, Any]  # with probabilities and labels, [1, ...] each
 
 
@@ -39,6 +41,7 @@ def predict(
     *,
     wanted: Collection[pathlib.Path] | None = None,
     truth: Truth | None = None,
+    unlike: Unlike | None = None,
 ) -> list[Row]:
     """Writes what each picture's prediction is, as it comes; gives the rows of all.
 
@@ -46,7 +49,8 @@ def predict(
     `results`, and its volume is predicted without it. `card` has the rules and the
     temperature that predictions are mended by, a volume's masks together. Where `wanted`
     are given, they alone are predicted, normalised with all that are found. Masks are
-    compared with their `truth`.
+    compared with their `truth`. `unlike` says what of a volume is unlike the training
+    images, beside what their profile tells.
 
     Raises:
         ValueError: if two inputs would be written under one name.
@@ -78,7 +82,9 @@ def predict(
     examples = (
         example
         for volume, paths in left.items()
-        for example in _of_volume(volume, paths, about, results, asked=asked)
+        for example in of_volume(
+            volume, paths, about, results.fail, asked=asked, unlike=unlike
+        )
     )
     with pages.Pages(outputs, about.note) as drawn:
         drawing = "pages" in also and task.uses_masks
@@ -160,17 +166,19 @@ def _batches(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
         yield batch
 
 
-def _of_volume(
+def of_volume(
     volume: str,
     paths: Sequence[pathlib.Path],
     about: About,
-    results: Results,
+    fail: Callable[[pathlib.Path, str], None],
     *,
     asked: Collection[pathlib.Path],
+    unlike: Unlike | None = None,
 ) -> Iterator[Example]:
     """The readable pictures of a volume, normalised together; few are in memory.
 
-    All of them are read, but only those that are `asked` for given.
+    All of them are read, but only those that are `asked` for given. `fail` is told of
+    those that cannot be; `unlike` says what else makes predictions doubtful.
     """
     info, options = about.info, about.config["data"]["normalisation"]
     kept: dict[pathlib.Path, Picture] = {}
@@ -180,7 +188,7 @@ def _of_volume(
             picture = pictures.read(path, info)
         except UnreadableImage as error:
             logging.warning("Left out: %s", error)
-            results.fail(path, str(error))
+            fail(path, str(error))
             continue
         readable.append(path)
         by_image.append(normalise.statistics([picture.image], [volume]))
@@ -192,6 +200,11 @@ def _of_volume(
     together = options["name"].startswith("volume")
     _tell_volume(volume, readable, together)
     warnings = _warnings(volume, kept.values(), together and len(readable) == 1, about)
+    if unlike:
+        images = [one.image for one in kept.values()]
+        for one in (found := unlike(images, [*scaling[: len(images)]])):
+            logging.warning("%s is %s.", volume, one)
+        warnings += found
     for place, (path, numbers) in enumerate(zip(readable, scaling, strict=True)):
         if path not in asked:
             continue

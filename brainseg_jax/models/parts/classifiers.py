@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from brainseg_jax.models.parts import blocks, convolutions, layers, options
+from brainseg_jax.models.parts import blocks, bottleneck, convolutions, layers, options
 
 STRIDE = 32  # of all of them, at the head
 
@@ -68,4 +68,5 @@ class Classifier(nn.Module):
             name="head",
         )
         *_, deepest = encoder(image, keys).values()
+        deepest = bottleneck.mark(self, deepest)
         return head(self.features(deepest), keys)
