@@ -63,7 +63,7 @@ def explain(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.check_outputs(inputs, outputs)
+    folder = predict.output_folder(inputs, outputs)
     restored = queries.restore_one(workdir, "explain")
     about = restored.record.about
     failed: dict[str, str] = {}

@@ -70,7 +70,7 @@ def look_up(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.check_outputs(inputs, outputs)
+    folder = predict.output_folder(inputs, outputs)
     restored, embedder, cases, _ = _open(workdir, split, data_name, data_dir)
     about = restored.record.about
     pictures, failed = queries.find_pictures(inputs), dict[str, str]()
@@ -110,7 +110,7 @@ def judge(
     Raises:
         ValueError, FileNotFoundError: as look_up; also if classes differ.
     """
-    folder = predict.check_outputs((), outputs)
+    folder = predict.output_folder((), outputs)
     restored, embedder, cases, split = _open(workdir, split, data_name, data_dir)
     about = restored.record.about
     own = evaluate.default_split(about)

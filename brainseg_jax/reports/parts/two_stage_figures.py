@@ -58,7 +58,7 @@ def draw(
     )
     comparison_charts.bars(scores(rows), folder / "scores.png", **said)
     if charts := errors(rows):
-        count_bars.stacked_charts(charts, folder / "errors.png", **said)
+        count_bars.stacked_charts(charts, folder / "errors.png", title=title, note=note)
 
 
 def chosen(staged: Staged) -> dict[str, int]:
