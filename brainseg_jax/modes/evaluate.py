@@ -3,7 +3,7 @@
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -229,10 +229,14 @@ def report(
     # Last: with it the report is complete.
     summaries.write(folder, {**said, **summary}, spread)
     print_summary(rows, caption, title=title, note=note)
-    for table in over:
+    _print_over_patients(over, folder)
+    return summary
+
+
+def _print_over_patients(tables: Sequence[Table], folder: pathlib.Path) -> None:
+    for table in tables:
         Console().print(table)
     Console().print(f"Report, tables and pictures: {folder}")
-    return summary
 
 
 def _of_split(source: sources.Source, split: str, note: str) -> Row:

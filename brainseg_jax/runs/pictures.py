@@ -56,15 +56,10 @@ def predict(
         ValueError: if two inputs would be written under one name.
     """
     about = restored.record.about
-    by_volume = image_files.group_volumes(found)
     names = output_names(found)
     asked = {*found} if wanted is None else {*wanted}
     asked_for = [path for path in found if path in asked]
-    left = {
-        volume: paths
-        for volume, paths in by_volume.items()
-        if not all(results.has(path) for path in paths if path in asked)
-    }
+    left = _left(found, asked, results)
     count = sum(path in asked for paths in left.values() for path in paths)
     if skipped := len(asked_for) - count:
         logging.info("%d of %d images are predicted already.", skipped, len(asked_for))
@@ -93,6 +88,17 @@ def predict(
             predicted = _mended(predicted, rules, "probabilities" in also)
         _write_all(predicted, request, results, drawn.add if drawing else None)
     return results.rows(asked_for)
+
+
+def _left(
+    found: Sequence[pathlib.Path], asked: Collection[pathlib.Path], results: Results
+) -> dict[str, list[pathlib.Path]]:
+    """The volumes of which a picture that is `asked` for has no result yet."""
+    return {
+        volume: paths
+        for volume, paths in image_files.group_volumes(found).items()
+        if not all(results.has(path) for path in paths if path in asked)
+    }
 
 
 def _write_all(
