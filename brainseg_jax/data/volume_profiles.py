@@ -18,19 +18,22 @@ from brainseg_jax.data.sources import Source
 SIDE = 8  # voxels of the mean volume along each axis
 MOST = 64  # voxels along each axis that are looked at
 AXES = ("down to up", "back to front", "left to right")
-# What each number is called in a warning: of a sequence, of all, and of each axis.
-OF_CHANNEL = {
+TURNED = "turned"
+# What each number is called in a warning, the most telling first: of an axis, of all and
+# of a sequence.
+SAID = {
+    "extent": "the mm of its head",
+    "spacing": "the mm between its voxels",
+    TURNED: "how much more it is like them turned than as it is",
+    "other": "how much more it is like another of their sequences than like its own",
+    "likeness": "its correlation with their mean",
     "brightness": "its brightest hundredth of voxels",
     "air": "its share of dark voxels",
     "contrast": "its contrast",
     "dim": "its share of the head that is far darker than most",
     "bright": "its share of the head that is far brighter than most",
-    "likeness": "its correlation with their mean",
-    "other": "how much more it is like another of their sequences than like its own",
 }
-TURNED = "turned"
-SAID = {TURNED: "how much more it is like them turned than as it is"}
-OF_AXIS = {"extent": "its head in mm from {}", "spacing": "its spacing in mm from {}"}
+OF_AXIS = ("extent", "spacing")
 FAR = 0.4  # from the head's median, as a share of it
 Cubes = Float64[np.ndarray, "c side side side"]
 
@@ -97,21 +100,25 @@ def unlike(
     channels: Sequence[str],
     known: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """What of a scan is unlike the training volumes, in words; () if nothing."""
+    """What of a scan is unlike the training volumes, in words; () if nothing.
+
+    A number that is unlike in several sequences, or along several axes, is told once.
+    """
     seen = look(image, spacing, channels)
     means = {
         name: np.array(text.split(), float).reshape((SIDE,) * 3)
         for name, text in known["means"].items()
     }
+    beyond: dict[str, list[tuple[str, float, str]]] = {}
     numbers = seen.numbers | _likeness(seen.cubes, means)
-    return tuple(
-        f"unlike the training scans: {_said(name)} is {value:.3g}, theirs are "
-        f"{low:.3g} to {high:.3g}"
-        for name, value in numbers.items()
-        if name in known["ranges"]
-        for low, high in [known["ranges"][name]]
-        if not low - _room(name, low, high) <= value <= high + _room(name, low, high)
-    )
+    for name in [one for one in numbers if one in known["ranges"]]:
+        value, (low, high) = numbers[name], known["ranges"][name]
+        room = _room(name, low, high)
+        if not low - room <= value <= high + room:
+            number, _, part = name.partition(" of ")
+            theirs = f"{low:.3g} to {high:.3g}"
+            beyond.setdefault(number, []).append((part, value, theirs))
+    return tuple(_said(number, beyond[number]) for number in SAID if number in beyond)
 
 
 def _ranges(found: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -202,8 +209,12 @@ def _of(name: str, part: str) -> str:
     return f"{name} of {part}"
 
 
-def _said(name: str) -> str:
-    number, _, part = name.partition(" of ")
-    if number in OF_CHANNEL:
-        return f"{part}: {OF_CHANNEL[number]}"
-    return OF_AXIS[number].format(part) if number in OF_AXIS else SAID[name]
+def _said(number: str, beyond: Sequence[tuple[str, float, str]]) -> str:
+    """Of the first part that it is unlike in, and which others there are."""
+    (part, value, theirs), *others = beyond
+    where = "from" if number in OF_AXIS else "in"
+    found = f"{SAID[number]} {where} {part}" if part else SAID[number]
+    also = f" (also {where} {', '.join(one for one, *_ in others)})" if others else ""
+    return (
+        f"unlike the training scans: {found} is {value:.3g}, theirs are {theirs}{also}"
+    )
