@@ -82,8 +82,11 @@ def of_thick_slices(image, spacing):
         (inverted, "share of dark voxels"),
         (swapped(0, 3), "like another of their sequences"),
         (swapped(1, 3), "like another of their sequences"),
-        (with_skull, "head in mm"),
-        (of_thick_slices, "its spacing in mm from down to up is 15, theirs are 5 to 5"),
+        (with_skull, "the mm of its head from down to up"),
+        (
+            of_thick_slices,
+            "between its voxels from down to up is 15, theirs are 5 to 5",
+        ),
         (lambda image, spacing: (image[::-1], spacing), "turned"),
         (lambda image, spacing: (image[:, ::-1], spacing), "turned"),
         (lambda image, spacing: (image.swapaxes(0, 1), spacing), "turned"),
@@ -101,11 +104,28 @@ def test_what_is_unlike_is_named(training, known, unseen, change, named):
         assert named in " ".join(said)
 
 
+def test_a_number_is_told_once_for_all_sequences(training, known, unseen):
+    image, spacing = inverted(*unseen[0])
+    said = volume_profiles.unlike(image, spacing, training.info.channels, known)
+    (air,) = [one for one in said if "dark voxels" in one]
+    assert "dark voxels in flair is 0.0" in air and "(also in t1, t1ce, t2)" in air
+
+
 def test_like_ones_are_left_in_peace(training, known, unseen):
     for image, spacing in unseen:
         assert (
             volume_profiles.unlike(image, spacing, training.info.channels, known) == ()
         )
+
+
+def test_of_what_training_did_not_know_nothing_is_said(training, known, unseen):
+    image, _ = unseen[0]
+    ranges = {k: v for k, v in known["ranges"].items() if "extent" not in k}
+    ranges = {k: v for k, v in ranges.items() if "spacing" not in k}
+    less = {**known, "ranges": ranges}
+    far = (50.0, 50.0, 50.0)
+    assert volume_profiles.unlike(image, far, training.info.channels, less) == ()
+    assert volume_profiles.unlike(image, far, training.info.channels, known)
 
 
 def test_of_sequences_that_are_missing_nothing_is_said(training, known, unseen):

@@ -5,41 +5,43 @@ scan is unlike training if one lies beyond those of all sampled patients by half
 range, a spacing by half of itself. Nothing here says that a prediction is right.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float64, Shaped
 
-from brainseg_jax.data import profiles
+from brainseg_jax.data import profiles, volume_likeness
 from brainseg_jax.data.profiles import AIR, BEYOND, PATIENTS, Profile
 from brainseg_jax.data.sources import Source
+from brainseg_jax.data.volume_likeness import Cube
 
-SIDE = 8  # voxels of the mean volume along each axis
 MOST = 64  # voxels along each axis that are looked at
 AXES = ("down to up", "back to front", "left to right")
-# What each number is called in a warning: of a sequence, of all, and of each axis.
-OF_CHANNEL = {
+TURNED = "turned"
+# What each number is called in a warning, the most telling first: of an axis, of all and
+# of a sequence.
+SAID = {
+    "extent": "the mm of its head",
+    "spacing": "the mm between its voxels",
+    TURNED: "how much more it is like them turned than as it is",
+    "other": "how much more it is like another of their sequences than like its own",
+    "likeness": "its correlation with their mean",
     "brightness": "its brightest hundredth of voxels",
     "air": "its share of dark voxels",
     "contrast": "its contrast",
     "dim": "its share of the head that is far darker than most",
     "bright": "its share of the head that is far brighter than most",
-    "likeness": "its correlation with their mean",
-    "other": "how much more it is like another of their sequences than like its own",
 }
-TURNED = "turned"
-SAID = {TURNED: "how much more it is like them turned than as it is"}
-OF_AXIS = {"extent": "its head in mm from {}", "spacing": "its spacing in mm from {}"}
+OF_AXIS = ("extent", "spacing")
 FAR = 0.4  # from the head's median, as a share of it
-Cubes = Float64[np.ndarray, "c side side side"]
 
 
 class Looks(NamedTuple):
     """Of one volume: numbers by their names, and its sequences on a coarse grid."""
 
     numbers: dict[str, float]
-    cubes: dict[str, Float64[np.ndarray, "side side side"]]
+    cubes: dict[str, Cube]
 
 
 def profile(source: Source) -> Profile | None:
@@ -53,14 +55,15 @@ def profile(source: Source) -> Profile | None:
             seen.append(look(image, source.spacings[place], source.info.channels))
     if not seen:
         return None
-    found = [
-        one.numbers | _likeness(one.cubes, _mean([*seen[:k], *seen[k + 1 :]] or [one]))
-        for k, one in enumerate(seen)
-    ]
+    cubes = [one.cubes for one in seen]
+    found = []
+    for k, one in enumerate(seen):
+        others = volume_likeness.mean_of([*cubes[:k], *cubes[k + 1 :]] or cubes)
+        found.append(one.numbers | _likeness(one.cubes, others))
     return {
         "means": {
             name: " ".join(f"{value:.3f}" for value in cube.reshape(-1))
-            for name, cube in _mean(seen).items()
+            for name, cube in volume_likeness.mean_of(cubes).items()
         },
         "ranges": _ranges(found),
     }
@@ -81,7 +84,7 @@ def look(
         if values.min() == values.max():
             continue
         levels = profiles.as_levels(values)
-        cubes[channel] = _cube(levels)
+        cubes[channel] = volume_likeness.coarse(levels)
         own = _intensities(values, levels)
         numbers |= {_of(name, channel): value for name, value in own.items()}
     if np.isfinite(spacing).all():
@@ -97,21 +100,37 @@ def unlike(
     channels: Sequence[str],
     known: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """What of a scan is unlike the training volumes, in words; () if nothing."""
+    """What of a scan is unlike the training volumes, in words; () if nothing.
+
+    A number that is unlike in several sequences, or along several axes, is told once.
+    """
     seen = look(image, spacing, channels)
     means = {
-        name: np.array(text.split(), float).reshape((SIDE,) * 3)
+        name: np.array(text.split(), float).reshape((volume_likeness.SIDE,) * 3)
         for name, text in known["means"].items()
     }
+    beyond: dict[str, list[tuple[str, float, str]]] = {}
     numbers = seen.numbers | _likeness(seen.cubes, means)
-    return tuple(
-        f"unlike the training scans: {_said(name)} is {value:.3g}, theirs are "
-        f"{low:.3g} to {high:.3g}"
-        for name, value in numbers.items()
-        if name in known["ranges"]
-        for low, high in [known["ranges"][name]]
-        if not low - _room(name, low, high) <= value <= high + _room(name, low, high)
-    )
+    for name in [one for one in numbers if one in known["ranges"]]:
+        value, (low, high) = numbers[name], known["ranges"][name]
+        room = _room(name, low, high)
+        if not low - room <= value <= high + room:
+            number, _, part = name.partition(" of ")
+            theirs = f"{low:.3g} to {high:.3g}"
+            beyond.setdefault(number, []).append((part, value, theirs))
+    return tuple(_said(number, beyond[number]) for number in SAID if number in beyond)
+
+
+def _likeness(cubes: Mapping[str, Cube], means: Mapping[str, Cube]) -> dict[str, float]:
+    """To the means of the sequences."""
+    found = {}
+    for channel, like in volume_likeness.of_sequences(cubes, means).items():
+        own = like.pop(channel)
+        found[_of("likeness", channel)] = own
+        if like:
+            found[_of("other", channel)] = max(like.values()) - own
+    turned = volume_likeness.turned(cubes, means)
+    return found if turned is None else found | {TURNED: turned}
 
 
 def _ranges(found: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -142,68 +161,16 @@ def _intensities(
     }
 
 
-def _likeness(
-    cubes: Mapping[str, np.ndarray], means: Mapping[str, np.ndarray]
-) -> dict[str, float]:
-    """To the means of the sequences: within the head of each, turned of all together."""
-    within = np.mean([*means.values()], 0) > AIR
-    found = {}
-    for channel in [name for name in cubes if name in means]:
-        like = {
-            other: profiles.correlation(cubes[channel][within], mean[within])
-            for other, mean in means.items()
-        }
-        own = like.pop(channel)
-        found[_of("likeness", channel)] = own
-        if like:
-            found[_of("other", channel)] = max(like.values()) - own
-    shared = [name for name in cubes if name in means]
-    if shared:
-        ours, theirs = (
-            np.stack([one[name] for name in shared]) for one in (cubes, means)
-        )
-        upright, *others = (profiles.correlation(turn(ours), theirs) for turn in TURNS)
-        found[TURNED] = max(others) - upright
-    return found
-
-
-# Of [c, z, y, x], the first as it is. A head looks the same from left to right.
-TURNS: tuple[Callable[[Cubes], Cubes], ...] = (
-    lambda one: one,
-    lambda one: one[:, ::-1],
-    lambda one: one[:, :, ::-1],
-    lambda one: one[:, ::-1, ::-1],
-    lambda one: one.transpose(0, 2, 1, 3),
-    lambda one: one.transpose(0, 3, 2, 1),
-    lambda one: one.transpose(0, 1, 3, 2),
-)
-
-
-def _mean(seen: Sequence[Looks]) -> dict[str, np.ndarray]:
-    """Of each sequence over the volumes that have it."""
-    names = dict.fromkeys(name for one in seen for name in one.cubes)
-    return {
-        name: np.mean([one.cubes[name] for one in seen if name in one.cubes], 0)
-        for name in names
-    }
-
-
-def _cube(levels: Float64[np.ndarray, "z y x"]) -> Float[np.ndarray, "side side side"]:
-    """Means over SIDE parts of each axis."""
-    for axis in range(3):
-        starts = np.arange(SIDE) * levels.shape[axis] // SIDE
-        count = np.maximum(np.diff([*starts, levels.shape[axis]]), 1)
-        count = count.reshape([-1 if k == axis else 1 for k in range(3)])
-        levels = np.add.reduceat(levels, starts, axis) / count
-    return levels
-
-
 def _of(name: str, part: str) -> str:
     return f"{name} of {part}"
 
 
-def _said(name: str) -> str:
-    number, _, part = name.partition(" of ")
-    if number in OF_CHANNEL:
-        return f"{part}: {OF_CHANNEL[number]}"
-    return OF_AXIS[number].format(part) if number in OF_AXIS else SAID[name]
+def _said(number: str, beyond: Sequence[tuple[str, float, str]]) -> str:
+    """Of the first part that it is unlike in, and which others there are."""
+    (part, value, theirs), *others = beyond
+    where = "from" if number in OF_AXIS else "in"
+    found = f"{SAID[number]} {where} {part}" if part else SAID[number]
+    also = f" (also {where} {', '.join(one for one, *_ in others)})" if others else ""
+    return (
+        f"unlike the training scans: {found} is {value:.3g}, theirs are {theirs}{also}"
+    )
