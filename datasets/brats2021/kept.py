@@ -76,8 +76,9 @@ def _write(path: pathlib.Path, stamp: str, case: Case, one: Checked) -> None:
     """Whole or not at all, whenever the process is killed."""
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".part")
+    arrays: Any = {"stamp": np.array(stamp), **_pack(one, case.key)}
     with partial.open("wb") as file:
-        np.savez(file, stamp=np.array(stamp), **_pack(one, case.key))
+        np.savez(file, **arrays)
     partial.replace(path)
 
 
