@@ -195,6 +195,8 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
         *(f"label/{name}.png" for name in of_label),
         *(f"mask/{name}.png" for name in of_mask),
     }
+    page = (folder / "report.html").read_text()
+    assert not [name for name in drawn if f'alt="{name}"' not in page]
     (first, *_) = read(workdir / "history.csv")
     assert float(first["train_loss"]) == pytest.approx(
         float(first["train_mask_loss"]) + float(first["train_label_loss"]), rel=1e-5
