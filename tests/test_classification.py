@@ -91,8 +91,10 @@ def test_tables_and_pictures_say_what_was_decided(finished):
     assert written["patient_mean_probability_accuracy"] is None
     assert written["undefined"] == "nan" and written["note"].startswith("PHANTOM")
     pictures = ("confusion", "roc", "training", "patients", "panels")
+    page = (report / "report.html").read_text()
     for name in pictures:
         assert (report / f"{name}.png").stat().st_size > 10_000
+        assert f'alt="{name}.png"' in page
 
 
 def test_history_and_logs_hold_the_tasks_own_scores(finished):

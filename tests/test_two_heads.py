@@ -188,13 +188,15 @@ def test_a_run_scores_both_heads_in_one_report(finished, data):
     found = written["mask_slice_dice_of_glioma"]
     assert found == pytest.approx(np.mean(of_glioma), abs=1e-5)
     drawn = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
-    of_label = ("calibration", "confusion", "roc", "patients", "panels")
-    of_mask = ("patients", "panels")
+    of_label = ("calibration", "confusion", "roc", "patients", "panels", "failures")
+    of_mask = ("calibration", "patients", "panels", "failures")
     assert drawn == {
         "training.png",
         *(f"label/{name}.png" for name in of_label),
         *(f"mask/{name}.png" for name in of_mask),
     }
+    page = (folder / "report.html").read_text()
+    assert not [name for name in drawn if f'alt="{name}"' not in page]
     (first, *_) = read(workdir / "history.csv")
     assert float(first["train_loss"]) == pytest.approx(
         float(first["train_mask_loss"]) + float(first["train_label_loss"]), rel=1e-5

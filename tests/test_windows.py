@@ -323,6 +323,9 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     # Of the patient's two volumes the last has no tumour: it has no distance.
     assert float(rows[0]["hd95"]) == pytest.approx(expected.hd95, abs=1e-5)
     assert (tmp_path / "evaluation/fold_1/planes.png").exists()
+    assert (
+        'alt="planes.png"' in (tmp_path / "evaluation/fold_1/report.html").read_text()
+    )
 
     predict_a_scan(tmp_path, image, labels)
 
