@@ -13,7 +13,8 @@ from brainseg_jax.reports.parts import figures
 from brainseg_jax.reports.parts.patient_scores import Scores
 
 POOLED = "all folds"
-SPREAD = 0.26  # of a fold's points about its line
+ABOVE = 0.08  # a fold's mean above the middle of its line; its points lie below
+GOLDEN = 0.618  # keeps points apart that come one after the other
 
 
 def fold_chart(
@@ -36,7 +37,7 @@ def fold_chart(
     if not scores:
         raise ValueError(f"{path}: no patient has a score, nothing to draw.")
     names = list(dict.fromkeys(folds.values()))
-    body = 0.75 + 0.42 * (1 + len(names))
+    body = 0.75 + 0.46 * (1 + len(names))
     with figures.page(path, title, note, body) as figure:
         panels = figure.subplots(1, len(scores), squeeze=False, sharey=True)[0]
         for axes, (name, of_patients) in zip(panels, scores.items(), strict=True):
@@ -74,18 +75,15 @@ def _draw_line(
     if not len(values):
         axes.text(0.01, place, "no score", va="center_baseline", fontsize=7.5)
         return
-    # Not drawn at random: the same scores give the same picture.
-    offsets = SPREAD * np.sin(2.4 * np.arange(len(values)))
+    below = 0.1 + 0.26 * (GOLDEN * np.arange(len(values)) % 1)
     colour = figures.ORANGE if pooled else figures.BLUE
-    axes.plot(values, place + offsets, "o", c=figures.SKY, ms=3.5, mew=0, zorder=2)
+    axes.plot(values, place + below, "o", c=figures.SKY, ms=3.5, mew=0, zorder=2)
     mean = float(values.mean())
     low, high = bootstrap_interval(values)
     if np.isfinite(low):
-        axes.plot([low, high], [place, place], c=colour, lw=2.2, zorder=3)
-    axes.plot([mean], [place], "D", c=colour, ms=6, zorder=4)
-    # Above the line, on the side that has room.
-    side, step = ("right", -0.012) if mean > 0.5 else ("left", 0.012)
-    axes.text(mean + step, place - 0.3, f"{mean:.3f}", ha=side, va="center", fontsize=8)
+        axes.plot([low, high], [place - ABOVE] * 2, c=colour, lw=2.2, zorder=3)
+    axes.plot([mean], [place - ABOVE], "D", c=colour, ms=6, zorder=4)
+    axes.text(mean, place - 0.32, f"{mean:.3f}", ha="center", va="center", fontsize=8)
 
 
 def _meanings() -> list[Line2D]:
