@@ -84,6 +84,10 @@ def test_two_folds_as_processes(data_dir, tmp_path):
     status, printed = run("--mode=evaluate", workdir, "--split=fold_0")
     assert status == 1 and "were trained on" in printed
     assert "Without --split each patient" in printed
+    status, printed = run("--mode=postprocess", workdir)
+    assert status == 0, printed
+    card = json.loads((tmp_path / "cv" / "card.json").read_text())
+    assert (card["chosen_on"], card["patients"]) == ("fold_1+fold_2", 4)
     raw = next(path for path in (data_dir / "raw").rglob("TCGA_*") if path.is_dir())
     outputs = tmp_path / "masks"
     status, printed = run(
