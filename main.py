@@ -9,6 +9,7 @@
     python main.py --mode=similar --workdir=runs/...     stored cases most like a slice
     python main.py --mode=postprocess --workdir=runs/...   how predictions are mended
     python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
+    python main.py --mode=crossval --config=configs/resunet_lgg.py   every fold in turn
     python main.py --mode=config --config=configs/resunet_lgg.py     what it changes
     python main.py --mode=models            all models and experiments with their sizes
     python main.py --mode=benchmark         the speed of every model
@@ -137,6 +138,9 @@ flags.DEFINE_string(
     "against",
     "",
     "benchmark without --config: JSON file of an earlier one, to compare with.",
+)
+flags.DEFINE_integer(
+    "folds", 0, "crossval: how many of the data set's folds, from the first; 0: all."
 )
 flags.DEFINE_bool("debug", False, "Show where in the code an error was raised.")
 

@@ -126,6 +126,9 @@ def get_config() -> ConfigDict:
     schedule.rate = 1e-3
     schedule.warmup_steps = 0
     schedule.final = 0.0  # cosine: last rate as a share of the first
+    # cosine: epochs after which it begins anew; the weights at the end of each such cycle
+    # are kept as a snapshot: docs/crossval.md. 0: one cosine over all epochs
+    schedule.cycle_epochs = 0
     schedule.step_epochs = 30  # step, plateau: epochs between drops, decays
     schedule.factor = 0.1  # step, plateau: what each drop multiplies the rate by
     schedule.min_delta = 0.0  # plateau: the least change that counts as better

@@ -84,6 +84,28 @@ def test_a_model_without_published_forms_takes_any_size(monkeypatch, published):
     checks.check_settings(base.get_config())
 
 
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"schedule.cycle_epochs": 30}, "config.epochs=100 are not a whole number"),
+        ({"schedule.cycle_epochs": -1}, "schedule.cycle_epochs is -1"),
+        (
+            {"schedule.cycle_epochs": 25, "evaluation.every_epochs": 4},
+            "25 is no multiple of config.evaluation.every_epochs=4",
+        ),
+        (
+            {"schedule.cycle_epochs": 25, "schedule.name": "step"},
+            "of config.schedule.name=cosine, not of step",
+        ),
+    ],
+)
+def test_cycles_that_do_not_fit_are_refused(changes, said):
+    config = base.get_config()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(ValueError, match=said):
+        checks.check_settings(config)
+
+
 def test_every_size_of_augmentation_is_bounded():
     numbers = {
         name for name, value in base.get_config().augment.items() if value != "edge"

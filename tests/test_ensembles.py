@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from brainseg_jax.inference import ensemble, folding
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.runs import ensembles, experiment, restore
 from tests import test_scans
@@ -31,6 +32,25 @@ def test_probabilities_are_the_mean_of_the_members(exclusive, probabilities):
     found = probabilities(folding.apply(model, variables, image))
     expected = (probabilities(image) + probabilities(-3 * image)) / 2
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_each_head_is_averaged_as_its_own_classes_are():
+    class TwoHeaded(Affine):
+        @nn.compact
+        def __call__(self, image, *, train=False, keys=None):
+            factor = self.param("factor", nn.initializers.ones, ())
+            return Heads(mask=factor * image, label=factor * image.mean((1, 2)))
+
+    image = jax.random.normal(jax.random.key(0), (2, 3, 3, 2))
+    kinds = Heads(mask=False, label=True)
+    both = ensemble.Ensemble((TwoHeaded(), TwoHeaded()), kinds)
+    factors = (1.0, -3.0)
+    variables = ensemble.join([{"params": {"factor": jnp.float32(f)}} for f in factors])
+    found = folding.apply(both, variables, image)
+    masks = np.mean([jax.nn.sigmoid(f * image) for f in factors], 0)
+    labels = np.mean([jax.nn.softmax(f * image.mean((1, 2))) for f in factors], 0)
+    np.testing.assert_allclose(jax.nn.sigmoid(found.mask), masks, atol=1e-6)
+    np.testing.assert_allclose(jax.nn.softmax(found.label), labels, atol=1e-6)
 
 
 def test_certain_members_leave_logits_finite():

@@ -75,6 +75,7 @@ MORE_MISTAKES = [
     ([UNET, "--config.init_from=nope"], "no checkpoint"),
     (["--worckdir=a"], "worckdir"),
     (["--mode=evaluate"], "needs --workdir"),
+    (["--mode=crossval"], "--mode=crossval needs --config"),
     (["--mode=describe"], "--mode=describe needs --config"),
     (["--mode=audit"], "--mode=audit needs --config"),
     ([RESUNET, "--mode=audit", "--split=fold_0"], "leave out --split=fold_0"),

@@ -47,6 +47,20 @@ def test_cosine_ends_at_its_final_share():
     assert rates((100, 500), name="cosine", final=0.2) == pytest.approx([0.02, 0.02])
 
 
+def test_cosine_begins_anew_at_each_restart():
+    # Cycles of 20 and 80 steps: half way down after 10 and after 20 + 40.
+    found = rates((0, 10, 19, 20, 60, 100), name="cosine", restarts=(20,))
+    last = 0.05 * (1 + np.cos(0.95 * np.pi))
+    assert found == pytest.approx([0.1, 0.05, last, 0.1, 0.05, 0.0], abs=1e-8)
+
+
+def test_warm_up_is_of_the_first_cycle_alone():
+    found = rates((0, 3, 10, 11), name="cosine", restarts=(11,), warmup_steps=3)
+    # From step 3 to 11 is a cycle: after 7 of its 8 steps the next is at full rate.
+    last = 0.05 * (1 + np.cos(7 / 8 * np.pi))
+    assert found == pytest.approx([0.025, 0.1, last, 0.1], abs=1e-8)
+
+
 def test_warm_up_rises_linearly():
     found = rates((0, 1, 3, 9), name="constant", warmup_steps=3)
     assert found == pytest.approx([0.025, 0.05, 0.1, 0.1])

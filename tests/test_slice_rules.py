@@ -10,7 +10,7 @@ from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.metrics import threshold_sweep
 from brainseg_jax.modes import evaluate, postprocess, train
-from brainseg_jax.runs import cards, mending, slice_rules, split_masks
+from brainseg_jax.runs import cards, mending, out_of_fold, slice_rules, split_masks
 from tests import tiny_classifier
 
 OTHER = Rules(largest=True, least_part=5)
@@ -76,6 +76,12 @@ def test_small_parts_go_by_slice_and_the_largest_stays_through_slices():
 
 def choose(tmp_path, monkeypatch, probability, truth, *, exclusive=False):
     """For one patient's slices, predicted so; threshold 0.5 until now."""
+    fold = make_fold(monkeypatch, probability, truth, exclusive=exclusive)
+    return slice_rules.choose(fold.restored, fold.source, tmp_path)
+
+
+def make_fold(monkeypatch, probability, truth, *, exclusive=False, patient="p"):
+    """One patient's slices and a net that predicts them so."""
     config = {"evaluation": {"threshold": 0.5, "empty": "one"}}
     restored = types.SimpleNamespace(
         threshold=0.5,
@@ -91,7 +97,7 @@ def choose(tmp_path, monkeypatch, probability, truth, *, exclusive=False):
 
     source = Source(
         info=types.SimpleNamespace(members=((1,),), classes={"tumour": 1}),
-        patients=["p"] * len(truth),
+        patients=[patient] * len(truth),
         scaling=[None] * len(truth),
         read_stored=lambda k: (probability[k], truth[k].astype(np.uint8)),
     )
@@ -108,7 +114,22 @@ def choose(tmp_path, monkeypatch, probability, truth, *, exclusive=False):
         "at_threshold",
         lambda one, value: types.SimpleNamespace(**{**vars(one), "threshold": value}),
     )
-    return slice_rules.choose(restored, source, tmp_path)
+    return out_of_fold.Fold("fold_0", restored, source)
+
+
+def test_the_folds_of_a_cross_validation_choose_together(tmp_path, monkeypatch):
+    truth = np.zeros((1, 12, 12, 1), bool)
+    truth[:, 2:6, 2:6] = True
+    faint, wide = (truth * share for share in (0.35, 0.9))
+    wide = np.where(np.roll(truth, 4, 1), 0.32, wide)  # as much again, beside it
+    folds = [
+        make_fold(monkeypatch, probability.astype(np.float32), truth, patient=patient)
+        for probability, patient in ((faint, "p"), (wide, "q"))
+    ]
+    rules, said = slice_rules.choose_of(folds, tmp_path)
+    # At 0.5 the first has nothing; from 0.32 to 0.34 both are right.
+    assert said["patient_dice_without"] == 0.5 and said["patient_dice_with"] == 1
+    assert 0.32 <= said["threshold"] < 0.35 and rules == Rules()
 
 
 def test_threshold_and_rules_are_kept_where_dice_rises(tmp_path, monkeypatch):

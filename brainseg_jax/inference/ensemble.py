@@ -1,5 +1,7 @@
 """Several models as one: its probabilities are the mean of theirs."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,18 +17,25 @@ class Ensemble(nn.Module):
     """
 
     members: tuple[nn.Module, ...]
-    exclusive: bool  # a softmax over all outputs, else a sigmoid each
+    # A softmax over all outputs, else a sigmoid each; of two heads of each
+    exclusive: Any
 
     def __call__(
         self, image: Float[Array, "n *space c"], *, train: bool = False, keys=None
-    ) -> Array:
-        logits = jnp.stack([model(image) for model in self.members])
-        if self.exclusive:
-            mean = jax.nn.softmax(logits).mean(0)
-            return jnp.log(jnp.maximum(mean, SMALLEST))
-        mean = jax.nn.sigmoid(logits).mean(0)
-        clipped = jnp.clip(mean, SMALLEST, 1 - SMALLEST)
-        return jnp.log(clipped) - jnp.log1p(-clipped)
+    ) -> Any:
+        logits = [model(image) for model in self.members]
+        return jax.tree.map(mean_logits, self.exclusive, *logits)
+
+
+def mean_logits(exclusive: bool, *logits: Float[Array, "n *space c"]) -> Array:
+    """Logits of the mean of several models' probabilities."""
+    stacked = jnp.stack(logits)
+    if exclusive:
+        mean = jax.nn.softmax(stacked).mean(0)
+        return jnp.log(jnp.maximum(mean, SMALLEST))
+    mean = jax.nn.sigmoid(stacked).mean(0)
+    clipped = jnp.clip(mean, SMALLEST, 1 - SMALLEST)
+    return jnp.log(clipped) - jnp.log1p(-clipped)
 
 
 def join(variables: list[dict]) -> dict:

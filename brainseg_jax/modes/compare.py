@@ -20,7 +20,7 @@ from brainseg_jax.reports.parts import (
     prediction_grid,
 )
 from brainseg_jax.reports.parts.patient_scores import Scores
-from brainseg_jax.runs import ensembles, precision, reported, restore
+from brainseg_jax.runs import ensembles, precision, reported
 from brainseg_jax.runs.reported import Reported
 
 
@@ -233,14 +233,12 @@ def _draw_grid(
 
 def _open(one: Reported, data_name: str, data_dir: str) -> tuple[Any, Any]:
     """The split as the run sees it, and the masks that it predicts there."""
-    restored = restore.restore(one.workdir)
-    source = evaluate.open_source(
-        restored, one.split, data_name=data_name, data_dir=data_dir
+    source, predict = evaluate.open_answers(
+        one.workdir, one.split, data_name=data_name, data_dir=data_dir
     )
-    predict = evaluate.predict_labels(restored, source)
 
     def masks(index: int) -> Any:
-        precision.set_precision(restored.record.about.config)
+        precision.set_precision(one.about.config)
         labels = predict(index)
         return labels.mask if isinstance(labels, Heads) else labels
 

@@ -4,7 +4,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 from rich.console import Console
@@ -17,9 +17,14 @@ from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import StopRequest
 from brainseg_jax.reports.parts import figures, patient_spread
 from brainseg_jax.runs import (
+    cards,
     ensembles,
     experiment,
+    fold_reports,
+    fold_rule,
+    members,
     mended_scores,
+    out_of_fold,
     precision,
     report_pages,
     restore,
@@ -28,6 +33,7 @@ from brainseg_jax.runs import (
     summaries,
 )
 from brainseg_jax.runs.cards import Card
+from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.predictor import make_labeller
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.report_pages import Origin, Scores, Told
@@ -35,6 +41,15 @@ from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
 KEPT = 8  # predicted examples, of which pictures are drawn
+
+
+class Answers(NamedTuple):
+    """What was scored and is predicted of a split, and by which checkpoints."""
+
+    scored: scoring.Scored
+    predict: Callable[[int], Any]  # labels of an example
+    step: cards.Step
+    folds: Sequence[Fold] = ()  # where each patient's model is another
 
 
 def run(request: Any) -> None:
@@ -62,6 +77,7 @@ def evaluate(
 
     Of several, as a,b, the mean of their probabilities is scored; the first has the report.
     Where a run has no test split, its validation split is scored, and the note says so.
+    Of a cross-validation every fold is scored by its own model, unless a split is named.
 
     Raises:
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
@@ -69,6 +85,9 @@ def evaluate(
             trained on and that is not allowed.
         Interrupted: if `stop` asked to.
     """
+    by_fold = members.are_folds(workdir) and not data_name
+    if by_fold and split in ("", out_of_fold.SPLIT):
+        return evaluate_folds(workdir, data_dir=data_dir, stop=stop)
     restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task
     precision.set_precision(about.config)
@@ -79,10 +98,12 @@ def evaluate(
     scorable.check_kind(source.info, about.info, ("channels", *named_by))
     scorable.check_spacing(source.info, about.info)
     if not allow_contaminated:
-        scorable.refuse_trained(source, about, split)
+        scorable.refuse_trained(source, about, split, _remedy(workdir))
+    step = ensembles.card_place(workdir, restored).step
     return report(
         restored,
         source,
+        answer(restored, source, step=step, stop=stop),
         report_folder(workdir, about, source.info.name, split),
         note="; ".join(
             filter(None, (ensembles.said(workdir), make_note(about, source, split)))
@@ -92,8 +113,114 @@ def evaluate(
         origin=report_pages.origin_of(workdir, [(restored, source)], data_dir),
         card=ensembles.card_of(workdir, restored),
         places=institutions.read(source.info.name, data_dir, {*source.patients}),
+    )
+
+
+def _remedy(workdir: str | pathlib.Path) -> str:
+    """What to do instead of scoring a model on patients that it was trained on."""
+    if members.are_folds(workdir):
+        return "Without --split each patient is scored by the fold that has not seen it"
+    return "Choose another --split"
+
+
+def answer(
+    restored: Restored,
+    source: sources.Source,
+    *,
+    step: cards.Step,
+    stop: StopRequest | None = None,
+) -> Answers:
+    """Scores a split; raises Interrupted if `stop` asked to."""
+    scored = _score(restored, source, stop)
+    return Answers(scored, predict_labels(restored, source), step)
+
+
+def _score(
+    restored: Restored, source: sources.Source, stop: StopRequest | None
+) -> scoring.Scored:
+    """Everything that a report has."""
+    return split_scores.score(
+        restored,
+        source,
+        look=split_scores.look_of(restored, source),
+        pixels=split_scores.counted_pixels(restored),
         stop=stop,
     )
+
+
+def evaluate_folds(
+    workdir: str | pathlib.Path, *, data_dir: str = "", stop: StopRequest | None = None
+) -> dict[str, float]:
+    """Scores every fold of a cross-validation by the model that has not seen it, as one.
+
+    Raises:
+        FileNotFoundError: if a checkpoint is gone, or the data set is not prepared.
+        ValueError: if a fold's patients were trained on.
+        Interrupted: if `stop` asked to.
+    """
+    folds, whole = open_folds(workdir, data_dir=data_dir)
+    about = out_of_fold.joined([fold.restored.record.about for fold in folds])
+    data_dir = data_dir or about.config["data"]["data_dir"]
+    precision.set_precision(about.config)
+    for fold in folds:
+        scorable.refuse_trained(fold.source, fold.restored.record.about, fold.split)
+    scored = [_score(fold.restored, fold.source, stop) for fold in folds]
+    name, first = whole.info.name, folds[0].restored
+    return report(
+        first._replace(record=first.record._replace(about=about)),
+        whole,
+        Answers(
+            out_of_fold.pool(scored, [fold.source for fold in folds], whole),
+            out_of_fold.make_labeller(folds, whole),
+            ensembles.step_of(workdir),
+            folds,
+        ),
+        report_folder(workdir, about, name, out_of_fold.SPLIT),
+        note=_note_of_folds(folds),
+        title=f"{about.config['model']['name']} on {name}, out of fold: "
+        f"{len(folds)} of {len(fold_rule.folds_of(whole.info, folds[0].split))} folds",
+        split=out_of_fold.SPLIT,
+        origin=report_pages.origin_of(workdir, [fold[1:] for fold in folds], data_dir),
+        places=institutions.read(name, data_dir, {*whole.patients}),
+    )
+
+
+def _note_of_folds(folds: Sequence[Fold]) -> str:
+    """What has to be said of any fold's scores."""
+    notes = [
+        part
+        for fold in folds
+        for part in make_note(
+            fold.restored.record.about, fold.source, fold.split
+        ).split("; ")
+    ]
+    return "; ".join(filter(None, dict.fromkeys(notes)))
+
+
+def open_folds(
+    workdir: str | pathlib.Path, *, data_dir: str = ""
+) -> tuple[list[Fold], sources.Source]:
+    """The models of a cross-validation with their test folds, and these as one split."""
+    folds = []
+    for folder in members.folders(workdir):
+        restored = restore.restore(folder)
+        split = restored.record.about.config["data"]["test"]
+        source = open_source(restored, split, data_dir=data_dir)
+        folds.append(Fold(split, restored, source))
+    every = "+".join(fold.split for fold in folds)
+    return folds, open_source(folds[0].restored, every, data_dir=data_dir)
+
+
+def open_answers(
+    workdir: str, split: str, *, data_name: str = "", data_dir: str = ""
+) -> tuple[sources.Source, Callable[[int], Any]]:
+    """A split as it is scored, and the labels that are predicted of its examples."""
+    if split == out_of_fold.SPLIT:
+        folds, whole = open_folds(workdir, data_dir=data_dir)
+        return whole, out_of_fold.make_labeller(folds, whole)
+    restored = ensembles.restore_all(workdir)
+    source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
+    return source, predict_labels(restored, source)
 
 
 def open_source(
@@ -148,7 +275,8 @@ def report_folder(
     """Where a split's report lies; another data set's has its name before it."""
     own = data_name == about.config["data"]["name"]
     first, *others = ensembles.folders(workdir)
-    joined = [f"ensemble_of_{1 + len(others)}"] if others else []
+    count = len(ensembles.runs_of(workdir))
+    joined = [f"ensemble_of_{count}"] if others else []
     parts = joined if own else [*joined, data_name.replace("/", "_")]
     name = "_".join([*parts, split.replace("+", "_")])
     return pathlib.Path(first) / "evaluation" / name
@@ -160,10 +288,10 @@ def is_reported(workdir: str | pathlib.Path) -> bool:
     about = record.about
     name, split = about.config["data"]["name"], default_split(about)
     path = report_folder(workdir, about, name, split) / summaries.FILE
-    return _reported_step(path) == record.step
+    return reported_step(path) == record.step
 
 
-def _reported_step(path: pathlib.Path) -> int | None:
+def reported_step(path: pathlib.Path) -> cards.Step | None:
     """Of the checkpoint that a summary is of; None where there is none, or damaged."""
     try:
         return json.loads(path.read_text())["checkpoint_step"]
@@ -174,6 +302,7 @@ def _reported_step(path: pathlib.Path) -> int | None:
 def report(
     restored: Restored,
     source: sources.Source,
+    answers: Answers,
     folder: pathlib.Path,
     *,
     note: str,
@@ -182,9 +311,8 @@ def report(
     origin: Origin,
     card: Card | None = None,
     places: Mapping[str, str] | None = None,
-    stop: StopRequest | None = None,
 ) -> dict[str, float]:
-    """Scores a split, writes tables, pictures and pages to `folder`, prints the summary.
+    """Writes tables, pictures and pages of what was scored, prints the summary.
 
     By what a `card` says it is scored once more, beside the scores without. `places` are
     patients' institutions, where they are told; `origin` is what the pages tell of.
@@ -192,28 +320,21 @@ def report(
     Raises:
         ValueError: if a stored image is damaged, or a volume would have to be resized.
         OSError: if `folder` cannot be written.
-        Interrupted: if `stop` asked to.
     """
-    task, record = restored.parts.task, restored.record
-    options = record.about.settings.evaluation
-    scored = split_scores.score(
-        restored,
-        source,
-        look=split_scores.look_of(restored, source),
-        pixels=split_scores.counted_pixels(restored),
-        stop=stop,
-    )
+    task, scored = restored.parts.task, answers.scored
+    options = restored.record.about.settings.evaluation
     own = registry.find(reports, task.name)
     summary = own.summarise(scored, source, task, options.empty)
     tables = own.tables(scored, source, task, options.empty)
     tables |= own.failures(tables, source, task)
     spread = _spread(tables, places or {})
+    tables = fold_reports.with_folds(tables, answers.folds)
     for name, rows in {**tables, **spread}.items():
         files.write_csv(folder / name, [{**row, "note": note} for row in rows])
-    _draw(restored, source, scored, tables, folder, note=note, title=title)
+    _draw(restored, source, answers, tables, folder, note=note, title=title)
     said = {
         **_of_split(source, split, note),
-        "checkpoint_step": record.step,
+        "checkpoint_step": answers.step,
         **own.policies(options.to_dict()),
         **_measured(scored),
     }
@@ -291,23 +412,27 @@ def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int]
 def _draw(
     restored: Restored,
     source: sources.Source,
-    scored: scoring.Scored,
+    answers: Answers,
     tables: dict[str, list[Row]],
     folder: pathlib.Path,
     *,
     note: str,
     title: str,
 ) -> None:
-    """Every picture of a report."""
+    """Every picture of a report; of folds their table, too."""
     task = restored.parts.task
-    _draw_training(restored, folder, note=note, title=title)
-    registry.find(reports, task.name).draw(
+    own = registry.find(reports, task.name)
+    if answers.folds:
+        fold_reports.write(answers.folds, own, tables, folder, note=note, title=title)
+    else:
+        _draw_training(restored, folder, note=note, title=title)
+    own.draw(
         task,
         source,
-        scored,
+        answers.scored,
         tables,
         folder,
-        predict=predict_labels(restored, source),
+        predict=answers.predict,
         note=note,
         title=title,
     )

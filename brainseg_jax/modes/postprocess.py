@@ -19,14 +19,17 @@ from brainseg_jax.runs import (
     ensembles,
     experiment,
     familiarity,
+    members,
     pixel_temperatures,
     precision,
     predictor,
     queries,
+    restore,
     slice_rules,
     temperatures,
 )
 from brainseg_jax.runs.embedder import make_embedder
+from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
@@ -51,6 +54,8 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         ValueError: if the model has two heads, or if one of several runs was trained on
             those patients.
     """
+    if members.are_folds(workdir):
+        return choose_of_folds(workdir, data_dir=data_dir)
     restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task
     chooser = CHOICES.get((task.name, about.info.dimensions))
@@ -77,6 +82,44 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     _tell(path, rules, said)
     if not ensembles.said(workdir):
         _measure_familiarity(restored, source, workdir, data_dir)
+    return rules
+
+
+def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
+    """The same for a cross-validation, by each model's own validation fold.
+
+    The card is of the ensemble of all. It is not asked in the report out of fold, whose
+    patients it was chosen by.
+
+    Raises:
+        FileNotFoundError: if a checkpoint is gone, or the data set is not prepared.
+        ValueError: if the models are not of masks of slices.
+    """
+    runs = [restore.restore(folder) for folder in members.folders(workdir)]
+    about = runs[0].record.about
+    if (runs[0].parts.task.name, about.info.dimensions) != ("segmentation", 2):
+        raise ValueError(
+            f"{workdir} holds a cross-validation of {runs[0].parts.task.name} with "
+            f"{about.info.dimensions} axes; only of masks of slices its folds are pooled "
+            "for --mode=postprocess. Give it the folder of a fold."
+        )
+    precision.set_precision(about.config)
+    splits = [run.record.about.config["data"]["validation"] for run in runs]
+    folds = [
+        Fold(split, run, _open_split(run, split, data_dir))
+        for split, run in zip(splits, runs, strict=True)
+    ]
+    folder = pathlib.Path(workdir) / FOLDER
+    rules, found = slice_rules.choose_of(folds, folder)
+    found |= pixel_temperatures.choose_of(folds, folder)
+    said = {
+        "chosen_on": "+".join(splits),
+        "patients": sum(len({*fold.source.patients}) for fold in folds),
+        **found,
+        "note": about.note,
+    }
+    path = cards.write(workdir, rules, ensembles.step_of(workdir), said)
+    _tell(path, rules, said)
     return rules
 
 

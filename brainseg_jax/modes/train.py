@@ -17,6 +17,7 @@ from brainseg_jax.runs import (
     encoder_weights,
     epochs,
     loop,
+    members,
     precision,
     preflight,
     records,
@@ -60,6 +61,11 @@ def train(
         Interrupted: after a signal, once everything is saved.
     """
     folder = pathlib.Path(workdir)
+    if members.are_folds(folder):
+        raise ValueError(
+            f"{folder} holds a cross-validation, whose folds --mode=crossval trains. Give "
+            "a single run another --workdir."
+        )
     if info is None:
         info = data_info.read_info(config.data.name, config.data.data_dir)
     preflight.check_start(config, folder, info)

@@ -140,6 +140,8 @@ def _make_order(config: ConfigDict, training: sources.Source) -> Order:
 
 def _make_schedule(config: ConfigDict, order: Order) -> optimisers.Schedule:
     options = config.schedule
+    cycle = options.cycle_epochs
+    restarts = range(cycle, config.epochs, cycle) if cycle else ()
     return optimisers.make_schedule(
         name=options.name,
         rate=options.rate,
@@ -150,6 +152,7 @@ def _make_schedule(config: ConfigDict, order: Order) -> optimisers.Schedule:
         decay=options.decay,
         steps_per_epoch=len(order.tumour) / config.batch_size,
         total_steps=order.epoch_end(config.epochs),
+        restarts=[order.epoch_end(epoch) for epoch in restarts],
     )
 
 

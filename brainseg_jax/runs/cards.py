@@ -1,10 +1,13 @@
 """card.json of a run: how its predictions are mended, and what that did to its scores.
 
 It lies beside the checkpoints, whose weights it never touches, and is replaced as a whole.
-That of several runs as one lies in the first one's folder, under a name of its own.
+That of several runs as one lies in the first one's folder, under a name of its own, or in
+the folder that stands for them. It names them as seen from there, so that it may be moved
+with them.
 """
 
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +18,7 @@ from brainseg_jax import files
 from brainseg_jax.inference.post_processing import Rules
 
 FILE = "card.json"
-Step = int | Mapping[str, int]  # of a checkpoint; of several by their runs' folders
+Step = int | Mapping[str, int]  # of a checkpoint; of several by seen_from
 
 
 class Card(NamedTuple):
@@ -39,6 +42,12 @@ def write(
     return files.write_json(pathlib.Path(workdir) / name, card)
 
 
+def seen_from(home: str | pathlib.Path, folder: str | pathlib.Path) -> str:
+    """The way to a folder: . for `home` itself, ../b for one beside it."""
+    ends = pathlib.Path(folder).resolve(), pathlib.Path(home).resolve()
+    return pathlib.Path(os.path.relpath(*ends)).as_posix()
+
+
 def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card | None:
     """What a card says; None where there is none, or it is of another checkpoint.
 
@@ -57,7 +66,7 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card |
             f"{path} is damaged ({error}). Delete it, or choose the post-processing anew "
             "with --mode=postprocess."
         ) from error
-    if of != step:
+    if _seen_from(path.parent, of) != step:
         logging.warning(
             "%s is of the checkpoint of step %s, and the best is now of step %s: "
             "predictions are left as they are. --mode=postprocess chooses anew.",
@@ -67,6 +76,13 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card |
         )
         return None
     return card
+
+
+def _seen_from(home: pathlib.Path, of: Step) -> Step:
+    """Steps of several runs, which earlier versions named by their whole paths."""
+    if isinstance(of, Mapping):
+        return {seen_from(home, home / folder): step for folder, step in of.items()}
+    return of
 
 
 def _number(said: Mapping[str, Any], name: str) -> float | None:

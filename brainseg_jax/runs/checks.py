@@ -29,6 +29,7 @@ def check_settings(config: ConfigDict) -> None:
     _check_choices(config)
     range_checks.check_numbers(config)
     range_checks.check_schedule(config.schedule)
+    range_checks.check_cycles(config)
     if evaluation.metric == "loss" and evaluation.mode == "max":
         raise ValueError(
             "config.evaluation.metric=loss gets better as it falls; "

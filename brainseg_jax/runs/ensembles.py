@@ -1,12 +1,17 @@
-"""The best models of several runs as one, or that of a single run."""
+"""The best models of several runs as one, or that of a single run.
+
+Several are named as a,b, or by a folder that stands for them: see members.py.
+"""
 
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+
 from brainseg_jax.inference.ensemble import Ensemble, join
-from brainseg_jax.runs import cards, restore
+from brainseg_jax.runs import cards, members, restore
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
 
@@ -22,9 +27,15 @@ def folders(workdir: str | pathlib.Path) -> list[str]:
     return [part for part in str(workdir).split(",") if part]
 
 
+def runs_of(workdir: str | pathlib.Path) -> list[str]:
+    """The folders of all runs that --workdir=a,b stands for; see members.py."""
+    named = folders(workdir) or [str(workdir)]
+    return [run for folder in named for run in members.folders(folder)]
+
+
 def said(workdir: str | pathlib.Path) -> str:
     """What every table and picture of several runs has to say; "" of one."""
-    count = len(folders(workdir))
+    count = len(runs_of(workdir))
     return f"ENSEMBLE of {count}" if count > 1 else ""
 
 
@@ -35,19 +46,15 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
         NoCheckpoint: if a folder holds none.
         ValueError: if the runs differ in what an image or a class is.
     """
-    named = folders(workdir) or [str(workdir)]
+    named = runs_of(workdir)
     every = [restore.restore(folder) for folder in named]
     if len(every) == 1:
         return every[0]
     first, *others = every
     for folder, other in zip(named[1:], others, strict=True):
         _check_alike(named[0], first, folder, other)
-    if first.parts.task.heads is not None:
-        raise ValueError(
-            "Nets with two heads are not averaged; give one --workdir of them."
-        )
-    members = tuple(one.parts.model for one in every)
-    model = Ensemble(members, bool(first.parts.task.exclusive))
+    nets = tuple(one.parts.model for one in every)
+    model = Ensemble(nets, jax.tree.map(bool, first.parts.task.exclusive))
     abouts = [one.record.about for one in every]
     about = dataclasses.replace(
         abouts[0],
@@ -82,14 +89,24 @@ class CardPlace(NamedTuple):
 
 
 def card_place(workdir: str | pathlib.Path, restored: Restored) -> CardPlace:
-    named = folders(workdir) or [str(workdir)]
-    if len(named) == 1:
+    named, runs = folders(workdir) or [str(workdir)], runs_of(workdir)
+    if runs == named[:1]:
         return CardPlace(named[0], cards.FILE, restored.record.step)
-    steps = {
-        str(pathlib.Path(folder).resolve()): restore.read_best(folder).step
-        for folder in named
-    }
-    return CardPlace(named[0], f"card_ensemble_of_{len(named)}.json", steps)
+    name = cards.FILE if len(named) == 1 else f"card_ensemble_of_{len(runs)}.json"
+    return CardPlace(named[0], name, steps_of(named[0], runs))
+
+
+def steps_of(home: str | pathlib.Path, runs: Sequence[str]) -> dict[str, int]:
+    """Of the best checkpoint of each run, by its folder as seen from `home`."""
+    return {cards.seen_from(home, run): restore.read_best(run).step for run in runs}
+
+
+def step_of(workdir: str | pathlib.Path) -> cards.Step:
+    """Of the best checkpoint of a run, or of each that a folder stands for."""
+    runs = members.folders(workdir)
+    if runs == [str(workdir)]:
+        return restore.read_best(workdir).step
+    return steps_of(workdir, runs)
 
 
 def card_of(workdir: str | pathlib.Path, restored: Restored) -> Card | None:

@@ -15,7 +15,7 @@ from brainseg_jax import files
 from brainseg_jax.data import reading
 from brainseg_jax.inference import scoring
 from brainseg_jax.interrupt import Interrupted, StopRequest
-from brainseg_jax.runs import checkpoints, epochs, experiment, records
+from brainseg_jax.runs import checkpoints, epochs, experiment, records, snapshots
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Progress, Row
 from brainseg_jax.terminal import Clock, TrainingBar
@@ -166,6 +166,8 @@ class Loop:
         state = state.replace(rate_scale=run.devices.replicate(scale))
         better = progress.best_epoch == progress.epoch
         with clock.part("checkpoint"):
+            if cycle := snapshots.ended(progress.epoch, options.cycle_epochs):
+                snapshots.keep(run.folder, cycle, state, self._about, progress)
             self._save(state, progress, progress.best_score if better else None)
         files.write_csv(run.folder / "history.csv", progress.history)
         return state, progress

@@ -5,6 +5,7 @@ is of the probabilities as the net gives them.
 """
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,30 @@ from brainseg_jax.data.sources import Source
 from brainseg_jax.metrics import pixel_calibration
 from brainseg_jax.reports.parts import pixel_figure
 from brainseg_jax.runs import split_scores
+from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.restore import Restored
 
 
 def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str, Any]:
+    """As choose_of, for one model."""
+    return choose_of([Fold("", restored, source)], folder)
+
+
+def choose_of(folds: Sequence[Fold], folder: pathlib.Path) -> dict[str, Any]:
     """What the card says: the temperature, and calibration by it; {} where none helps.
 
-    Of several classes that share a softmax, and where no pixels count, there is none.
+    Of several models each is asked of its own split, and their pixels are pooled. Of
+    several classes that share a softmax, and where no pixels count, there is none.
     """
-    task = restored.parts.task
-    policy = split_scores.counted_pixels(restored)
+    first = folds[0].restored
+    task = first.parts.task
+    policy = split_scores.counted_pixels(first)
     if policy == "none" or (task.exclusive and len(task.classes) > 1):
         return {}
-    pixels = split_scores.score(restored, source, pixels=policy).pixels
-    if pixels is None or not helps(pixels.tallies):
+    tallies = [_tallies(fold, policy) for fold in folds]
+    if not helps(np.concatenate(tallies)):
         return {}
-    pooled = pixels.tallies.sum((0, 1))
+    pooled = np.concatenate(tallies).sum((0, 1))
     temperature = pixel_calibration.fit_temperature(pooled)
     pixel_figure.with_temperature(
         pooled,
@@ -37,7 +46,7 @@ def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str
         folder / "calibration.png",
         policy=policy,
         title="Calibration of pixels, on the validation split",
-        note=restored.record.about.note,
+        note=first.record.about.note,
     )
     return {
         "temperature": temperature,
@@ -45,6 +54,13 @@ def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str
         "without_temperature": errors(pooled, 1.0),
         "with_temperature": errors(pooled, temperature),
     }
+
+
+def _tallies(fold: Fold, policy: str) -> Int[np.ndarray, "p c 2 b"]:
+    """Of the patients of a split."""
+    found = split_scores.score(fold.restored, fold.source, pixels=policy).pixels
+    assert found is not None
+    return found.tallies
 
 
 def helps(tallies: Int[np.ndarray, "p c 2 b"]) -> bool:

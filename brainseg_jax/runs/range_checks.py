@@ -45,6 +45,7 @@ def check_numbers(config: ConfigDict) -> None:
         "evaluation.tolerance": config.evaluation.tolerance,
         "optimizer.clip": config.optimizer.clip,
         "optimizer.weight_decay": config.optimizer.weight_decay,
+        "schedule.cycle_epochs": config.schedule.cycle_epochs,
         "schedule.min_delta": config.schedule.min_delta,
         "schedule.minimum": config.schedule.minimum,
         "schedule.warmup_steps": config.schedule.warmup_steps,
@@ -98,6 +99,29 @@ def check_schedule(schedule: ConfigDict) -> None:
         raise ValueError(
             f"config.schedule.decay is {schedule.decay}, which is of "
             f"config.schedule.name=plateau, not of {schedule.name}; leave it at 1."
+        )
+
+
+def check_cycles(config: ConfigDict) -> None:
+    """Cycles of a cosine: whole ones fill the epochs, and each is scored at its end."""
+    cycle, schedule = config.schedule.cycle_epochs, config.schedule.name
+    if not cycle:
+        return
+    if schedule != "cosine":
+        raise ValueError(
+            f"config.schedule.cycle_epochs is {cycle}, which is of "
+            f"config.schedule.name=cosine, not of {schedule}; leave it at 0."
+        )
+    if config.epochs % cycle:
+        raise ValueError(
+            f"config.epochs={config.epochs} are not a whole number of cycles of "
+            f"config.schedule.cycle_epochs={cycle}; make them a multiple of it."
+        )
+    if cycle % (every := config.evaluation.every_epochs):
+        raise ValueError(
+            f"config.schedule.cycle_epochs={cycle} is no multiple of "
+            f"config.evaluation.every_epochs={every}: the end of a cycle would not be "
+            "scored. Change one of them."
         )
 
 

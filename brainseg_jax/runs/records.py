@@ -21,6 +21,7 @@ LATER_KEYS = {
     "label_losses": {},
     "accumulate": 1,
     "schedule.decay": 1.0,
+    "schedule.cycle_epochs": 0,
     "augment.fill": "edge",
     "augment.flip_depth": 0.0,
     "augment.low_resolution": 0.0,

@@ -102,7 +102,7 @@ def write(
         leaks=leak_section.section(shared, leaks.command(origin.workdir)),
         scores=_scores(told.scores),
         figures=[
-            *_pictures(folder, drawn | contents.OF_TRAINING),
+            *_pictures(folder, contents.OF_FOLDS | drawn | contents.OF_TRAINING),
             *_chosen(origin, told.said),
         ],
         failures=failure_section.section(

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from brainseg_jax.metrics import mask_shapes
-from brainseg_jax.runs import records, renamed, restore, summaries
+from brainseg_jax.runs import (
+    cards,
+    ensembles,
+    members,
+    out_of_fold,
+    records,
+    renamed,
+    restore,
+    summaries,
+)
 from brainseg_jax.runs.records import About
 
 Row = dict[str, Any]
@@ -52,12 +61,17 @@ def unique_names(workdirs: Sequence[str]) -> list[str]:
 
 
 def read_about(workdir: str) -> About:
-    """What config.json says of a run.
+    """What config.json says of a run, or of those of a cross-validation together.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if it is damaged, or too old.
     """
+    abouts = [_read_about(folder) for folder in members.folders(workdir)]
+    return out_of_fold.joined(abouts) if members.are_folds(workdir) else abouts[0]
+
+
+def _read_about(workdir: str) -> About:
     path = pathlib.Path(workdir) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
@@ -106,6 +120,8 @@ def read(
 
 def command(workdir: str, split: str) -> str:
     """What makes the report of a run."""
+    if split == out_of_fold.SPLIT:
+        return f"python main.py --mode=evaluate --workdir={workdir}"
     return f"python main.py --mode=evaluate --workdir={workdir} --split={split}"
 
 
@@ -207,10 +223,10 @@ def _check_patients(first: Reported, other: Reported) -> None:
         )
 
 
-def _refuse_stale(workdir: str, step: int, again: str) -> None:
+def _refuse_stale(workdir: str, step: cards.Step, again: str) -> None:
     """A run may lie here without its checkpoints, which are large."""
     try:
-        best = restore.read_best(workdir).step
+        best = ensembles.step_of(workdir)
     except restore.NoCheckpoint:
         return
     if best != step:

@@ -41,12 +41,17 @@ def check_spacing(info: Info, trained: Info) -> None:
         )
 
 
-def refuse_trained(source: sources.Source, about: About, split: str) -> None:
+def refuse_trained(
+    source: sources.Source,
+    about: About,
+    split: str,
+    remedy: str = "Choose another --split",
+) -> None:
     if shared := leakage.known(source.patients, about.trained_patients):
         raise ValueError(
             f"{len(shared)} of {len(set(source.patients))} patients of {split} were "
             f"trained on ({', '.join(shared[:3])}...): its scores would say nothing of new "
-            "patients. Choose another --split, or add --allow_contaminated."
+            f"patients. {remedy}, or add --allow_contaminated."
         )
 
 

@@ -1,6 +1,10 @@
-"""Chooses threshold and post-processing of a model of slices, by its validation split."""
+"""Chooses threshold and post-processing of models of slices, by their validation splits.
+
+Of a cross-validation each model is asked of its own validation fold, and all are pooled.
+"""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,27 +20,36 @@ from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.metrics.threshold_sweep import Sweep
 from brainseg_jax.reports.parts import threshold_figure
 from brainseg_jax.runs import mending, predictor, split_masks
+from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.restore import Restored
 
 
 def choose(
     restored: Restored, source: Source, folder: pathlib.Path
 ) -> tuple[Rules, dict[str, Any]]:
+    """As choose_of, for one model."""
+    return choose_of([Fold("", restored, source)], folder)
+
+
+def choose_of(
+    folds: Sequence[Fold], folder: pathlib.Path
+) -> tuple[Rules, dict[str, Any]]:
     """The rules and what the card says of them; writes the sweep to `folder`.
 
     All rules are tried at the threshold of the highest Dice. Nothing is changed unless the
     mean Dice over patients rises.
     """
-    about = restored.record.about
+    first = folds[0].restored
+    about = first.record.about
     usual, empty = (about.config["evaluation"][key] for key in ("threshold", "empty"))
-    best, has_threshold = usual, not restored.parts.task.exclusive
+    best, has_threshold = usual, not first.parts.task.exclusive
     if has_threshold:
-        found = sweep(restored, source, empty)
+        found = sweep(folds, empty)
         best = found.best(usual)
         _write(found, folder, best=best, usual=usual, note=about.note)
-    without, *_ = _dice(restored, source, [Rules()])
+    without, *_ = _dice(folds, [Rules()])
     tried = list(post_processing.slice_candidates())
-    dice = _dice(mending.at_threshold(restored, best), source, tried)
+    dice = _dice([_at_threshold(fold, best) for fold in folds], tried)
     highest = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
     raised = dice[highest] > without
     rules = tried[highest] if raised else Rules()
@@ -50,8 +63,18 @@ def choose(
     }
 
 
-def sweep(restored: Restored, source: Source, empty: str) -> Sweep:
-    """Dice and IoU of patients at every threshold."""
+def _at_threshold(fold: Fold, threshold: float) -> Fold:
+    return fold._replace(restored=mending.at_threshold(fold.restored, threshold))
+
+
+def sweep(folds: Sequence[Fold], empty: str) -> Sweep:
+    """Dice and IoU of patients at every threshold, over the patients of all folds."""
+    tallies = np.concatenate([_tallies(fold.restored, fold.source) for fold in folds])
+    return threshold_sweep.sweep(tallies, empty=empty)
+
+
+def _tallies(restored: Restored, source: Source) -> np.ndarray:
+    """Of each patient of a split: see threshold_sweep.tally."""
     predict = predictor.make_predictor(restored)
     place = {name: i for i, name in enumerate(dict.fromkeys(source.patients))}
     members = source.info.members
@@ -64,7 +87,7 @@ def sweep(restored: Restored, source: Source, empty: str) -> Sweep:
         tallies[place[source.patients[index]]] += threshold_sweep.tally(
             probability, truth
         )
-    return threshold_sweep.sweep(tallies, empty=empty)
+    return tallies
 
 
 def _write(
@@ -82,8 +105,28 @@ def _write(
     )
 
 
-def _dice(restored: Restored, source: Source, tried: list[Rules]) -> list[float]:
-    """Mean Dice over patients by each of the rules."""
+def _dice(folds: Sequence[Fold], tried: list[Rules]) -> list[float]:
+    """Mean Dice over the patients of all folds by each of the rules."""
+    first = folds[0]
+    options = {
+        "classes": tuple(first.source.info.classes),
+        "empty": first.restored.record.about.config["evaluation"]["empty"],
+        "resamples": 1,
+    }
+    patients = [patient for fold in folds for patient in fold.source.patients]
+    counted = [_counts(fold.restored, fold.source, tried) for fold in folds]
+    return [
+        scores.summarise(_joined(of_folds), patients, **options)["patient_dice"]
+        for of_folds in zip(*counted, strict=True)
+    ]
+
+
+def _joined(counted: Sequence[Counts]) -> Counts:
+    return Counts(*(np.concatenate(parts) for parts in zip(*counted, strict=True)))
+
+
+def _counts(restored: Restored, source: Source, tried: list[Rules]) -> list[Counts]:
+    """Of a split's examples by each of the rules."""
     members = source.info.members
     counted: list[list[Counts]] = [[] for _ in tried]
     patients = track(
@@ -97,16 +140,4 @@ def _dice(restored: Restored, source: Source, tried: list[Rules]) -> list[float]
             for labels, mask in zip(mending.mend(predicted, rules), true, strict=True):
                 table = overlap.label_table(labels, mask)
                 own.append(overlap.counts_of_labels(table, members))
-    options = {
-        "classes": tuple(source.info.classes),
-        "empty": restored.record.about.config["evaluation"]["empty"],
-        "resamples": 1,
-    }
-    joined = [
-        Counts(*(np.concatenate(parts) for parts in zip(*own, strict=True)))
-        for own in counted
-    ]
-    return [
-        scores.summarise(one, source.patients, **options)["patient_dice"]
-        for one in joined
-    ]
+    return [_joined(own) for own in counted]

@@ -1,6 +1,6 @@
 """Learning-rate schedules and optimisers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,25 +25,41 @@ def make_schedule(
     decay: float,
     steps_per_epoch: float,
     total_steps: int,
+    restarts: Sequence[int] = (),
 ) -> Schedule:
     """Rate at a step: a linear warm-up from 0, then that of `name`, one of SCHEDULES.
 
-    "plateau" falls by `decay` alone here, every `step_epochs`: its drops depend on scores
-    and lie in the state.
+    "cosine" begins anew at each of the steps `restarts` (Loshchilov & Hutter 2017, arXiv
+    1608.03983). "plateau" falls by `decay` alone here, every `step_epochs`: its drops
+    depend on scores and lie in the state.
     """
     falls = {"step": factor, "plateau": decay}
 
     def schedule(step: Array | int) -> Float[Array, ""]:
         value = jnp.asarray(rate, jnp.float32)
         if name == "cosine":
-            span = max(1, total_steps - warmup_steps)
-            progress = jnp.clip((step - warmup_steps) / span, 0, 1)
+            starts, ends = (warmup_steps, *restarts), (*restarts, total_steps)
+            progress = _share_of_cycle(step, starts, ends)
             value *= final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
         if name in falls:
             value *= falls[name] ** jnp.floor(step / (step_epochs * steps_per_epoch))
         return value * jnp.minimum(1.0, (step + 1) / (warmup_steps + 1))
 
     return schedule
+
+
+def _share_of_cycle(
+    step: Array | int, starts: Sequence[int], ends: Sequence[int]
+) -> Float[Array, ""]:
+    """How much of the cycle that it is in a step has behind it."""
+    shares = [
+        jnp.clip((step - start) / max(1, end - start), 0, 1)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    current = shares[0]
+    for start, share in zip(starts[1:], shares[1:], strict=True):
+        current = jnp.where(jnp.asarray(step) >= start, share, current)
+    return current
 
 
 def make_optimizer(

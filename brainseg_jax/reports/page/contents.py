@@ -11,6 +11,9 @@ from brainseg_jax.reports.page.card_sections import NOT_FOR_DIAGNOSIS
 OF_TRAINING = {
     "training.png": "Loss, validation scores and learning rate by epoch.",
 }
+OF_FOLDS = {
+    "folds.png": "Every patient's score by fold, and over all folds.",
+}
 OF_FAILURES = {
     "failures.png": "Where they went wrong.",
 }
