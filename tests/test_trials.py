@@ -79,6 +79,12 @@ def test_a_trial_is_compared_on_the_patients_that_both_have(begun, tmp_path):
     assert "`data.neighbours=1`" in begun[1].with_suffix(".md").read_text()
 
 
+def test_a_record_has_nothing_of_the_machine_it_was_made_on(begun):
+    reference = json.loads(begun[1].read_text())["reference"]
+    assert not {"data_dir", "raw_dir", "test"} & {*reference["data"]}
+    assert "seed" not in reference and reference["data"]["size"] == [32, 32]
+
+
 def test_a_run_that_is_added_again_takes_its_own_place(begun, tmp_path):
     record, path = begun
     other = write_run(tmp_path / "b", {"p": 0.1}, changes={"data.neighbours": 1})

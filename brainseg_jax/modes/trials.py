@@ -44,7 +44,7 @@ def add(workdirs: Sequence[str], outputs: str) -> trials.Record:
     for workdir in workdirs:
         found = read_run(workdir)
         if record is None:
-            record = {"reference": found.about.config, "runs": []}
+            record = {"reference": trials.reference_of(found.about.config), "runs": []}
         changes = changes_of(found.about.config, record["reference"])
         new = trials.of_report(found, changes)
         record = {**record, "runs": trials.with_run(record["runs"], new)}

@@ -43,6 +43,17 @@ def read(path: pathlib.Path) -> Record | None:
         ) from error
 
 
+def reference_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A baseline's config, without what makes no other trial: nothing of one machine."""
+    return {
+        name: reference_of(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping)
+        else value
+        for name, value in config.items()
+        if not f"{prefix}{name}".startswith(SAME_TRIAL)
+    }
+
+
 def of_report(found: Reported, changes: Mapping[str, str]) -> Run:
     """What the record keeps of a run that was scored; `changes` of the baseline's config.
 

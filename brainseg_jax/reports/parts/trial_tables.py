@@ -16,9 +16,12 @@ NOT_SET = "-"  # of a key that only the baseline has
 PAGE = """# {title}
 
 Written by `python main.py --mode=trials` from `{file}`, which has the Dice of every
-patient; not to be edited by hand. Data: {data}. A patient's Dice is the mean over a trial's
-seeds, a difference is to the baseline on the same patients, and brackets hold 95 %
-intervals over patients. Minutes are processor time of one training, of all cores together.
+patient; not to be edited by hand. A patient's Dice is the mean over a trial's seeds, a
+difference is to the baseline on the same patients, and brackets hold 95 % intervals over
+patients. Minutes are processor time of one training, of all cores together, without start
+and compiling.
+
+Data: {data}.
 
 ## Trials
 
