@@ -64,7 +64,7 @@ flags.DEFINE_string(
     "workdir",
     None,
     "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict: a,b for "
-    "the mean of several; compare: a,b,... for those to compare.",
+    "the mean of several; compare, trials: a,b,... for those to compare.",
 )
 flags.DEFINE_string(
     "classifier", "", "pipeline: folder of the run that tells tumour from none."
@@ -123,7 +123,7 @@ flags.DEFINE_string(
     "",
     "predict, pipeline: folder for masks and overlays; compare, describe, audit, localise, "
     "explain, similar: folder for pictures and tables, by default <mode>/ in the (first) "
-    "workdir; benchmark: JSON file for its figures.",
+    "workdir; benchmark: JSON file for its figures; trials: JSON file to add runs to.",
 )
 flags.DEFINE_list(
     "models", [], "benchmark without --config: which, as unet,unet3d; by default all."

@@ -15,6 +15,18 @@ from rich.progress import (
 )
 
 
+class ProcessorClock:
+    """Processor time that this process took, on all of its cores together."""
+
+    def __init__(self) -> None:
+        self._told = time.process_time()
+
+    def since_told(self) -> float:
+        """Seconds since this was last asked, or made."""
+        before, self._told = self._told, time.process_time()
+        return self._told - before
+
+
 class Clock:
     """Wall time of an epoch, and of the named parts of it."""
 

@@ -41,6 +41,8 @@ def get_config() -> ConfigDict:
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     # Which channels of the data set, by name and in this order; (): all as stored
     data.channels = ()
+    # Slices before and after each that the model sees as further channels (2.5D)
+    data.neighbours = 0
     # Train on parts of this size, of examples as they are stored; (): on whole ones.
     # data.size is then the stored size: whole examples are scored at the same scale
     data.patch = ()

@@ -4,7 +4,13 @@ import pytest
 
 from brainseg_jax.data import info as data_info
 from brainseg_jax.models import resunet
-from brainseg_jax.runs import checks, data_checks, experiment, range_checks
+from brainseg_jax.runs import (
+    checks,
+    data_checks,
+    experiment,
+    range_checks,
+    shape_checks,
+)
 from configs import base
 
 
@@ -52,6 +58,7 @@ from configs import base
         ("schedule.name", "linear", "constant, cosine"),
         ("optimizer.name", "sgd", "adam, adamw"),
         ("data.normalisation.name", "zscore", "unit, image_standard"),
+        ("data.neighbours", -1, "0 or more"),
         ("data.size", (0, 64), "1 or more"),
         ("data.patch", (32,), "has 2 numbers of 1 or more"),
         ("data.patch", (32, 0), "has 2 numbers of 1 or more"),
@@ -73,6 +80,18 @@ def test_a_decay_of_another_schedule_is_refused():
     config.schedule.decay = 0.9
     with pytest.raises(ValueError, match="which is of config.schedule.name=plateau"):
         checks.check_settings(config)
+
+
+def test_neighbours_are_of_slices_with_all_their_channels():
+    config = base.get_config()
+    config.data.neighbours = 1
+    checks.check_settings(config)
+    config.augment.channel_dropout = 0.2
+    with pytest.raises(ValueError, match="would drop a channel of one slice"):
+        checks.check_settings(config)
+    config.augment.channel_dropout, config.data.size = 0.0, (32, 32, 32)
+    with pytest.raises(ValueError, match="has 3 numbers: a model of volumes"):
+        shape_checks.check_neighbours(config)
 
 
 @pytest.mark.parametrize("published", [None, {}])

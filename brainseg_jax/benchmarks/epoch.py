@@ -128,7 +128,7 @@ def _print_data(run: build.Run, figures: dict[str, float]) -> None:
 def _shape(run: build.Run) -> tuple[int, ...]:
     """Of a batch: [n, *space, c]."""
     config = run.config
-    return (config.batch_size, *config.data.size, len(run.training.info.channels))
+    return (config.batch_size, *config.data.size, run.parts.shape[-1])
 
 
 def _torch_steps(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Num
+from jaxtyping import Array, Int32, Num
 
 from brainseg_jax.data import normalise
 
@@ -16,6 +16,7 @@ def assemble(resident: Batch, batch: Batch, patch: Sequence[int] = ()) -> Batch:
     """The batch with what lies on the device taken by index, and its image normalised.
 
     Where the batch says at which corner, what is taken are parts of the size `patch`.
+    Where "together" lies on the device, an image is joined from the slices that it says.
     """
     taken = {
         name: _parts(values, batch, patch)
@@ -23,6 +24,8 @@ def assemble(resident: Batch, batch: Batch, patch: Sequence[int] = ()) -> Batch:
         else jnp.take(values, batch["index"], axis=0, mode="clip")
         for name, values in resident.items()
     }
+    if "together" in taken:
+        taken["image"] = _joined(resident["image"], taken.pop("together"))
     batch = {**batch, **taken}
     if "share" in batch:
         batch["share"] = batch["share"].astype(jnp.float32) / 255
@@ -40,3 +43,12 @@ def _parts(
         return jax.lax.dynamic_slice(values, start, sizes)[0]
 
     return jax.vmap(part)(batch["index"], batch["corner"])
+
+
+def _joined(
+    slices: Num[Array, "m h w c"], together: Int32[Array, "n s"]
+) -> Num[Array, "n h w d"]:
+    """As data/neighbours.py joins them."""
+    taken = jnp.take(slices, together, axis=0, mode="clip")
+    ordered = jnp.moveaxis(taken, 1, 3)
+    return ordered.reshape(*ordered.shape[:3], -1)

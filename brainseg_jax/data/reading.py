@@ -16,7 +16,7 @@ def keep_decoded(source: Source) -> Source:
     """The same with all examples in memory, where they take `decoded_bytes`."""
     arrays: dict[str, Any] = {}
     same = len(set(source.shapes)) == 1
-    for place, fitted in enumerate(_threaded(range(len(source)), source.example)):
+    for place, fitted in enumerate(_threaded(range(len(source)), source.alone)):
         for name, part in fitted.items():
             if place == 0:
                 one_array = same or (source.fit.size and name != "mask")

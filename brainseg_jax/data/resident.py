@@ -14,8 +14,10 @@ def arrays_of(source: Source) -> dict[str, Any]:
     Patches are cut out of volumes as large as the largest: each is filled beyond its edge
     as far as a patch may reach.
     """
-    numbers = {"label": source.labels, "scaling": source.scaling}
+    numbers: dict[str, Any] = {"label": source.labels, "scaling": source.scaling}
     if source.patches is None:
+        if source.together is not None:
+            numbers["together"] = source.together
         return {**source.arrays, **numbers}
     space, before = source.patches.common_space, source.patches.before
     kept: dict[str, np.ndarray] = {}
@@ -37,7 +39,7 @@ def _bytes_of(source: Source) -> int:
         return source.decoded_bytes
     return memory.decoded_bytes(
         [source.patches.common_space] * len(source),
-        channels=len(source.info.channels),
+        channels=source.scaling.shape[-1],
         dtype=source.info.dtype,
         classes=len(source.fit.classes) if source.fit.target else 0,
     )

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int, Int32
 from brainseg_jax.data import (
     fitting,
     memory,
+    neighbours,
     normalise,
     patches,
     pixels,
@@ -40,12 +41,14 @@ class Source:
     tumour: Bool[np.ndarray, " n"]  # whether there is any foreground
     present: Bool[np.ndarray, "n c"]  # and whether there is any of each class
     labels: Int32[np.ndarray, " n"]  # places in info.labels
-    scaling: Float32[np.ndarray, "n 4 c"]
+    scaling: Float32[np.ndarray, "n 4 d"]  # of images as they are seen
     read_stored: Callable[[int], tuple[np.ndarray, np.ndarray]]  # -> image, mask
     fit: Fit  # of one example, to the model
     # Of volumes, mm; NaN where not known. Of slices, their volume's; (): not known.
     spacings: Sequence[tuple[float, ...]] = ()
     patches: Patches | None = None  # that training cuts out of what `fit` gives
+    # Places of the slices that each is seen with, in order; None: each by itself
+    together: Int32[np.ndarray, "n s"] | None = None
     # Of all examples, once decoded; a list where their shapes differ.
     arrays: Mapping[str, np.ndarray | list[np.ndarray]] = dataclasses.field(
         default_factory=dict
@@ -77,11 +80,29 @@ class Source:
             stored_masks=self.fit.target == "mask",
         )
 
-    def example(self, i: int) -> Batch:
+    def alone(self, i: int) -> Batch:
         """Image and target of one example, decoded."""
         if self.arrays:
             return {name: kept[i] for name, kept in self.arrays.items()}
         return self.fit(*self.read_stored(i))
+
+    def example(self, i: int) -> Batch:
+        """The same, the image with those that it is seen with."""
+        own = self.alone(i)
+        if self.together is None:
+            return own
+        slices = [own if k == i else self.alone(int(k)) for k in self.together[i]]
+        return {**own, "image": neighbours.join([one["image"] for one in slices])}
+
+    def seen(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """A stored image with those that it is seen with, and its mask."""
+        image, mask = self.read_stored(i)
+        if self.together is None:
+            return image, mask
+        slices = [
+            image if k == i else self.read_stored(int(k))[0] for k in self.together[i]
+        ]
+        return neighbours.join(slices), mask
 
     def take(self, indices: Int[np.ndarray, " b"]) -> Batch:
         """Images, masks, labels and scalings of some examples, on the host."""
@@ -129,6 +150,7 @@ def open_split(
     foreground: str = "",
     targets: str = "classes",
     channels: Sequence[str] = (),
+    reach: int = 0,
     stored_masks: bool = False,
     with_masks: bool = True,
     cutting: Mapping[str, Any] | None = None,
@@ -140,8 +162,9 @@ def open_split(
     batches have "share", each class's share of every pixel, or each label's, as `targets`
     says (tasks/segmentation.py). Without `with_masks` they have neither. `foreground` makes
     one class of all, as Info.joined has it; of the `channels` named images have no others,
-    () for all. With `cutting`, the size, foreground_share and fill of patches.Patches,
-    training batches are parts of examples as they are stored.
+    () for all. Slices are seen with `reach` before and after them (data/neighbours.py).
+    With `cutting`, the size, foreground_share and fill of patches.Patches, training batches
+    are parts of examples as they are stored.
 
     Raises:
         FileNotFoundError: if the data set is not prepared, or by an older version.
@@ -171,12 +194,9 @@ def open_split(
         fit=Fit(() if cutting else size, target, maps),
     )
     source = _with_spacings(source, index, rows)
-    if cutting:
-        places = [index.places[row] for row in rows]
-        cut = Patches(shapes=source.shapes, places=places, **cutting)
-        source = dataclasses.replace(source, patches=cut)
+    source = _with_neighbours(source, index, rows, reach, split)
     _tell(source, split)
-    return source
+    return _with_patches(source, index, rows, cutting)
 
 
 def _with_spacings(
@@ -206,6 +226,34 @@ def _with_spacings(
             others[0],
         )
     return dataclasses.replace(source, info=info, spacings=spacings)
+
+
+def _with_neighbours(
+    source: Source,
+    index: data_index.Index,
+    rows: Sequence[int],
+    reach: int,
+    split: str,
+) -> Source:
+    """Of slices, seen with `reach` before and after them."""
+    if not reach:
+        return source
+    places = neighbours.of_rows(index, rows, reach, f"{source.info.name} {split}")
+    scaling = neighbours.join_scaling(source.scaling, places)
+    return dataclasses.replace(source, together=places, scaling=scaling)
+
+
+def _with_patches(
+    source: Source,
+    index: data_index.Index,
+    rows: Sequence[int],
+    cutting: Mapping[str, Any] | None,
+) -> Source:
+    if not cutting:
+        return source
+    places = [index.places[row] for row in rows]
+    cut = Patches(shapes=source.shapes, places=places, **cutting)
+    return dataclasses.replace(source, patches=cut)
 
 
 def _tell(source: Source, split: str) -> None:

@@ -241,6 +241,7 @@ def open_source(
         data_dir,
         channels=scorable.channels(data_info.read_info(name, data_dir), about.info),
         size=experiment.scored_size(about.settings),
+        reach=options.neighbours,
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
@@ -404,7 +405,7 @@ def predict_labels(restored: Restored, source: sources.Source) -> Callable[[int]
 
     @functools.lru_cache(maxsize=KEPT)
     def labels(index: int) -> Any:
-        return label(source.read_stored(index)[0], source.scaling[index])
+        return label(source.seen(index)[0], source.scaling[index])
 
     return labels
 

@@ -206,6 +206,7 @@ def _open_split(
         data_dir or options.data_dir,
         channels=about.info.channels,
         size=experiment.scored_size(about.settings),
+        reach=options.neighbours,
         normalisation=options.normalisation.to_dict(),
         foreground=about.settings.task.foreground,
         stored_masks=True,
@@ -221,7 +222,7 @@ def _labels(
     label = predictor.make_labeller(restored)
     shown = track(range(len(source)), "predicting", transient=True)
     for place in shown:
-        image, mask = source.read_stored(place)
+        image, mask = source.seen(place)
         yield label(image, source.scaling[place]), mask
 
 

@@ -78,7 +78,7 @@ def look_up(
     rows: list[Row] = []
     shown = track(asked, "looking up", total=total, transient=True)
     for batch in _batches(iter(shown), embedder.size):
-        vectors = embedder.embed([q.image for q in batch], [q.scaling for q in batch])
+        vectors = embedder.embed([q.seen for q in batch], [q.scaling for q in batch])
         names = [similar_cases.named_in(q.said, cases.source.patients) for q in batch]
         apart = similar_cases.distances(cases, vectors, names)
         for query, own, left_out in zip(batch, apart, names, strict=True):

@@ -16,6 +16,7 @@ from brainseg_jax.runs import (
     checkpoints,
     encoder_weights,
     epochs,
+    experiment,
     loop,
     members,
     precision,
@@ -112,7 +113,7 @@ def start(
         return state, about, record.progress
     origin: About | None = None
     if run.config.init_from:
-        channels = run.training.info.channels
+        channels = experiment.input_channels(run.config, run.training.info)
         fresh, origin = transfer.transfer(fresh, run.parts, channels, run.config)
         fresh = run.devices.replicate(fresh)
         resume.check_earlier_patients(run, origin)

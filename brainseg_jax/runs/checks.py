@@ -42,6 +42,7 @@ def check_settings(config: ConfigDict) -> None:
         )
     shape_checks.check_size(tuple(data.size), config.model.name)
     shape_checks.check_patch(tuple(data.patch), tuple(data.size), config.task.name)
+    shape_checks.check_neighbours(config)
     shape_checks.check_window(config)
     range_checks.check_augmentation(config.augment)
     augment.check_options(config.augment.to_dict(), len(data.size))

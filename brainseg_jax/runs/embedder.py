@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting
+from brainseg_jax.data import neighbours
 from brainseg_jax.inference import embedding, scoring
 from brainseg_jax.runs.restore import Restored
 
@@ -24,7 +24,7 @@ def make_embedder(restored: Restored, most: int) -> Embedder:
     config, parts = restored.record.about.settings, restored.parts
     devices = parallel.local_devices(config.parallel.mode)
     size = scoring.fitting(min(most, config.evaluation.batch_size), devices)
-    space = tuple(config.data.size)
+    space, reach = tuple(config.data.size), config.data.neighbours
     variables = devices.replicate(restored.variables)
 
     def step(variables: Any, resident: Any, batch: dict[str, Any]) -> Any:
@@ -38,7 +38,7 @@ def make_embedder(restored: Restored, most: int) -> Embedder:
     def embed(
         images: Sequence[np.ndarray], scaling: Sequence[np.ndarray]
     ) -> np.ndarray:
-        fitted = [fitting.resize_image(image, space) for image in images]
+        fitted = [neighbours.resize(image, space, reach) for image in images]
         places = [min(k, len(images) - 1) for k in range(size)]  # the last fills up
         batch = {
             "image": np.stack([fitted[k] for k in places]),

@@ -16,7 +16,10 @@ from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
 
 # What gives inputs and outputs their meaning: parts of the config, and of the data set.
-SAME_KEYS = ("data.size", "data.normalisation", "task", "evaluation")
+SAME_KEYS = (
+    *("data.size", "data.neighbours", "data.normalisation"),
+    *("task", "evaluation"),
+)
 SAME_DATA = ("channels", "classes", "painting", "labels", "dimensions")
 
 

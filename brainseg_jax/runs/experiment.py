@@ -9,6 +9,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from brainseg_jax import models, registry, tasks
+from brainseg_jax.data import neighbours
 from brainseg_jax.data.info import Info
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.models.parts.heads import Heads
@@ -49,7 +50,12 @@ def make_parts(config: ConfigDict, info: Info, axis_name: str | None = None) -> 
     )
     loss = loss_of(config, task)
     size = config.data.patch or config.data.size
-    return Parts(task, model, loss, (1, *size, len(info.channels)))
+    return Parts(task, model, loss, (1, *size, len(input_channels(config, info))))
+
+
+def input_channels(config: ConfigDict, info: Info) -> tuple[str, ...]:
+    """Names of what a model sees of data that have the channels of `info`."""
+    return neighbours.names(info.channels, config.data.neighbours)
 
 
 def windows_of(config: ConfigDict) -> Windows | None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting, normalise
+from brainseg_jax.data import neighbours, normalise
 from brainseg_jax.inference import gradcam
 from brainseg_jax.runs.queries import Query
 from brainseg_jax.runs.restore import Restored
@@ -21,12 +21,13 @@ Explain = Callable[[Query], list[tuple[str, np.ndarray]]]
 def make_explain(restored: Restored) -> Explain:
     """Of a class, or of each class of a mask that is found; nothing is mirrored."""
     parts, variables = restored.parts, restored.variables
-    size, maps = tuple(restored.record.about.settings.data.size), _map_names(restored)
+    options, maps = restored.record.about.settings.data, _map_names(restored)
+    size, reach = tuple(options.size), options.neighbours
     logits = parallel.on_one_device(parts.model.apply)
     heat = parallel.on_one_device(functools.partial(gradcam.heat, model=parts.model))
 
     def explain(query: Query) -> list[tuple[str, np.ndarray]]:
-        fitted = fitting.resize_image(query.image, size)[None]
+        fitted = neighbours.resize(query.seen, size, reach)[None]
         image = normalise.apply(jnp.asarray(fitted), jnp.asarray(query.scaling[None]))
         asked = gradcam.asked(logits(variables, image), parts.task, maps)
         return [

@@ -134,6 +134,6 @@ def _vectors(embedder: Embedder, source: Source) -> list[np.ndarray]:
     for place in profiles.spread(range(len(patients)), PATIENTS):
         own = [k for k, who in enumerate(source.patients) if who == patients[place]]
         chosen = profiles.spread(own, profiles.SLICES)
-        images = [source.read_stored(k)[0] for k in chosen]
+        images = [source.seen(k)[0] for k in chosen]
         found.append(embedder.embed(images, [source.scaling[k] for k in chosen]))
     return found

@@ -18,7 +18,7 @@ from brainseg_jax.interrupt import Interrupted, StopRequest
 from brainseg_jax.runs import checkpoints, epochs, experiment, records, snapshots
 from brainseg_jax.runs.build import Run
 from brainseg_jax.runs.records import About, Progress, Row
-from brainseg_jax.terminal import Clock, TrainingBar
+from brainseg_jax.terminal import Clock, ProcessorClock, TrainingBar
 from brainseg_jax.training.state import TrainState
 
 STATISTICS_BATCHES = 16  # that the averaged weights' batch statistics are taken from
@@ -33,6 +33,7 @@ class Loop:
         self, run: Run, about: About, saved: checkpoints.Checkpoints, stop: StopRequest
     ):
         self._run, self._about, self._saved, self._stop = run, about, saved, stop
+        self._processor = ProcessorClock()
 
     def train(self, state: TrainState, progress: Progress) -> None:
         """Epoch after epoch, until the run is finished.
@@ -148,6 +149,8 @@ class Loop:
         """Counts the epoch, lowers the rate on a plateau, writes checkpoint and history."""
         run, options = self._run, self._run.config.schedule
         spent = {f"seconds_{name}": round(t, 3) for name, t in clock.parts.items()}
+        # Without the start of a run and compiling its step, which a cache may spare.
+        spent["seconds_processor"] = round(self._processor.since_told(), 3)
         seconds = round(clock.seconds, 3)
         plateau = {
             "factor": options.factor,

@@ -21,6 +21,7 @@ def open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
         foreground=config.task.foreground,
         targets=config.task.targets,
         channels=tuple(config.data.channels),
+        reach=config.data.neighbours,
         with_masks=task.uses_masks,
         only_tumour=config.data.only_tumour,
     )

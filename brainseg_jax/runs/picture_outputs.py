@@ -27,7 +27,8 @@ class Example(NamedTuple):
 
     path: pathlib.Path
     picture: Picture
-    scaling: np.ndarray  # [4, c]
+    seen: np.ndarray  # the image as the model sees it, with the slices next to it
+    scaling: np.ndarray  # [4, d]
     volume: str
     slices: int  # of its volume
     warnings: tuple[str, ...]

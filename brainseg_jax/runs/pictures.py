@@ -1,5 +1,6 @@
 """Predictions of pictures, many at a time: masks, overlays, places, classes."""
 
+import functools
 import itertools
 import pathlib
 import time
@@ -10,7 +11,13 @@ import numpy as np
 from absl import logging
 from rich.progress import track
 
-from brainseg_jax.data import image_files, normalise, pictures, profiles
+from brainseg_jax.data import (
+    image_files,
+    neighbours,
+    normalise,
+    pictures,
+    profiles,
+)
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.pictures import Picture
 from brainseg_jax.inference.post_processing import Rules
@@ -24,6 +31,7 @@ from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.results import Results
 from brainseg_jax.runs.truth import Truth
 
+ALONE = "seen without the slices next to it"
 KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
 Row = dict[str, Any]
 # A volume's images and their four numbers per channel -> what is doubtful, in words.
@@ -151,7 +159,7 @@ def _predicted(
     start = time.monotonic()
     for number, batch in enumerate(shown):
         found = batched.predict(
-            [one.picture.image for one in batch], [one.scaling for one in batch]
+            [one.seen for one in batch], [one.scaling for one in batch]
         )
         for example, (probs, labels) in zip(batch, found, strict=True):
             yield example, probs, labels
@@ -206,17 +214,29 @@ def of_volume(
     together = options["name"].startswith("volume")
     _tell_volume(volume, readable, together)
     warnings = _warnings(volume, kept.values(), together and len(readable) == 1, about)
+    reach = about.config["data"]["neighbours"]
+    if reach and len(readable) == 1:
+        warnings = (*warnings, ALONE)
+    read = functools.lru_cache(maxsize=2 * reach + 1)(
+        lambda place: kept.get(readable[place]) or pictures.read(readable[place], info)
+    )
+    beside = neighbours.together([volume] * len(readable), reach)
+    scaling = neighbours.join_scaling(scaling, beside)
+
+    def seen(place: int) -> np.ndarray:
+        return neighbours.join([read(int(k)).image for k in beside[place]])
+
     if unlike:
-        images = [one.image for one in kept.values()]
+        images = [*map(seen, range(len(kept)))]
         for one in (found := unlike(images, [*scaling[: len(images)]])):
             logging.warning("%s is %s.", volume, one)
         warnings += found
     for place, (path, numbers) in enumerate(zip(readable, scaling, strict=True)):
         if path not in asked:
             continue
-        picture = kept.get(path) or pictures.read(path, info)
+        picture, own = read(place), seen(place)
         told, count = (*warnings, *picture.warnings), len(readable)
-        yield Example(path, picture, numbers, volume, count, told, together, place)
+        yield Example(path, picture, own, numbers, volume, count, told, together, place)
 
 
 def _tell_volume(volume: str, paths: Sequence[pathlib.Path], together: bool) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brainseg_jax import parallel
-from brainseg_jax.data import fitting
+from brainseg_jax.data import neighbours
 from brainseg_jax.inference import blending, folding, scoring
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.inference.regridding import Grid
@@ -96,7 +96,7 @@ def make_batched(restored: Restored, most: int) -> Batched:
         return _one_by_one(restored)
     devices = parallel.local_devices(config.parallel.mode)
     size = scoring.fitting(min(most, config.evaluation.batch_size), devices)
-    space = tuple(config.data.size)
+    space, reach = tuple(config.data.size), config.data.neighbours
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
     variables = devices.replicate(fold(restored.variables))
 
@@ -122,7 +122,7 @@ def make_batched(restored: Restored, most: int) -> Batched:
     def predict(
         images: Sequence[np.ndarray], scaling: Sequence[np.ndarray]
     ) -> list[tuple[Any, Any]]:
-        fitted = [fitting.resize_image(image, space) for image in images]
+        fitted = [neighbours.resize(image, space, reach) for image in images]
         places = [min(k, len(images) - 1) for k in range(size)]  # the last fills up
         batch = {
             "image": np.stack([fitted[k] for k in places]),
@@ -162,7 +162,7 @@ def make_predictor(restored: Restored) -> Predictor:
     config, parts = restored.record.about.settings, restored.parts
     if windows := experiment.windows_of(config):
         return _make_window_predictor(restored, windows)
-    size = tuple(config.data.size)
+    size, reach = tuple(config.data.size), config.data.neighbours
     fold = parallel.on_one_device(folding.make_fold(parts.model, parts.shape))
     variables = fold(restored.variables)
     step = parallel.on_one_device(
@@ -178,7 +178,7 @@ def make_predictor(restored: Restored) -> Predictor:
     def predict(
         image: np.ndarray, scaling: np.ndarray, shape: tuple[int, ...] = ()
     ) -> jax.Array:
-        fitted = fitting.resize_image(image, size)[None]
+        fitted = neighbours.resize(image, size, reach)[None]
         grid = shape or image.shape[:-1]
         return step(variables, fitted, scaling[None], grid=grid)
 

@@ -20,7 +20,8 @@ class Query(NamedTuple):
     said: str  # its file, or its key in the data set
     patient: str  # of a file the volume that it was normalised with
     image: np.ndarray
-    scaling: np.ndarray  # [4, c]
+    seen: np.ndarray  # as the model sees it, with the slices next to it
+    scaling: np.ndarray  # [4, d]
     truth: np.ndarray | None = None  # stored mask [h, w, 1]
     label: str = ""  # its class, where the data set tells it
 
@@ -97,7 +98,8 @@ def of_files(
     for volume, paths in image_files.group_volumes(found).items():
         for example in pictures.of_volume(volume, paths, about, tell, asked=paths):
             path, picture = example.path, example.picture
-            yield Query(names[path], str(path), volume, picture.image, example.scaling)
+            shown = picture.image, example.seen, example.scaling
+            yield Query(names[path], str(path), volume, *shown)
 
 
 def of_split(source: Source) -> Iterator[Query]:
@@ -108,11 +110,13 @@ def of_split(source: Source) -> Iterator[Query]:
 def at_place(source: Source, place: int) -> Query:
     """One slice of a split."""
     image, mask = source.read_stored(place)
+    seen, _ = source.seen(place)
     return Query(
         source.keys[place].replace("/", "_"),
         source.keys[place],
         source.patients[place],
         image,
+        seen,
         source.scaling[place],
         mask,
         source.info.labels[source.labels[place]],

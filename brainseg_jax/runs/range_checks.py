@@ -40,6 +40,7 @@ def check_numbers(config: ConfigDict) -> None:
             raise ValueError(f"config.{key} is {value}; it has to be 1 or more.")
     not_negative = {
         "seed": config.seed,
+        "data.neighbours": config.data.neighbours,
         "checkpoint.every_steps": config.checkpoint.every_steps,
         "evaluation.patience": config.evaluation.patience,
         "evaluation.tolerance": config.evaluation.tolerance,

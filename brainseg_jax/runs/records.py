@@ -28,6 +28,7 @@ LATER_KEYS = {
     "augment.channel_dropout": 0.0,
     "data.patch": [],
     "data.channels": [],
+    "data.neighbours": 0,
     "init_channels": "match",
     "matmul_precision": "default",
     "evaluation.surface_distances": "max_directed",

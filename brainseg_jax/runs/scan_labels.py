@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from ml_collections import ConfigDict
 
-from brainseg_jax.data import normalise, scans
+from brainseg_jax.data import neighbours, normalise, scans
 from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference import post_processing, regridding
 from brainseg_jax.inference.post_processing import Rules
@@ -33,7 +33,8 @@ def make_label(restored: Restored, axis: str, rules: Rules) -> Label:
     about = restored.record.about
     options = about.config["data"]["normalisation"]
     if about.info.dimensions == 2:
-        return _of_slices(make_labeller(restored), options, axis, rules)
+        reach = about.settings.data.neighbours
+        return _of_slices(make_labeller(restored), options, axis, rules, reach)
     windows = experiment.windows_of(about.settings) or _training_windows(about.settings)
     label = make_volume_labeller(restored, windows)
     return _of_volumes(label, options, about.info.spacing, rules)
@@ -59,15 +60,20 @@ def _of_volumes(
 
 
 def _of_slices(
-    label: Labeller, options: dict[str, Any], axis: str, rules: Rules
+    label: Labeller, options: dict[str, Any], axis: str, rules: Rules, reach: int
 ) -> Label:
     def of_scan(scan: Scan) -> np.ndarray:
         slices = scans.slices(scans.resize(scan.image, square(scan, axis)), axis)
         found = np.zeros(scans.slices(scan.image[..., :1], axis).shape, np.uint8)
         grid = regridding.make_grid(slices.shape[1:3], found.shape[1:3])
         pictures = [np.ascontiguousarray(one) for one in slices]
-        for place, numbers in enumerate(_scaling(pictures, options, scan.missing)):
-            found[place] = label(pictures[place], numbers, grid)
+        together = neighbours.together(["scan"] * len(pictures), reach)
+        scaling = neighbours.join_scaling(
+            _scaling(pictures, options, scan.missing), together
+        )
+        for place, numbers in enumerate(scaling):
+            seen = neighbours.join([pictures[k] for k in together[place]])
+            found[place] = label(seen, numbers, grid)
         found = post_processing.apply_to_slices(found, rules)
         return scans.from_slices(found[..., 0], axis)
 

@@ -38,6 +38,21 @@ def check_patch(patch: tuple[int, ...], size: tuple[int, ...], task: str) -> Non
         )
 
 
+def check_neighbours(config: ConfigDict) -> None:
+    reach, axes = config.data.neighbours, len(config.data.size)
+    if reach and axes != 2:
+        raise ValueError(
+            f"config.data.neighbours is {reach}, but config.data.size has {axes} numbers: "
+            "a model of volumes sees neighbouring slices anyway. Set it to 0."
+        )
+    if reach and config.augment.channel_dropout:
+        raise ValueError(
+            f"config.data.neighbours is {reach}, but config.augment.channel_dropout="
+            f"{config.augment.channel_dropout} would drop a channel of one slice and not "
+            "of those next to it. Set one of them to 0."
+        )
+
+
 def check_window(config: ConfigDict) -> None:
     options, size = config.evaluation, tuple(config.data.size)
     window = tuple(options.window)

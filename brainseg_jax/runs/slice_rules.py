@@ -81,7 +81,7 @@ def _tallies(restored: Restored, source: Source) -> np.ndarray:
     bins = len(threshold_sweep.THRESHOLDS) + 1
     tallies = np.zeros((len(place), len(members), 2, bins), np.int64)
     for index in track(range(len(source)), "thresholds", transient=True):
-        image, mask = source.read_stored(index)
+        image, mask = source.seen(index)
         probability = np.asarray(predict(image, source.scaling[index]))[0]
         truth = looking.where(mask, members)
         tallies[place[source.patients[index]]] += threshold_sweep.tally(

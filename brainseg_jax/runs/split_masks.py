@@ -17,6 +17,6 @@ def by_patient(
     for _, members in itertools.groupby(
         range(len(source)), source.patients.__getitem__
     ):
-        pairs = [(place, *source.read_stored(place)) for place in members]
+        pairs = [(place, *source.seen(place)) for place in members]
         predicted = [label(image, source.scaling[place]) for place, image, _ in pairs]
         yield predicted, [mask for _, _, mask in pairs]

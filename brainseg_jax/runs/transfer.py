@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax import parallel
 from brainseg_jax.data import normalise
-from brainseg_jax.runs import channels, encoder_weights, restore
+from brainseg_jax.runs import channels, encoder_weights, experiment, restore
 from brainseg_jax.runs.channels import Leaves, Path
 from brainseg_jax.runs.experiment import Parts
 from brainseg_jax.runs.records import About
@@ -51,7 +51,7 @@ def transfer(
     """
     model, other = parts.model, restore.restore(config.init_from)
     about = other.record.about
-    ours, theirs = tuple(names), about.info.channels
+    ours, theirs = tuple(names), _channels_of(about)
     chosen = _sources(ours, theirs, config)
     shape = parts.shape
     own = flatten_dict({"params": fresh.params, "batch_stats": fresh.batch_stats})
@@ -77,6 +77,10 @@ def transfer(
     if told and not new and not {"mean", "fresh"} & {*chosen}:
         _check_agreement(model, state, ours, other, config)
     return state, about
+
+
+def _channels_of(about: About) -> tuple[str, ...]:
+    return experiment.input_channels(about.settings, about.info)
 
 
 def check_origin(model: nn.Module, config: ConfigDict) -> None:
@@ -246,7 +250,7 @@ def _check_agreement(
 
     Kernels are fitted to them, but a net may use its channels otherwise too.
     """
-    theirs = other.record.about.info.channels
+    theirs = _channels_of(other.record.about)
     size = tuple(config.data.patch or config.data.size)
     gap = disagreement(
         (model, state.variables, names),

@@ -89,7 +89,7 @@ def _predicted(
     """Predicted and true labels of each, many at a time."""
     for start in range(0, len(places), batched.size):
         some = places[start : start + batched.size]
-        read = [source.read_stored(place) for place in some]
+        read = [source.seen(place) for place in some]
         found = batched.predict(
             [image for image, _ in read], [source.scaling[place] for place in some]
         )
