@@ -30,7 +30,7 @@ def split(by_patient):
     return types.SimpleNamespace(
         patients=[name for name, _ in pairs],
         scaling=[None] * len(pairs),
-        read_stored=lambda k: (pairs[k][1], None),
+        seen=lambda k: (pairs[k][1], None),
     )
 
 

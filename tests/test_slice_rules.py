@@ -99,7 +99,7 @@ def make_fold(monkeypatch, probability, truth, *, exclusive=False, patient="p"):
         info=types.SimpleNamespace(members=((1,),), classes={"tumour": 1}),
         patients=[patient] * len(truth),
         scaling=[None] * len(truth),
-        read_stored=lambda k: (probability[k], truth[k].astype(np.uint8)),
+        seen=lambda k: (probability[k], truth[k].astype(np.uint8)),
     )
     monkeypatch.setattr(
         slice_rules.predictor, "make_predictor", lambda _: lambda image, _: image[None]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_a_record_has_nothing_of_the_machine_it_was_made_on(begun):
     reference = json.loads(begun[1].read_text())["reference"]
     assert not {"data_dir", "raw_dir", "test"} & {*reference["data"]}
     assert "seed" not in reference and reference["data"]["size"] == [32, 32]
+
+
+def test_without_a_workdir_the_page_is_written_anew(begun):
+    record, path = begun
+    page = path.with_suffix(".md")
+    before = page.read_text()
+    page.unlink()
+    flags = types.SimpleNamespace(workdir=None, outputs=str(path))
+    mode.run(types.SimpleNamespace(refuse_overrides=lambda: None, flags=flags))
+    assert page.read_text() == before and trials.read(path)["runs"] == record["runs"]
 
 
 def test_a_run_that_is_added_again_takes_its_own_place(begun, tmp_path):

@@ -21,7 +21,8 @@ TASK = "segmentation"
 def run(request: Any) -> None:
     """--mode=trials: of finished runs alone; no workdir writes the page anew."""
     request.refuse_overrides()
-    add(ensembles.folders(request.flags.workdir or ""), request.flags.outputs)
+    workdir = request.flags.workdir
+    add(ensembles.folders(workdir) if workdir else [], request.flags.outputs)
 
 
 def add(workdirs: Sequence[str], outputs: str) -> trials.Record:

@@ -115,7 +115,7 @@ def make_labeller(folds: Sequence[Fold], whole: Source) -> Callable[[int], Any]:
     @functools.lru_cache(maxsize=KEPT)
     def labels(index: int) -> Any:
         label = labeller(number[whole.patients[index]])
-        return label(whole.read_stored(index)[0], whole.scaling[index])
+        return label(whole.seen(index)[0], whole.scaling[index])
 
     return labels
 

@@ -33,9 +33,9 @@ What is smaller than this may be chance.
 
 {repeats}
 
-## Every training
+## Every run
 
-{trainings}
+{each}
 """
 
 
@@ -43,8 +43,8 @@ def page(runs: Sequence[Run], *, title: str, file: str) -> str:
     """All of it, in Markdown."""
     tables = {
         "trials": markdown(of_trials(runs)),
-        "repeats": markdown(repeats(runs)) or "No trial was trained twice yet.",
-        "trainings": markdown(trainings(runs)),
+        "repeats": markdown(repeats(runs)) or "No trial was run twice yet.",
+        "each": markdown(each(runs)),
     }
     return PAGE.format(title=title, file=file, data=runs[0]["data"], **tables)
 
@@ -58,7 +58,7 @@ def of_trials(runs: Sequence[Run]) -> list[Row]:
         rows.append(
             {
                 "change": name,
-                "trainings": str(len(own)),
+                "runs": str(len(own)),
                 "steps": _range([run["steps"] for run in own]),
                 "minutes": f"{np.mean([run['minutes'] for run in own]):.1f}",
                 "patients": str(len(scores)),
@@ -70,7 +70,7 @@ def of_trials(runs: Sequence[Run]) -> list[Row]:
 
 
 def repeats(runs: Sequence[Run]) -> list[Row]:
-    """A row for each two trainings of a trial on one split: the later minus the first."""
+    """A row for each two runs of a trial on one split: the later minus the first."""
     rows = []
     for name, own in by_trial(runs).items():
         for place, later in enumerate(own):
@@ -85,7 +85,7 @@ def repeats(runs: Sequence[Run]) -> list[Row]:
     return rows
 
 
-def trainings(runs: Sequence[Run]) -> list[Row]:
+def each(runs: Sequence[Run]) -> list[Row]:
     """A row for each."""
     return [
         {
