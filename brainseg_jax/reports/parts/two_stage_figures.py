@@ -97,11 +97,11 @@ def panels(
     rows = []
     for kind, place in chosen(staged).items():
         image, truth = source.read_stored(place)
-        called = "called tumour" if staged.called[place] else "not called tumour"
+        called = "called" if staged.called[place] else "not called"
         said = (
             f"{kind[0].upper()}{kind[1:]}",
             f"{source.patients[place]} slice {source.slices[place]}",
-            f"{called}, probability {staged.probability[place]:.2f}",
+            f"tumour {staged.probability[place]:.2f}: {called}",
             f"Dice {dice[place]:.2f}",
         )
         picture = image_files.as_8_bits(image)
