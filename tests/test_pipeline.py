@@ -89,5 +89,5 @@ def test_patients_that_were_trained_on_are_refused_unless_allowed(runs, tmp_path
     said = pipeline.on_split(
         *folders, "fold_0", outputs=str(tmp_path), allow_contaminated=True
     )
-    assert "CONTAMINATED: 2 patients were trained on" in said["note"]
+    assert "CONTAMINATED: 1 patients were trained on" in said["note"]
     assert "CONTAMINATED" in read(tmp_path / "confusion.csv")[0]["note"]

@@ -83,11 +83,11 @@ def test_what_is_gained_over_the_segmenter_alone():
 
 def test_slices_of_each_kind_are_drawn_once():
     assert two_stage_figures.chosen(staged()) == {
-        "the largest tumour that is called": 0,
-        "the smallest tumour that is called": 3,
-        "the largest tumour that the classifier misses": 1,
-        "the largest false mask of the two stages": 4,
-        "the largest false mask that the classifier spares": 2,
+        "the largest tumour called": 0,
+        "the smallest tumour called": 3,
+        "the largest tumour missed": 1,
+        "the largest false mask": 4,
+        "the largest false mask spared": 2,
     }
 
 

@@ -67,20 +67,14 @@ def chosen(staged: Staged) -> dict[str, int]:
     alone, together = staged.marked_alone, staged.marked_together
     size = staged.marked_true.astype(float)
     kinds = {
-        "the largest tumour that is called": np.where(true & called, size, 0),
-        "the smallest tumour that is called": np.where(
+        "the largest tumour called": np.where(true & called, size, 0),
+        "the smallest tumour called": np.where(
             true & called, 1 / np.maximum(size, 1), 0
         ),
-        "the largest tumour that the classifier misses": np.where(
-            true & ~called, size, 0
-        ),
-        "the largest false mask of the two stages": np.where(~true, together, 0),
-        "the largest false mask that the classifier spares": np.where(
-            ~true & ~called, alone, 0
-        ),
-        "the classifier's surest false call": np.where(
-            ~true & called, staged.probability, 0
-        ),
+        "the largest tumour missed": np.where(true & ~called, size, 0),
+        "the largest false mask": np.where(~true, together, 0),
+        "the largest false mask spared": np.where(~true & ~called, alone, 0),
+        "the surest false call": np.where(~true & called, staged.probability, 0),
     }
     places = {kind: int(own.argmax()) for kind, own in kinds.items() if own.any()}
     first: dict[int, str] = {}
@@ -97,11 +91,11 @@ def panels(
     rows = []
     for kind, place in chosen(staged).items():
         image, truth = source.read_stored(place)
-        called = "called tumour" if staged.called[place] else "not called tumour"
+        called = "called" if staged.called[place] else "not called"
         said = (
             f"{kind[0].upper()}{kind[1:]}",
             f"{source.patients[place]} slice {source.slices[place]}",
-            f"{called}, probability {staged.probability[place]:.2f}",
+            f"tumour {staged.probability[place]:.2f}: {called}",
             f"Dice {dice[place]:.2f}",
         )
         picture = image_files.as_8_bits(image)
