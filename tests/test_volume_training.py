@@ -87,5 +87,5 @@ def test_patches_cut_on_the_device_train_alike(volumes, runs):
         run = {"data.cache": cache, "epochs": 1, "data.test": ""}
         train.train(volumes(**run), workdir)
         (row,) = restore.read_best(workdir).progress.history
-        losses[cache] = row["loss"], row["validation_loss"]
+        losses[cache] = row["train_loss"], row["validation_loss"]
     assert losses["device"] == pytest.approx(losses["host"], rel=1e-4)
