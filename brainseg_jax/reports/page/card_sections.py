@@ -29,6 +29,7 @@ def model(config: Mapping[str, Any], about: Mapping[str, Any], classes: str) -> 
         "Task": config["task"]["name"].replace("_", " "),
         "Classes": classes,
         "Input size": " x ".join(map(str, config["data"]["size"])),
+        "Slices on either side": config["data"]["neighbours"] or "",
         "Windows": " x ".join(map(str, config["evaluation"]["window"])),
         "Normalisation": config["data"]["normalisation"]["name"],
         "Losses": ", ".join(config["losses"]),
