@@ -21,6 +21,7 @@ from brainseg_jax.runs import results, two_stage_pictures, two_stage_scores, two
 from brainseg_jax.runs.cards import Card
 from tests import tiny_nets
 from tests.test_predictions import write
+from tests.test_records import make_about
 
 PATIENTS = ["a", "a", "a", "b", "b"]
 
@@ -49,6 +50,26 @@ def test_a_mask_says_tumour_by_its_area():
     assert found["classifier"].tolist() == [True, False, False, True, True]
     assert found["segmenter_alone"].tolist() == [True, True, True, False, False]
     assert found["two_stages"].tolist() == [True, False, False, False, False]
+
+
+def test_reports_of_several_segmenters_lie_beside_those_of_one(tmp_path):
+    about = make_about()
+    name, other = about.config["data"]["name"], "folder/ours"
+    one, two = (
+        two_stages.Stage(
+            w, types.SimpleNamespace(record=types.SimpleNamespace(about=about)), None
+        )
+        for w in (f"{tmp_path}/a", f"{tmp_path}/a,{tmp_path}/b")
+    )
+    found = [
+        pipeline.report_folder(stage, data, "fold_3+fold_4").relative_to(tmp_path)
+        for stage, data in ((one, name), (two, name), (one, other))
+    ]
+    assert [*map(str, found)] == [
+        "a/pipeline/fold_3_fold_4",
+        "a/pipeline/ensemble_of_2_fold_3_fold_4",
+        "a/pipeline/folder_ours_fold_3_fold_4",
+    ]
 
 
 def test_wrong_slices_are_counted_by_patient():

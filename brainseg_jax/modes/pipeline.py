@@ -141,7 +141,7 @@ def on_split(
     """Scores two stages beside the segmenter alone; gives what summary.json says.
 
     The split is the segmenter's test split unless another is named; the report lies in
-    `outputs`, by default pipeline/<split> in the segmenter's folder.
+    `outputs`, by default pipeline/<split> in the segmenter's folder, as report_folder says.
 
     Raises:
         ValueError: if the models do not go together, or, unless that is allowed, were
@@ -157,7 +157,7 @@ def on_split(
         for stage, source in zip(pair, sources, strict=True):
             scorable.refuse_trained(source, stage.about, split)
         two_stages.refuse_other_folds(pair)
-    folder = pathlib.Path(outputs or two_stages.default_folder(segmenter, split))
+    folder = pathlib.Path(outputs or report_folder(pair.segmenter, data[0], split))
     note = _note(pair, sources, split)
     names = (stage.about.config["model"]["name"] for stage in pair)
     title = f"{', then '.join(names)} on {data[0]} {split}"
@@ -166,6 +166,12 @@ def on_split(
     evaluate.print_summary(rows, caption, title=title, note=note)
     Console().print(f"Tables and pictures: {folder}")
     return summary
+
+
+def report_folder(segmenter: Stage, data_name: str, split: str) -> pathlib.Path:
+    """In the segmenter's folder, by the name that its evaluation has there."""
+    own = evaluate.report_folder(segmenter.workdir, segmenter.about, data_name, split)
+    return own.parents[1] / "pipeline" / own.name
 
 
 def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:

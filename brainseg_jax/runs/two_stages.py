@@ -1,7 +1,6 @@
 """A classifier and a segmenter that work one after the other, and whether they may."""
 
 import dataclasses
-import pathlib
 from typing import NamedTuple
 
 from brainseg_jax.data import leakage
@@ -121,12 +120,6 @@ def refuse_other_folds(pair: Pair) -> None:
             f"{said}. Train both with the same config.data.train and "
             "config.data.validation of one data set, or add --allow_contaminated."
         )
-
-
-def default_folder(segmenter: str, split: str) -> pathlib.Path:
-    """Where the report of a split lies, unless --outputs names another folder."""
-    first = (ensembles.folders(segmenter) or [segmenter])[0]
-    return pathlib.Path(first) / "pipeline" / split.replace("+", "_")
 
 
 def _whole_folds(about: About, field: str) -> set[str]:
