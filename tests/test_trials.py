@@ -9,7 +9,7 @@ import pytest
 from brainseg_jax import files
 from brainseg_jax.modes import trials as mode
 from brainseg_jax.reports.parts import trial_tables
-from brainseg_jax.runs import trials
+from brainseg_jax.runs import members, trials
 from tests.test_records import make_about
 
 RECORDS = sorted(pathlib.Path(__file__).parent.parent.glob("docs/trials/*.json"))
@@ -54,6 +54,12 @@ def begun(tmp_path):
     path = tmp_path / "screening.json"
     workdir = write_run(tmp_path / "baseline", {"p": 0.5, "q": 0.7})
     return mode.add([workdir], str(path)), path
+
+
+def test_the_runs_of_a_cross_validation_are_added_each_by_itself(tmp_path):
+    folds = members.write(tmp_path, members.FOLDS, ["fold_0", "fold_1"]).parent
+    with pytest.raises(ValueError, match=f"--workdir={folds}/fold_0,{folds}/fold_1"):
+        mode.read_run(str(folds))
 
 
 def test_a_run_that_differs_in_its_seed_repeats_the_baseline(begun, tmp_path):

@@ -12,7 +12,7 @@ from brainseg_jax import files
 from brainseg_jax.modes import config as config_mode
 from brainseg_jax.modes import evaluate
 from brainseg_jax.reports.parts import trial_tables
-from brainseg_jax.runs import ensembles, reported, trials
+from brainseg_jax.runs import ensembles, members, reported, trials
 from brainseg_jax.runs.reported import Reported
 
 TASK = "segmentation"
@@ -67,6 +67,11 @@ def page_of(record: trials.Record, path: pathlib.Path) -> str:
 
 def read_run(workdir: str) -> Reported:
     """A finished run with the report of its own split."""
+    if members.read(workdir) is not None:
+        raise ValueError(
+            f"{workdir} stands for several runs, and each is added by itself: "
+            f"--workdir={','.join(members.folders(workdir))}."
+        )
     about = reported.read_about(workdir)
     if (name := about.config["task"]["name"]) != TASK:
         raise ValueError(
