@@ -1,5 +1,6 @@
 """Cross-validation in its parts: which folds do what, and what is pooled of them."""
 
+import dataclasses
 import json
 import shutil
 import types
@@ -141,7 +142,7 @@ def test_every_example_is_predicted_by_the_model_that_has_not_seen_it(monkeypatc
     whole = types.SimpleNamespace(
         patients=["ann", "bob", "cid"],
         scaling=[10, 20, 30],
-        read_stored=lambda index: (f"image {index}", "mask"),
+        seen=lambda index: (f"image {index}", "mask"),
     )
     labels = out_of_fold.make_labeller(folds, whole)
     assert labels(1) == (1, "image 1", 20)
@@ -250,6 +251,43 @@ def test_a_cross_validation_is_said_to_be_tested_out_of_fold(tmp_path):
     assert "--split" not in reported.command(both, "out_of_fold")
 
 
+def write_folds(folder, *, changes=None, folds=None):
+    """Two, without checkpoints; the second of another config, or other patients."""
+    write_members(folder)
+    for name, own, patients in (("fold_0", {}, None), ("fold_1", changes, folds)):
+        about = json.loads(json.dumps(vars(make_about())))
+        about["config"]["data"]["test"] = name
+        about["config"] |= own or {}
+        about["data"]["folds"] = patients or about["data"]["folds"]
+        (folder / name / "config.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(
+    "unlike, said",
+    [
+        ({"changes": {"seed": 7}}, "fold_0 and fold_1 are .* config.seed is 0 .* 7 in"),
+        (
+            {"folds": {"a": 1, "b": 0}},
+            "fold_0 and fold_1: the data set was prepared anew",
+        ),
+    ],
+)
+def test_folds_of_other_configs_or_patients_are_not_pooled(tmp_path, unlike, said):
+    write_folds(tmp_path, **unlike)
+    with pytest.raises(ValueError, match=said):
+        reported.read_about(str(tmp_path))
+
+
+def test_other_patients_are_refused_before_the_next_fold_is_trained(tmp_path):
+    write_folds(tmp_path)
+    crossval._refuse_other_patients(tmp_path, INFO)  # nothing is trained
+    (tmp_path / "fold_0" / "checkpoints" / "1").mkdir(parents=True)
+    with pytest.raises(ValueError, match="was prepared anew since its first fold"):
+        crossval._refuse_other_patients(tmp_path, INFO)
+    same = dataclasses.replace(INFO, folds={"a": 0, "b": 1, "c": 4})
+    crossval._refuse_other_patients(tmp_path, same)
+
+
 def test_single_runs_and_folds_do_not_share_a_folder(tmp_path):
     single = tmp_path / "run" / "checkpoints" / "1"
     single.mkdir(parents=True)
@@ -258,6 +296,11 @@ def test_single_runs_and_folds_do_not_share_a_folder(tmp_path):
     folds = write_members(tmp_path / "cv")
     with pytest.raises(ValueError, match="cv holds a cross-validation"):
         train.train(base.get_config(), folds)
+    cycles = write_members(tmp_path / "snapshots", members.SNAPSHOTS, ("cycle_1",))
+    with pytest.raises(ValueError, match="snapshots holds snapshots of one training"):
+        crossval.cross_validate(base.get_config(), cycles)
+    with pytest.raises(ValueError, match="snapshots holds snapshots of the training"):
+        train.train(base.get_config(), cycles)
 
 
 def test_finished_folds_are_listed_in_the_order_of_their_numbers(tmp_path):

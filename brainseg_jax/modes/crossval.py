@@ -58,13 +58,14 @@ def cross_validate(
         Interrupted: after a signal, once everything is saved.
     """
     folder = pathlib.Path(workdir)
-    _refuse_single_run(folder)
+    _refuse_other_kind(folder)
     if info is None:
         info = data_info.read_info(config.data.name, config.data.data_dir)
     preflight.check_start(config, folder, info)
     prepare()
     info = data_info.read_info(config.data.name, config.data.data_dir)
     splits = fold_rule.chosen(config, info, count)
+    _refuse_other_patients(folder, info)
     with run_folder.locked(folder):
         spent: list[float] = []
         for number, own in enumerate(splits):
@@ -77,12 +78,25 @@ def cross_validate(
         return _pool(folder, config.data.data_dir)
 
 
-def _refuse_single_run(folder: pathlib.Path) -> None:
-    if checkpoints.exist(folder):
+def _refuse_other_kind(folder: pathlib.Path) -> None:
+    held = "a single run" if checkpoints.exist(folder) else ""
+    if members.read(folder) is not None and not members.are_folds(folder):
+        held = "snapshots of one training"
+    if held:
         raise ValueError(
-            f"{folder} holds a single run, and folds lie in folders of their own. Give "
+            f"{folder} holds {held}, and folds lie in folders of their own. Give "
             "--mode=crossval another --workdir."
         )
+
+
+def _refuse_other_patients(folder: pathlib.Path, info: Info) -> None:
+    """Before hours of training: the folds that have finished are of the same patients."""
+    known = members.read(folder)
+    for run in known.folders if known else ():
+        if not checkpoints.exist(pathlib.Path(run)):
+            continue
+        if reported.read_about(run).info.folds != info.folds:
+            raise ValueError(out_of_fold.OTHER_PATIENTS.format(folder))
 
 
 def _tell(number: int, splits: Sequence[Splits], spent: Sequence[float]) -> None:

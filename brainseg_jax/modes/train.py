@@ -62,11 +62,11 @@ def train(
         Interrupted: after a signal, once everything is saved.
     """
     folder = pathlib.Path(workdir)
-    if members.are_folds(folder):
-        raise ValueError(
-            f"{folder} holds a cross-validation, whose folds --mode=crossval trains. Give "
-            "a single run another --workdir."
-        )
+    if members.read(folder) is not None:
+        held = "a cross-validation, whose folds --mode=crossval trains"
+        if not members.are_folds(folder):
+            held = "snapshots of the training in the folder above"
+        raise ValueError(f"{folder} holds {held}. Give a single run another --workdir.")
     if info is None:
         info = data_info.read_info(config.data.name, config.data.data_dir)
     preflight.check_start(config, folder, info)

@@ -16,12 +16,18 @@ from brainseg_jax.data.sources import Source
 from brainseg_jax.inference.pixel_counts import Pixels
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.mask_shapes import Shapes
-from brainseg_jax.runs import predictor
+from brainseg_jax.runs import predictor, resume
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
 SPLIT = "out_of_fold"  # the name of all test folds together
 KEPT = 8  # predicted examples, of which pictures are drawn
+OF_FOLDS = ("data.train", "data.validation", "data.test")  # what folds differ in
+OTHER_PATIENTS = (
+    "{}: the data set was prepared anew since its first fold was trained, and patients lie "
+    "in other folds now. Give --mode=crossval another --workdir, or the "
+    "--config.data.data_dir that it began with."
+)
 
 Row = dict[str, Any]
 Joiner = Callable[..., np.ndarray]
@@ -121,7 +127,28 @@ def make_labeller(folds: Sequence[Fold], whole: Source) -> Callable[[int], Any]:
 
 
 def joined(abouts: Sequence[About]) -> About:
-    """What is said of all folds' runs together: the first's, tested on every fold."""
+    """What is said of all folds' runs together: the first's, tested on every fold.
+
+    Raises:
+        ValueError: if they are not of one config, or of other patients' folds.
+    """
     first = abouts[0]
+    for other in abouts[1:]:
+        _check_alike(first, other)
     data = {**first.config["data"], "test": SPLIT}
     return dataclasses.replace(first, config={**first.config, "data": data})
+
+
+def _check_alike(first: About, other: About) -> None:
+    """Folds that were copied, or trained by themselves, may be of anything."""
+    names = [about.config["data"]["test"] for about in (first, other)]
+    unlike = resume.differences(first.config, other.config)
+    for key, (ours, theirs) in unlike.items():
+        if key not in OF_FOLDS:
+            raise ValueError(
+                f"{names[0]} and {names[1]} are not of one cross-validation: config.{key} "
+                f"is {ours} in the one and {theirs} in the other. Delete the folder of the "
+                "one that is not meant, and --mode=crossval trains it anew."
+            )
+    if first.info.folds != other.info.folds:
+        raise ValueError(OTHER_PATIENTS.format(" and ".join(names)))

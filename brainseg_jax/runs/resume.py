@@ -35,12 +35,9 @@ def check_config(
         ValueError: if the config differs from the checkpoint's in keys that change the
             run, or if a version of the code began it that trained in another way.
     """
-    new, old = dict(_flat(config)), dict(_flat(record.about.config))
     changed = [
-        f"  config.{key}: {old.get(key, 'absent')} in the checkpoint, "
-        f"{new.get(key, 'absent')} now"
-        for key in sorted(new.keys() | old.keys())
-        if new.get(key) != old.get(key) and not key.startswith(CHANGEABLE)
+        f"  config.{key}: {old} in the checkpoint, {new} now"
+        for key, (old, new) in differences(record.about.config, config).items()
     ]
     if changed:
         raise ValueError(
@@ -57,6 +54,18 @@ def check_config(
             f"is, or start anew from its weights: --config.init_from={workdir} and "
             "another --workdir."
         )
+
+
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """What makes two configs of different runs: keys with both values."""
+    ours, theirs = dict(_flat(old)), dict(_flat(new))
+    return {
+        key: (ours.get(key, "absent"), theirs.get(key, "absent"))
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key) and not key.startswith(CHANGEABLE)
+    }
 
 
 def check_same_data(data: Mapping[str, Any], about: About) -> None:
