@@ -27,6 +27,7 @@ from brainseg_jax.runs import (
     snapshots,
 )
 from brainseg_jax.runs.fold_rule import Splits
+from brainseg_jax.runs.records import Progress, Record
 from configs import base
 from tests.test_records import make_about
 
@@ -198,6 +199,28 @@ def test_the_chart_pools_all_patients_with_a_score():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "epochs, patience, said",
+    [
+        ((2, 4, 3), 0, "UNFINISHED: folds were trained for 2 to 4 epochs"),
+        ((2, 2, 2), 0, ""),
+        ((2, 4, 3), 5, ""),  # each ended by itself
+    ],
+)
+def test_it_is_said_that_some_folds_were_not_extended_yet(epochs, patience, said):
+    about = make_about()
+    about.config["evaluation"]["patience"] = patience
+    records = [
+        Record(about, Progress(history=({"epoch": 1}, {"epoch": last})), step=9)
+        for last in epochs
+    ]
+    folds = [
+        out_of_fold.Fold("", types.SimpleNamespace(record=record), None)
+        for record in records
+    ]
+    assert out_of_fold.unlike_lengths(folds) == said
+
+
 def write_members(folder, kind=members.FOLDS, names=("fold_0", "fold_1")):
     for name in names:
         (folder / name).mkdir(parents=True)
@@ -286,6 +309,19 @@ def test_other_patients_are_refused_before_the_next_fold_is_trained(tmp_path):
         crossval._refuse_other_patients(tmp_path, INFO)
     same = dataclasses.replace(INFO, folds={"a": 0, "b": 1, "c": 4})
     crossval._refuse_other_patients(tmp_path, same)
+
+
+@pytest.mark.parametrize("anew, pooled", [(False, 0), (True, 1)])
+def test_folds_that_were_trained_are_pooled_anew(tmp_path, monkeypatch, anew, pooled):
+    write_folds(tmp_path)
+    monkeypatch.setattr(ensembles, "step_of", lambda folder: {"fold_0": 3})
+    monkeypatch.setattr(crossval.evaluate, "reported_step", lambda path: {"fold_0": 3})
+    called = []
+    monkeypatch.setattr(
+        crossval.evaluate, "evaluate_folds", lambda *_, **__: called.append(1)
+    )
+    crossval._pool(tmp_path, "data", anew=anew)
+    assert len(called) == pooled
 
 
 def test_single_runs_and_folds_do_not_share_a_folder(tmp_path):

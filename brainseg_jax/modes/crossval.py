@@ -75,7 +75,7 @@ def cross_validate(
             if trained is not None:  # now, and not by an earlier command
                 spent.append(time.monotonic() - start)
             _add_member(folder, own.test)
-        return _pool(folder, config.data.data_dir)
+        return _pool(folder, config.data.data_dir, anew=bool(spent))
 
 
 def _refuse_other_kind(folder: pathlib.Path) -> None:
@@ -130,12 +130,18 @@ def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-def _pool(folder: pathlib.Path, data_dir: str) -> dict[str, float] | None:
-    """Scores all folds that have finished as one, unless that was done."""
+def _pool(
+    folder: pathlib.Path, data_dir: str, *, anew: bool
+) -> dict[str, float] | None:
+    """Scores all folds that have finished as one, unless that was done.
+
+    Done `anew` where a fold was trained: curves go on, though its best epoch may stay.
+    """
     about = reported.read_about(str(folder))
     name = about.config["data"]["name"]
     report = evaluate.report_folder(folder, about, name, out_of_fold.SPLIT)
-    if evaluate.reported_step(report / "summary.json") == ensembles.step_of(folder):
+    step = evaluate.reported_step(report / "summary.json")
+    if not anew and step == ensembles.step_of(folder):
         logging.info(
             "%s: all is trained and scored; the scores are in %s", folder, report
         )

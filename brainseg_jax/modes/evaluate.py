@@ -194,6 +194,7 @@ def _note_of_folds(folds: Sequence[Fold]) -> str:
             fold.restored.record.about, fold.source, fold.split
         ).split("; ")
     ]
+    notes.append(out_of_fold.unlike_lengths(folds))
     return "; ".join(filter(None, dict.fromkeys(notes)))
 
 

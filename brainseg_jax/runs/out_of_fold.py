@@ -107,6 +107,18 @@ def fold_of_patients(folds: Sequence[Fold]) -> dict[str, str]:
     }
 
 
+def unlike_lengths(folds: Sequence[Fold]) -> str:
+    """What has to be said while some folds were not extended yet; else ""."""
+    records = [fold.restored.record for fold in folds]
+    epochs = {record.progress.history[-1]["epoch"] for record in records}
+    may_differ = any(
+        record.about.config["evaluation"]["patience"] for record in records
+    )
+    if len(epochs) == 1 or may_differ:
+        return ""
+    return f"UNFINISHED: folds were trained for {min(epochs)} to {max(epochs)} epochs"
+
+
 def make_labeller(folds: Sequence[Fold], whole: Source) -> Callable[[int], Any]:
     """Predicted labels of an example of `whole`, each by the model that has not seen it."""
     number = {
