@@ -1,6 +1,7 @@
 """Slices seen with those next to them: whose they are, and that every way agrees."""
 
 import csv
+import dataclasses
 import functools
 import pathlib
 
@@ -15,8 +16,9 @@ from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.modes import evaluate, predict, train
-from brainseg_jax.runs import build, restore, scan_labels
-from tests import tiny_config
+from brainseg_jax.runs import build, pictures, restore, scan_labels
+from tests import tiny_config, tiny_nets
+from tests.test_predictions import write
 from tests.test_train import fingerprint, stopping
 
 
@@ -94,6 +96,37 @@ def test_devices_join_what_the_host_joins(load, mode, count):
 def test_a_split_of_some_slices_is_refused(load, split, options):
     with pytest.raises(ValueError, match=r"neighbours is 1, but .* only some slices"):
         load(split, reach=1, **options)
+
+
+@pytest.mark.parametrize(
+    "numbers, reach, lacking",
+    [
+        ([1, 2, 3, 5, 6], 1, [3, 5]),  # 4 is missing
+        ([1, 2, 3, 5, 6], 2, [2, 3, 5, 6]),
+        ([1, 2, 3, 5, 6], 0, []),
+        ([2, 4, 6, 8], 1, []),  # numbered so
+        ([1, 3], 1, []),  # nothing says that they are not
+        ([7], 1, []),
+    ],
+)
+def test_slices_beside_a_gap_are_known_by_their_numbers(numbers, reach, lacking):
+    found = neighbours.lacking(numbers, reach)
+    assert np.array(numbers)[found].tolist() == lacking
+
+
+def test_pictures_beside_one_that_cannot_be_read_say_so(tmp_path):
+    about = tiny_nets.restored().record.about
+    data = {**about.config["data"], "neighbours": 1}
+    about = dataclasses.replace(about, config={**about.config, "data": data})
+    paths = [write(tmp_path / f"p_{number}.png") for number in range(8, 13)]
+    paths[3].write_bytes(b"damaged")  # p_11
+    failed = []
+    examples = pictures.of_volume(
+        "p", paths, about, lambda path, _: failed.append(path), asked=paths
+    )
+    doubtful = {one.path.stem: pictures.FAR in one.warnings for one in examples}
+    assert doubtful == {"p_8": False, "p_9": False, "p_10": True, "p_12": True}
+    assert failed == paths[3:4]
 
 
 def test_slices_of_a_scan_are_seen_with_those_below_and_above():

@@ -230,6 +230,12 @@ def _pictures(path: Path) -> list[Path]:
     return [path]
 
 
+def number_of(path: Path) -> int:
+    """A slice's number in its volume: 12 of `TCGA_CS_4941_12.tif`; 0 without one."""
+    match = re.search(r"\d+$", path.stem)
+    return int(match[0]) if match else 0
+
+
 def _series(path: Path) -> str:
     """`TCGA_CS_4941_*` of `TCGA_CS_4941_12.tif`; the name itself without a last number."""
     match = re.fullmatch(r"(.*?)\d+", path.stem)

@@ -8,7 +8,7 @@ import collections
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int32, Num
+from jaxtyping import Bool, Float32, Int32, Num
 
 from brainseg_jax.data import fitting
 from brainseg_jax.data.index import Index
@@ -52,6 +52,19 @@ def together(volumes: Sequence[str], reach: int) -> Int32[np.ndarray, "n s"]:
     for members in places.values():
         own = np.arange(len(members))[:, None] + offsets
         found[members] = np.array(members)[own.clip(0, len(members) - 1)]
+    return found
+
+
+def lacking(numbers: Sequence[int], reach: int) -> Bool[np.ndarray, " n"]:
+    """Which slices are seen with one farther off, since those between are missing.
+
+    By the numbers of a volume's slices: a step wider than most is a gap.
+    """
+    found = np.zeros(len(numbers), bool)
+    steps = np.diff(numbers)
+    usual = max(1, np.median(steps)) if len(steps) else 1
+    for after in np.flatnonzero(steps > usual) + 1:
+        found[max(0, after - reach) : after + reach] = True
     return found
 
 

@@ -32,6 +32,7 @@ from brainseg_jax.runs.results import Results
 from brainseg_jax.runs.truth import Truth
 
 ALONE = "seen without the slices next to it"
+FAR = "seen with slices farther off, since those next to it are missing"
 KEPT = 512  # pictures of a volume that are kept between normalising and predicting it
 Row = dict[str, Any]
 # A volume's images and their four numbers per channel -> what is doubtful, in words.
@@ -221,6 +222,7 @@ def of_volume(
         lambda place: kept.get(readable[place]) or pictures.read(readable[place], info)
     )
     beside = neighbours.together([volume] * len(readable), reach)
+    lacking = neighbours.lacking([*map(image_files.number_of, readable)], reach)
     scaling = neighbours.join_scaling(scaling, beside)
 
     def seen(place: int) -> np.ndarray:
@@ -235,7 +237,8 @@ def of_volume(
         if path not in asked:
             continue
         picture, own = read(place), seen(place)
-        told, count = (*warnings, *picture.warnings), len(readable)
+        doubts = (*warnings, *((FAR,) if lacking[place] else ()))
+        told, count = (*doubts, *picture.warnings), len(readable)
         yield Example(path, picture, own, numbers, volume, count, told, together, place)
 
 
