@@ -351,3 +351,17 @@ def test_finished_folds_are_listed_in_the_order_of_their_numbers(tmp_path):
 def test_a_snapshot_is_due_at_the_end_of_each_cycle():
     assert [snapshots.ended(epoch, 3) for epoch in range(1, 7)] == [0, 0, 1, 0, 0, 2]
     assert snapshots.ended(4, 0) == 0
+
+
+def test_snapshots_of_another_training_are_refused(tmp_path, monkeypatch):
+    earlier = make_about().config
+    monkeypatch.setattr(
+        snapshots.restore,
+        "read_best",
+        lambda folder: types.SimpleNamespace(about=make_about()),
+    )
+    snapshots.refuse_earlier(tmp_path, {**earlier, "seed": 5})  # there are none
+    (tmp_path / "snapshots" / "cycle_1" / "checkpoints" / "1").mkdir(parents=True)
+    snapshots.refuse_earlier(tmp_path, {**earlier, "epochs": 9})
+    with pytest.raises(ValueError, match="config.seed is 0 there and 5 now"):
+        snapshots.refuse_earlier(tmp_path, {**earlier, "seed": 5})

@@ -24,6 +24,7 @@ from brainseg_jax.runs import (
     records,
     resume,
     run_folder,
+    snapshots,
     transfer,
     unlike,
 )
@@ -84,6 +85,8 @@ def train(
                 _tell_finished(folder, config, record.progress)
                 return None
         else:
+            if record is None:
+                snapshots.refuse_earlier(folder, config.to_dict())
             made = build.make_run(config, folder)
             state, about, progress = start(made, saved, record)
             loop.Loop(made, about, saved, stop).train(state, progress)
