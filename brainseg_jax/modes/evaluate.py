@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import logging
-from rich.console import Console
 from rich.table import Table
 
-from brainseg_jax import files, registry, reports, tasks
+from brainseg_jax import files, registry, reports, tasks, terminal
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data import institutions, leakage, sources
 from brainseg_jax.inference import scoring
@@ -357,8 +356,8 @@ def report(
 
 def _print_over_patients(tables: Sequence[Table], folder: pathlib.Path) -> None:
     for table in tables:
-        Console().print(table)
-    Console().print(f"Report, tables and pictures: {folder}")
+        terminal.show(table)
+    terminal.show(f"Report, tables and pictures: {folder}")
 
 
 def _of_split(source: sources.Source, split: str, note: str) -> Row:
@@ -465,4 +464,4 @@ def print_summary(rows: dict[str, str], caption: str, *, title: str, note: str) 
         table.add_column(column, justify="right" if column == "value" else "left")
     for name, value in rows.items():
         table.add_row(name, value)
-    Console().print(table)
+    terminal.show(table)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from brainseg_jax import files
+from brainseg_jax import files, terminal
 from brainseg_jax.data import image_files, profiles
 from brainseg_jax.data.sources import Source
 from brainseg_jax.modes import evaluate, predict
@@ -129,7 +128,7 @@ def judge(
     _write(rows, folder, "retrieval", said)
     _draw_examples(cases, asked, vectors, folder / "examples.png", nearest, note)
     _print(rows, said)
-    Console().print(f"Tables and pictures: {folder}")
+    terminal.show(f"Tables and pictures: {folder}")
     return rows
 
 
@@ -235,4 +234,4 @@ def _print(rows: Sequence[Row], said: Row) -> None:
         table.add_row(
             row["class"], *map(str, (row["queries"], row["patients"])), *scores
         )
-    Console().print(table)
+    terminal.show(table)
