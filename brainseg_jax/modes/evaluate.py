@@ -94,7 +94,7 @@ def evaluate(
     data_dir = data_dir or about.config["data"]["data_dir"]
     source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
     named_by = registry.find(tasks, task.name).NAMED_BY
-    scorable.check_kind(source.info, about.info, ("channels", *named_by))
+    scorable.check_kind(source.info, about.info, named_by)
     scorable.check_spacing(source.info, about.info)
     if not allow_contaminated:
         scorable.refuse_trained(source, about, split, _remedy(workdir))
@@ -229,12 +229,12 @@ def open_source(
 
     Raises:
         FileNotFoundError: if the data set is not prepared.
-        ValueError: if the split cannot be scored so.
+        ValueError: if it has other channels, or the split cannot be scored so.
     """
     about, task = restored.record.about, restored.parts.task
     options = about.settings.data
     name, data_dir = data_name or options.name, data_dir or options.data_dir
-    return sources.open_split(
+    source = sources.open_split(
         name,
         split,
         data_dir,
@@ -247,6 +247,8 @@ def open_source(
         with_masks=task.uses_masks,
         only_tumour=options.only_tumour,
     )
+    scorable.check_kind(source.info, about.info, ("channels",))
+    return source
 
 
 def default_split(about: About) -> str:

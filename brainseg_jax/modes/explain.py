@@ -58,7 +58,8 @@ def explain(
     named; then truth is drawn, and how much of the heat lies in the tumour is measured.
 
     Raises:
-        ValueError: if the model is not of whole slices, or `outputs` lies in the inputs.
+        ValueError: if the model is not of whole slices, if a split has other channels than
+            it was trained with, or if `outputs` lies in the inputs.
         FileNotFoundError: if there are no pictures, no checkpoint or no prepared data.
         UnreadableImage: at the end, if files cannot be read.
     """

@@ -174,7 +174,7 @@ def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:
         restored, split, data_name=data_name, data_dir=data_dir
     )
     named_by = registry.find(tasks, restored.parts.task.name).NAMED_BY
-    scorable.check_kind(source.info, stage.about.info, ("channels", *named_by))
+    scorable.check_kind(source.info, stage.about.info, named_by)
     return source
 
 

@@ -19,7 +19,6 @@ from brainseg_jax.reports.parts.panels import draw_panels
 from brainseg_jax.runs import (
     embeddings,
     queries,
-    scorable,
     similar_cases,
 )
 from brainseg_jax.runs.embedder import Embedder, make_embedder
@@ -142,7 +141,6 @@ def _open(
     source = evaluate.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
-    scorable.check_kind(source.info, about.info, ("channels",))
     embedder = make_embedder(restored, len(source))
     vectors = embeddings.of_split(embedder, source, split, workdir, _made_by(restored))
     return restored, embedder, Stored(source, vectors), split
