@@ -11,6 +11,7 @@ import pytest
 from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import heat_maps
 from brainseg_jax.modes import evaluate, explain, localise
+from brainseg_jax.runs.queries import Query
 from tests import tiny_nets
 from tests.test_main import ROOT, run
 
@@ -54,6 +55,16 @@ def test_what_was_measured_is_summed_up_by_class_over_patients():
     # Draws of p alone, and of q alone.
     assert found["gain_low"] == pytest.approx(0.3)
     assert found["gain_high"] == pytest.approx(0.6)
+
+
+def test_a_class_of_any_name_has_its_picture(tmp_path):
+    query = Query("a_1", "a/1", "a", HEAD, HEAD, np.zeros((4, 1)))
+    heat = np.ones((8, 10))
+    rows, _ = explain._explain_all(lambda _: [("T1/FLAIR core", heat)], [query], tmp_path)
+    (row,) = rows
+    assert row["explained"] == "T1/FLAIR core"
+    assert (tmp_path / row["picture"]).name == "a_1_T1_FLAIR_core_heat.png"
+    assert (tmp_path / row["picture"]).is_file()
 
 
 def test_a_split_of_other_channels_is_refused(monkeypatch):
