@@ -60,7 +60,9 @@ def test_what_was_measured_is_summed_up_by_class_over_patients():
 def test_a_class_of_any_name_has_its_picture(tmp_path):
     query = Query("a_1", "a/1", "a", HEAD, HEAD, np.zeros((4, 1)))
     heat = np.ones((8, 10))
-    rows, _ = explain._explain_all(lambda _: [("T1/FLAIR core", heat)], [query], tmp_path)
+    rows, _ = explain._explain_all(
+        lambda _: [("T1/FLAIR core", heat)], [query], tmp_path
+    )
     (row,) = rows
     assert row["explained"] == "T1/FLAIR core"
     assert (tmp_path / row["picture"]).name == "a_1_T1_FLAIR_core_heat.png"
