@@ -1,5 +1,6 @@
 """Runs compared over the same patients: made-up folders by hand, and trained ones."""
 
+import contextlib
 import csv
 import json
 import pathlib
@@ -327,6 +328,30 @@ def test_the_slice_with_most_tumour_is_shown_and_without_tumour_the_most_predict
     rows += [row("p", "p1", 4, 0), row("q", "q2", 0, 2)]
     # p1 has two classes, of 6 and 5 pixels: more than the 8 of p2.
     assert prediction_grid.largest_slices(rows) == {"p": "p1", "q": "q1"}
+
+
+def test_a_lone_validation_lies_at_its_epoch(tmp_path, monkeypatch):
+    pages = []
+    page = comparison_charts.figures.page
+
+    @contextlib.contextmanager
+    def kept(*arguments):
+        with page(*arguments) as figure:
+            pages.append(figure)
+            yield figure
+
+    monkeypatch.setattr(comparison_charts.figures, "page", kept)
+    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.9, "dice": 0.5}]
+    comparison_charts.curves(
+        {"a": history, "b": history},
+        tmp_path / "c.png",
+        columns={"loss": "Loss", "dice": "Dice"},
+        title="",
+    )
+    for axes in pages[0].axes:
+        low, high = axes.get_xlim()
+        assert (low, high) == (0.5, 2.5)
+        assert [tick for tick in axes.get_xticks() if low < tick < high] == [1, 2]
 
 
 def test_curves_need_an_epoch(tmp_path):
