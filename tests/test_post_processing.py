@@ -174,6 +174,7 @@ def test_sizes_are_those_of_the_grid_that_rules_were_chosen_on():
 def test_a_report_names_the_score_that_is_mended(monkeypatch, tmp_path):
     mended = {"patient_dice": 0.5}, []
     monkeypatch.setattr(mended_scores, "_score_mended", lambda *_: mended)
+    monkeypatch.setattr(mended_scores.patient_spread, "of_shapes", lambda *_: {})
     calm = {}, {"calibration error at temperature 2.00": "0.100"}
     monkeypatch.setattr(mended_scores.temperatures, "scores_at", lambda *_: calm)
     card = Card(Rules(least_part=4), None, 2.0)
