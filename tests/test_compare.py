@@ -354,6 +354,36 @@ def test_a_lone_validation_lies_at_its_epoch(tmp_path, monkeypatch):
         assert [tick for tick in axes.get_xticks() if low < tick < high] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "evaluation/fold_4/summary.json",
+            '{"a":',
+            "summary.json is damaged.*First run",
+        ),
+        ("evaluation/fold_4/summary.json", "{}", "summary.json is damaged.*checkpoint"),
+        (
+            "evaluation/fold_4/patients.csv",
+            "junk",
+            "patients.csv is damaged.*First run",
+        ),
+        ("evaluation/fold_4/metrics.csv", "a\n\xff", "metrics.csv is damaged"),
+        (
+            "evaluation/fold_4/patients.csv",
+            "patient,slices,class,dice\np,2,tumour,x\nq,2,tumour,1\nr,2,tumour,1\n",
+            "The report of first is damaged.*First run: python main.py --mode=evaluate",
+        ),
+        ("history.csv", "epoch,train_loss\n1,x\n", "history.csv is damaged.*Delete it"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, text, said):
+    runs = [write_run(tmp_path / run, dice) for run, dice in DICE.items()]
+    (tmp_path / "first" / name).write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=said):
+        compare.compare(runs, outputs=str(tmp_path / "out"))
+
+
 def test_curves_need_an_epoch(tmp_path):
     with pytest.raises(ValueError, match="share no curve"):
         comparison_charts.curves(

@@ -96,7 +96,9 @@ def _read(name: str, workdir: str, split: str, data_name: str) -> Reported:
 
 def _scores(own: ModuleType, one: Reported) -> Scores:
     info = one.about.info.joined(one.about.config["task"]["foreground"])
-    return own.scores_of_patients(one.tables, info)
+    again = reported.command(one.workdir, one.split)
+    with reported.named(f"The report of {one.name}", f"First run: {again}"):
+        return own.scores_of_patients(one.tables, info)
 
 
 def _write_tables(
