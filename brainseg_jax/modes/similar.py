@@ -86,7 +86,8 @@ def look_up(
             told = {"file": query.said, "left_out": ";".join(left_out)}
             rows += [{**told, **row, "picture": path.name} for row in found]
     _write(rows, folder, "similar", {"note": about.note, "nearest": nearest})
-    logging.info("Cases like those of %d files: %s. Not for diagnosis.", total, folder)
+    done = total - len(failed)
+    logging.info("Cases like those of %d files: %s. Not for diagnosis.", done, folder)
     predict.refuse_unreadable(failed, total, folder)
     return rows
 
