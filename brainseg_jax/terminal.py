@@ -1,4 +1,4 @@
-"""What a person sees while training: a bar, and where the time of an epoch went."""
+"""What a person sees: tables, a bar while training, and where the time of an epoch went."""
 
 import contextlib
 import time
@@ -13,6 +13,13 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+
+def show(*parts: Any) -> None:
+    """Prints tables and lines as they are: names from data may hold [brackets]."""
+    console = Console(markup=False, emoji=False)
+    for part in parts:
+        console.print(part)
 
 
 class ProcessorClock:

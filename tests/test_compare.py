@@ -1,5 +1,6 @@
 """Runs compared over the same patients: made-up folders by hand, and trained ones."""
 
+import contextlib
 import csv
 import json
 import pathlib
@@ -327,6 +328,60 @@ def test_the_slice_with_most_tumour_is_shown_and_without_tumour_the_most_predict
     rows += [row("p", "p1", 4, 0), row("q", "q2", 0, 2)]
     # p1 has two classes, of 6 and 5 pixels: more than the 8 of p2.
     assert prediction_grid.largest_slices(rows) == {"p": "p1", "q": "q1"}
+
+
+def test_a_lone_validation_lies_at_its_epoch(tmp_path, monkeypatch):
+    pages = []
+    page = comparison_charts.figures.page
+
+    @contextlib.contextmanager
+    def kept(*arguments):
+        with page(*arguments) as figure:
+            pages.append(figure)
+            yield figure
+
+    monkeypatch.setattr(comparison_charts.figures, "page", kept)
+    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.9, "dice": 0.5}]
+    comparison_charts.curves(
+        {"a": history, "b": history},
+        tmp_path / "c.png",
+        columns={"loss": "Loss", "dice": "Dice"},
+        title="",
+    )
+    for axes in pages[0].axes:
+        low, high = axes.get_xlim()
+        assert (low, high) == (0.5, 2.5)
+        assert [tick for tick in axes.get_xticks() if low < tick < high] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "evaluation/fold_4/summary.json",
+            '{"a":',
+            "summary.json is damaged.*First run",
+        ),
+        ("evaluation/fold_4/summary.json", "{}", "summary.json is damaged.*checkpoint"),
+        (
+            "evaluation/fold_4/patients.csv",
+            "junk",
+            "patients.csv is damaged.*First run",
+        ),
+        ("evaluation/fold_4/metrics.csv", "a\n\xff", "metrics.csv is damaged"),
+        (
+            "evaluation/fold_4/patients.csv",
+            "patient,slices,class,dice\np,2,tumour,x\nq,2,tumour,1\nr,2,tumour,1\n",
+            "The report of first is damaged.*First run: python main.py --mode=evaluate",
+        ),
+        ("history.csv", "epoch,train_loss\n1,x\n", "history.csv is damaged.*Delete it"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, text, said):
+    runs = [write_run(tmp_path / run, dice) for run, dice in DICE.items()]
+    (tmp_path / "first" / name).write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=said):
+        compare.compare(runs, outputs=str(tmp_path / "out"))
 
 
 def test_curves_need_an_epoch(tmp_path):

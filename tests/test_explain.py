@@ -2,13 +2,17 @@
 
 import csv
 import json
+import types
 
 import cv2
 import numpy as np
 import pytest
 
+from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import heat_maps
-from brainseg_jax.modes import explain
+from brainseg_jax.modes import evaluate, explain, localise
+from brainseg_jax.runs.queries import Query
+from tests import tiny_nets
 from tests.test_main import ROOT, run
 
 HEAD = np.full((8, 10, 1), 100, np.uint8)
@@ -51,6 +55,39 @@ def test_what_was_measured_is_summed_up_by_class_over_patients():
     # Draws of p alone, and of q alone.
     assert found["gain_low"] == pytest.approx(0.3)
     assert found["gain_high"] == pytest.approx(0.6)
+
+
+def test_a_class_of_any_name_has_its_picture(tmp_path):
+    query = Query("a_1", "a/1", "a", HEAD, HEAD, np.zeros((4, 1)))
+    heat = np.ones((8, 10))
+    rows, _ = explain._explain_all(
+        lambda _: [("T1/FLAIR core", heat)], [query], tmp_path
+    )
+    (row,) = rows
+    assert row["explained"] == "T1/FLAIR core"
+    assert (tmp_path / row["picture"]).name == "a_1_T1_FLAIR_core_heat.png"
+    assert (tmp_path / row["picture"]).is_file()
+
+
+def test_a_split_of_other_channels_is_refused(monkeypatch):
+    net = tiny_nets.restored(channels=("t1",))
+    other = data_info.described(
+        "a/other",
+        channels=("flair",),
+        classes={"tumour": 1},
+        labels=["no tumour", "tumour"],
+        dtype="uint8",
+    )
+    split = types.SimpleNamespace(info=other)
+    monkeypatch.setattr(evaluate.data_info, "read_info", lambda *_: other)
+    monkeypatch.setattr(evaluate.sources, "open_split", lambda *_, **__: split)
+    monkeypatch.setattr(explain.queries, "restore_one", lambda *_: net)
+    monkeypatch.setattr(localise.ensembles, "restore_all", lambda _: net)
+    said = "has the channels .*flair.*, the model was trained with .*t1"
+    with pytest.raises(ValueError, match=said):
+        explain.explain("run", [], "out", data_name="a/other")
+    with pytest.raises(ValueError, match=said):
+        localise.localise_split("run", "", "out", data_name="a/other")
 
 
 def read_csv(path):

@@ -1,6 +1,7 @@
 """The failure gallery by hand: who is worst, what went wrong, and where it is painted."""
 
 import math
+import types
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from brainseg_jax.metrics import mask_shapes
 from brainseg_jax.metrics.mask_shapes import Measured
 from brainseg_jax.metrics.overlap import Counts
+from brainseg_jax.reports import segmentation
 from brainseg_jax.reports.page import as_markdown, failure_section
 from brainseg_jax.reports.parts import class_failures, failure_panels, mask_failures
 
@@ -33,6 +35,18 @@ def test_the_worst_come_first_and_none_that_is_all_right():
     dice = {"a": 0.9, "b": 1.0, "c": math.nan, "d": 0.2}
     assert mask_failures.worst(dice) == ["d", "a"]
     assert mask_failures.worst(dice, most=1) == ["d"]
+
+
+def test_two_empty_masks_are_no_failure_whatever_they_score():
+    # Under the policy `zero` b scores as low as a, without an error.
+    rows = [row("a", 0, 3, 0), row("b", 0, 0, 0), row("c", 2, 0, 1), row("d", 5, 0, 0)]
+    tables = {"patients.csv": rows, "metrics.csv": rows}
+    source = types.SimpleNamespace(
+        patients=[*"abcd"], info=types.SimpleNamespace(kinds=())
+    )
+    task = types.SimpleNamespace(classes=["tumour"])
+    found = segmentation.failures(tables, source, task)["failures.csv"]
+    assert [one["patient"] for one in found] == ["a", "c"]
 
 
 def test_a_row_of_the_gallery_by_hand():

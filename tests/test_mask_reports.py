@@ -177,6 +177,15 @@ def test_what_is_printed_names_policy_convention_and_unit():
     assert "HD95 (mm), WT" in names and "PHANTOM" in table.title
 
 
+def test_each_head_has_its_own_policies_below_it():
+    said = {"empty_masks": "one", "undefined": "nan"}
+    rows = [{"patient": name, "accuracy": 0.5} for name in "ab"]
+    of_classes = patient_spread.rows_of(rows, {})
+    assert patient_spread.caption(of_classes, said) == "undefined scores: nan, left out"
+    of_masks = patient_spread.rows_of(ROWS, {})
+    assert patient_spread.caption(of_masks, said) == "empty masks: one"
+
+
 def test_lines_of_distances_are_of_all_patients_and_classes():
     rows = patient_spread.rows_of(
         [{**row, "hd95": 3.0, "unit": "mm", "lesion_f1": 0.5} for row in ROWS], {}

@@ -11,10 +11,11 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import postprocess
-from brainseg_jax.runs import cards, ensembles
+from brainseg_jax.runs import cards, ensembles, mended_scores
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.records import About
 from configs import base
-from tests import tiny_volumes
+from tests import tiny_nets, tiny_volumes
 
 PAINTING = [("WT", 2), ("TC", 1), ("ET", 4)]
 CLASSES = {"WT": [1, 2, 4], "TC": [1, 4], "ET": 4}
@@ -168,3 +169,20 @@ def test_sizes_are_those_of_the_grid_that_rules_were_chosen_on():
     rules = Rules(largest=True, least_part=100, rare=4, least_rare=20, becomes=1)
     finer = rules._replace(least_part=250, least_rare=50)
     assert post_processing.on_finer(rules, 2.5) == finer
+
+
+def test_a_report_names_the_score_that_is_mended(monkeypatch, tmp_path):
+    mended = {"patient_dice": 0.5}, []
+    monkeypatch.setattr(mended_scores, "_score_mended", lambda *_: mended)
+    monkeypatch.setattr(mended_scores.patient_spread, "of_shapes", lambda *_: {})
+    calm = {}, {"calibration error at temperature 2.00": "0.100"}
+    monkeypatch.setattr(mended_scores.temperatures, "scores_at", lambda *_: calm)
+    card = Card(Rules(least_part=4), None, 2.0)
+    _, rows = mended_scores.by_card(
+        tiny_nets.restored(), None, None, card, tmp_path, "note"
+    )
+    # Not "the same": the row before it is of something else.
+    assert [*rows.items()][1] == (
+        "mean Dice over patients after post-processing",
+        "0.500",
+    )

@@ -9,7 +9,9 @@ import pytest
 from flax import linen as nn
 
 from brainseg_jax.data import sources
+from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.models.parts import bottleneck
+from brainseg_jax.modes import similar
 from brainseg_jax.runs import embeddings, queries, similar_cases
 from brainseg_jax.runs.embedder import Embedder, make_embedder
 from brainseg_jax.runs.similar_cases import Stored
@@ -161,3 +163,17 @@ def test_models_that_see_no_whole_slices_are_refused(axes, window):
         ValueError, match="--mode=similar is for models of whole slices"
     ):
         queries.check_kind("run", about, "similar")
+
+
+def test_files_that_cannot_be_read_are_not_counted(monkeypatch, tmp_path, caplog):
+    def of_files(_, found, failed):
+        failed[str(found[0])] = "it is no picture."
+        return iter(())
+
+    opened = tiny_nets.restored(), Embedder(4, Counting()), None, "fold_0"
+    monkeypatch.setattr(similar, "_open", lambda *_: opened)
+    monkeypatch.setattr(queries, "of_files", of_files)
+    (tmp_path / "a.png").write_bytes(b"x")
+    with caplog.at_level("INFO"), pytest.raises(UnreadableImage, match="1 of 1 files"):
+        similar.look_up("run", [str(tmp_path / "a.png")], str(tmp_path / "out"))
+    assert "Cases like those of 0 files" in caplog.text

@@ -115,6 +115,16 @@ def test_patients_that_were_trained_on_are_told_of(given, tmp_path):
     assert truth.find(str(tmp_path / "truth"), paths[1:], about).note == ""
 
 
+@pytest.mark.parametrize("name", ["P1", "P1_07", "P1-07", "P1_flair_07", "P1.flair 7"])
+def test_a_file_named_like_a_patient_that_was_trained_on_is_told_of(
+    given, tmp_path, name
+):
+    about = dataclasses.replace(given.record.about, trained_patients=("P1", "P"))
+    write_mask(tmp_path / "truth" / f"{name}.png", [])
+    found = truth.find(str(tmp_path / "truth"), [tmp_path / f"{name}.jpg"], about)
+    assert found.note == "CONTAMINATED: 1 patients were trained on"
+
+
 def test_a_truth_that_cannot_be_is_refused(given, tmp_path, monkeypatch):
     write(tmp_path / "in" / "a.png")
     with pytest.raises(FileNotFoundError, match="is no folder; name that of the masks"):

@@ -7,9 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from absl import logging
-from rich.console import Console
 
-from brainseg_jax import files, registry, reports
+from brainseg_jax import files, registry, reports, terminal
 from brainseg_jax.metrics import paired
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.modes import evaluate
@@ -70,7 +69,7 @@ def compare(
     found = _write_tables(own, runs, scores, folder, title=title, note=note)
     _draw_charts(own, runs, scores, folder, title=title, note=note)
     _draw_grid(runs, scores, folder, data_name, data_dir, title=title, note=note)
-    Console().print(f"Tables and pictures: {folder}")
+    terminal.show(f"Tables and pictures: {folder}")
     return found
 
 
@@ -97,7 +96,9 @@ def _read(name: str, workdir: str, split: str, data_name: str) -> Reported:
 
 def _scores(own: ModuleType, one: Reported) -> Scores:
     info = one.about.info.joined(one.about.config["task"]["foreground"])
-    return own.scores_of_patients(one.tables, info)
+    again = reported.command(one.workdir, one.split)
+    with reported.named(f"The report of {one.name}", f"First run: {again}"):
+        return own.scores_of_patients(one.tables, info)
 
 
 def _write_tables(
@@ -139,8 +140,8 @@ def _write_tables(
     }
     files.write_json(folder / "comparison.json", found)
     heading = "\n".join(filter(None, (title, note)))
-    Console().print(comparison_tables.headline_table(headlines, heading))
-    Console().print(comparison_tables.pairs_table(tables["pairs.csv"]))
+    terminal.show(comparison_tables.headline_table(headlines, heading))
+    terminal.show(comparison_tables.pairs_table(tables["pairs.csv"]))
     return found
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import logging
-from rich.console import Console
 from rich.table import Table
 
-from brainseg_jax import files, registry, reports, tasks
+from brainseg_jax import files, registry, reports, tasks, terminal
 from brainseg_jax.data import info as data_info
 from brainseg_jax.data import institutions, leakage, sources
 from brainseg_jax.inference import scoring
@@ -95,7 +94,7 @@ def evaluate(
     data_dir = data_dir or about.config["data"]["data_dir"]
     source = open_source(restored, split, data_name=data_name, data_dir=data_dir)
     named_by = registry.find(tasks, task.name).NAMED_BY
-    scorable.check_kind(source.info, about.info, ("channels", *named_by))
+    scorable.check_kind(source.info, about.info, named_by)
     scorable.check_spacing(source.info, about.info)
     if not allow_contaminated:
         scorable.refuse_trained(source, about, split, _remedy(workdir))
@@ -231,12 +230,12 @@ def open_source(
 
     Raises:
         FileNotFoundError: if the data set is not prepared.
-        ValueError: if the split cannot be scored so.
+        ValueError: if it has other channels, or the split cannot be scored so.
     """
     about, task = restored.record.about, restored.parts.task
     options = about.settings.data
     name, data_dir = data_name or options.name, data_dir or options.data_dir
-    return sources.open_split(
+    source = sources.open_split(
         name,
         split,
         data_dir,
@@ -249,6 +248,8 @@ def open_source(
         with_masks=task.uses_masks,
         only_tumour=options.only_tumour,
     )
+    scorable.check_kind(source.info, about.info, ("channels",))
+    return source
 
 
 def default_split(about: About) -> str:
@@ -358,8 +359,8 @@ def report(
 
 def _print_over_patients(tables: Sequence[Table], folder: pathlib.Path) -> None:
     for table in tables:
-        Console().print(table)
-    Console().print(f"Report, tables and pictures: {folder}")
+        terminal.show(table)
+    terminal.show(f"Report, tables and pictures: {folder}")
 
 
 def _of_split(source: sources.Source, split: str, note: str) -> Row:
@@ -466,4 +467,4 @@ def print_summary(rows: dict[str, str], caption: str, *, title: str, note: str) 
         table.add_column(column, justify="right" if column == "value" else "left")
     for name, value in rows.items():
         table.add_row(name, value)
-    Console().print(table)
+    terminal.show(table)

@@ -58,7 +58,8 @@ def explain(
     named; then truth is drawn, and how much of the heat lies in the tumour is measured.
 
     Raises:
-        ValueError: if the model is not of whole slices, or `outputs` lies in the inputs.
+        ValueError: if the model is not of whole slices, if a split has other channels than
+            it was trained with, or if `outputs` lies in the inputs.
         FileNotFoundError: if there are no pictures, no checkpoint or no prepared data.
         UnreadableImage: at the end, if files cannot be read.
     """
@@ -101,7 +102,7 @@ def _explain_all(
         ]
         for name, heat in explain(query):
             picture = heat_maps.painted(query.image, heat, truth)
-            path = folder / f"{query.name}_{name.replace(' ', '_')}_heat.png"
+            path = folder / f"{query.name}_{_as_file(name)}_heat.png"
             image_files.write_png(path, picture)
             rows.append(_row(query, name, heat, truth) | {"picture": path.name})
             panels.append(Panel(picture, f"what speaks for\n{name}"))
@@ -110,6 +111,11 @@ def _explain_all(
         if room and len(panels) > 1:
             examples[query.patient] = Example(marked, panels)
     return rows, examples
+
+
+def _as_file(name: str) -> str:
+    """A class as part of a file's name."""
+    return name.replace(" ", "_").replace("/", "_")
 
 
 def _row(query: Query, name: str, heat: np.ndarray, truth: np.ndarray | None) -> Row:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
-from rich.console import Console
 
-from brainseg_jax import files, registry, tasks
+from brainseg_jax import files, registry, tasks, terminal
 from brainseg_jax.data import image_files, modalities
 from brainseg_jax.data.sources import Source
 from brainseg_jax.modes import compare, evaluate, predict
@@ -164,7 +163,7 @@ def on_split(
     summary = _report(pair, sources, folder, least_area, note=note, title=title)
     rows, caption = two_stage_tables.headline(summary)
     evaluate.print_summary(rows, caption, title=title, note=note)
-    Console().print(f"Tables and pictures: {folder}")
+    terminal.show(f"Tables and pictures: {folder}")
     return summary
 
 
@@ -181,7 +180,7 @@ def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:
         restored, split, data_name=data_name, data_dir=data_dir
     )
     named_by = registry.find(tasks, restored.parts.task.name).NAMED_BY
-    scorable.check_kind(source.info, stage.about.info, ("channels", *named_by))
+    scorable.check_kind(source.info, stage.about.info, named_by)
     return source
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from brainseg_jax import files
+from brainseg_jax import files, terminal
 from brainseg_jax.data import image_files, profiles
 from brainseg_jax.data.sources import Source
 from brainseg_jax.modes import evaluate, predict
@@ -20,7 +19,6 @@ from brainseg_jax.reports.parts.panels import draw_panels
 from brainseg_jax.runs import (
     embeddings,
     queries,
-    scorable,
     similar_cases,
 )
 from brainseg_jax.runs.embedder import Embedder, make_embedder
@@ -88,7 +86,8 @@ def look_up(
             told = {"file": query.said, "left_out": ";".join(left_out)}
             rows += [{**told, **row, "picture": path.name} for row in found]
     _write(rows, folder, "similar", {"note": about.note, "nearest": nearest})
-    logging.info("Cases like those of %d files: %s. Not for diagnosis.", total, folder)
+    done = total - len(failed)
+    logging.info("Cases like those of %d files: %s. Not for diagnosis.", done, folder)
     predict.refuse_unreadable(failed, total, folder)
     return rows
 
@@ -129,7 +128,7 @@ def judge(
     _write(rows, folder, "retrieval", said)
     _draw_examples(cases, asked, vectors, folder / "examples.png", nearest, note)
     _print(rows, said)
-    Console().print(f"Tables and pictures: {folder}")
+    terminal.show(f"Tables and pictures: {folder}")
     return rows
 
 
@@ -143,7 +142,6 @@ def _open(
     source = evaluate.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
-    scorable.check_kind(source.info, about.info, ("channels",))
     embedder = make_embedder(restored, len(source))
     vectors = embeddings.of_split(embedder, source, split, workdir, _made_by(restored))
     return restored, embedder, Stored(source, vectors), split
@@ -235,4 +233,4 @@ def _print(rows: Sequence[Row], said: Row) -> None:
         table.add_row(
             row["class"], *map(str, (row["queries"], row["patients"])), *scores
         )
-    Console().print(table)
+    terminal.show(table)

@@ -151,9 +151,11 @@ def failures(
     """The worst patients, as failures.csv has them."""
     patients, each, _ = _dice_of_patients(tables, source, task)
     dice = dict(zip(patients, patient_bars.mean_of_each(each), strict=True))
-    rows = mask_failures.rows_of(
-        mask_failures.worst(dice), tables["patients.csv"], tables["metrics.csv"]
+    every = tables["patients.csv"]
+    worst = mask_failures.worst(
+        {name: dice[name] for name in mask_failures.wrong(every)}
     )
+    rows = mask_failures.rows_of(worst, every, tables["metrics.csv"])
     return {"failures.csv": rows}
 
 

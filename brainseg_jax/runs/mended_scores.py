@@ -43,7 +43,7 @@ def by_card(
     }
     return calm | {"post_processing": found}, {
         **rows,
-        "the same after post-processing": f"{after['patient_dice']:.3f}",
+        "mean Dice over patients after post-processing": f"{after['patient_dice']:.3f}",
         **patient_spread.of_shapes(over, "after post-processing"),
     }
 

@@ -1,11 +1,13 @@
 """What runs left on disk of a split that they were scored on, and whether it compares."""
 
+import contextlib
 import csv
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from brainseg_jax.data import damage
 from brainseg_jax.metrics import mask_shapes
 from brainseg_jax.runs import (
     cards,
@@ -96,26 +98,36 @@ def read(
 
     Raises:
         FileNotFoundError: naming the command that makes what is missing.
-        ValueError: if the report is of another checkpoint than the best, or of a newer
-            version.
+        ValueError: if the report is damaged, of another checkpoint than the best, or of a
+            newer version.
     """
+    summary, again = report / "summary.json", command(workdir, split)
     tables = {
-        str(path.relative_to(report)): [renamed.columns(row) for row in _rows(path)]
+        str(path.relative_to(report)): _table(path, f"First run: {again}")
         for path in sorted(report.rglob("*.csv"))
     }
-    summary = report / "summary.json"
-    again = command(workdir, split)
     if not summary.is_file() or not any(one.endswith(PATIENTS) for one in tables):
         raise FileNotFoundError(
             f"{workdir} was not scored on {split} ({report} has no complete report). "
             f"First run: {again}"
         )
-    found = renamed.scores(json.loads(summary.read_text()))
+    with named(summary, f"First run: {again}"):
+        found = renamed.scores(json.loads(summary.read_text()))
+        step = found["checkpoint_step"]
     summaries.refuse_newer(found, summary, again)
-    _refuse_stale(workdir, found["checkpoint_step"], again)
+    _refuse_stale(workdir, step, again)
     return Reported(
         name, workdir, about, split, found, tables, _history(pathlib.Path(workdir))
     )
+
+
+@contextlib.contextmanager
+def named(path: str | pathlib.Path, remedy: str) -> Iterator[None]:
+    """What reading a damaged file raises becomes a ValueError that names it."""
+    try:
+        yield
+    except (*damage.DAMAGE, csv.Error) as error:
+        raise ValueError(f"{path} is damaged ({error!r}). {remedy}") from error
 
 
 def command(workdir: str, split: str) -> str:
@@ -241,14 +253,24 @@ def _history(workdir: pathlib.Path) -> list[dict[str, float]]:
     path = workdir / "history.csv"
     if not path.is_file():
         return []
-    return [
-        {
-            renamed.score(key): float(cell)
-            for key, cell in row.items()
-            if cell and key != "note"
-        }
-        for row in _rows(path)
-    ]
+    with named(path, "Delete it, and no curves are drawn of this run."):
+        return [
+            {
+                renamed.score(key): float(cell)
+                for key, cell in row.items()
+                if cell and key != "note"
+            }
+            for row in _rows(path)
+        ]
+
+
+def _table(path: pathlib.Path, remedy: str) -> list[Row]:
+    """Of a report; that of patients has at least one."""
+    with named(path, remedy):
+        rows = [renamed.columns(row) for row in _rows(path)]
+        if path.name == PATIENTS and not (rows and {"patient", "slices"} <= {*rows[0]}):
+            raise ValueError("no patients are in it")
+    return rows
 
 
 def _rows(path: pathlib.Path) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -163,7 +164,12 @@ def _trained_on(pictures: Sequence[pathlib.Path], about: About) -> str:
     names = {
         name
         for path in pictures
-        for name in (path.absolute().parent.name, path.stem.rpartition("_")[0])
+        for name in (path.absolute().parent.name, *_beginnings(path.stem))
     }
     trained = leakage.known(names, about.trained_patients)
     return f"CONTAMINATED: {len(trained)} patients were trained on" if trained else ""
+
+
+def _beginnings(stem: str) -> list[str]:
+    """All of a file's name, and what comes before each of its marks: P1 of P1_flair-07."""
+    return [stem, *(stem[: mark.start()] for mark in re.finditer(r"[-_. ]", stem))]

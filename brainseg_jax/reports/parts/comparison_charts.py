@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from brainseg_jax.metrics.segmentation import bootstrap_interval
 from brainseg_jax.reports.parts import class_figures, figures
@@ -46,6 +45,7 @@ def curves(
     drawn = dict(list(drawn.items())[:PANELS])
     if not drawn:
         raise ValueError(f"{path}: the runs share no curve, nothing to draw.")
+    epochs = [row["epoch"] for own in known for row in own]
     rows = -(-len(drawn) // 2)
     body = 2.7 * rows + _legend_height(histories)
     with figures.page(path, title, note, body) as figure:
@@ -55,9 +55,8 @@ def curves(
         for axes, (column, name) in zip(grid, drawn.items(), strict=False):
             for number, history in enumerate(histories.values()):
                 _draw_curve(axes, _points(history, column), number)
-            axes.set(title=name, xlabel="Epoch")
-            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-            axes.grid(True)
+            axes.set_title(name)
+            figures.epoch_axis(axes, epochs)
             if "loss" not in column:
                 axes.set_ylim(0, 1.02)
         handles = [

@@ -96,7 +96,7 @@ def training_curves(
         rates.set(title="Learning rate")
         _log_axis(rates)
         for axes in (losses, curves, rates):
-            _epoch_axis(axes, [row["epoch"] for row in history], best_epoch)
+            epoch_axis(axes, [row["epoch"] for row in history], best_epoch)
             if axes is not rates and axes.get_lines():
                 axes.legend(loc="best")
     return Path(path)
@@ -129,6 +129,19 @@ def page(path: str | Path, title: str, note: str, body: float) -> Iterator[Figur
     files.write_atomically(path, content.getvalue())
 
 
+def epoch_axis(axes: Axes, epochs: Sequence[float], best: int | None = None) -> None:
+    """From the first epoch to the last, also where a curve has fewer; `best` is marked."""
+    room = max(0.5, 0.02 * (max(epochs) - min(epochs)))
+    axes.set_xlim(min(epochs) - room, max(epochs) + room)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    axes.set_xlabel("Epoch")
+    axes.grid(True)
+    if best is not None:
+        axes.axvline(
+            best, c=QUIET, ls=":", lw=1.2, zorder=1, label=f"best: epoch {best}"
+        )
+
+
 def _draw_curve(
     axes: Axes,
     history: Sequence[Mapping[str, float]],
@@ -152,18 +165,6 @@ def _is_defined(history: Sequence[Mapping[str, float]], column: str) -> bool:
 def _best_epoch(history: Sequence[Mapping[str, float]], column: str) -> int:
     scored = [row for row in history if np.isfinite(row.get(column, np.nan))]
     return int(max(scored, key=lambda row: row[column])["epoch"])
-
-
-def _epoch_axis(axes: Axes, epochs: Sequence[float], best: int | None) -> None:
-    room = max(0.5, 0.02 * (max(epochs) - min(epochs)))
-    axes.set_xlim(min(epochs) - room, max(epochs) + room)
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-    axes.set_xlabel("Epoch")
-    axes.grid(True)
-    if best is not None:
-        axes.axvline(
-            best, c=QUIET, ls=":", lw=1.2, zorder=1, label=f"best: epoch {best}"
-        )
 
 
 def _from_zero(axes: Axes) -> None:

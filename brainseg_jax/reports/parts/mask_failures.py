@@ -12,7 +12,14 @@ from brainseg_jax.metrics.mask_shapes import OF_LESIONS, OF_PARTS
 
 Row = dict[str, Any]
 WORST = 4
+NO_ERROR = "no error"
 UNEQUAL = 2.0  # times as much of one error as of the other: then it is named alone
+
+
+def wrong(by_patient: Sequence[Row]) -> list[str]:
+    """Patients with any error: two empty masks have none, whatever they score."""
+    faulty = (row["patient"] for row in by_patient if what(row) != NO_ERROR)
+    return list(dict.fromkeys(faulty))
 
 
 def worst(dice: Mapping[str, float], most: int = WORST) -> list[str]:
@@ -58,13 +65,13 @@ def what(row: Mapping[str, Any]) -> str:
     """What went wrong, in words, by counts of pixels or voxels."""
     hits, spilled, missed = _counts(row)
     if not hits + missed:
-        return "marked where nothing is" if spilled else "no error"
+        return "marked where nothing is" if spilled else NO_ERROR
     if not hits + spilled:
         return "not found"
     if not hits:
         return "marked elsewhere"
     if not missed + spilled:
-        return "no error"
+        return NO_ERROR
     if missed > UNEQUAL * spilled:
         return "mostly missed"
     if spilled > UNEQUAL * missed:

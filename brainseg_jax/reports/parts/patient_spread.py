@@ -78,7 +78,7 @@ def _interval(name: str, values: Float[np.ndarray, " n"]) -> tuple[float, float]
 def in_words(rows: Sequence[Row], said: Mapping[str, Any], note: str) -> Table:
     """What a reader sees: scores over all patients, then Dice by institution."""
     title = "\n".join(filter(None, ("Over patients", note)))
-    table = Table(title=title, caption=caption(said))
+    table = Table(title=title, caption=caption(rows, said))
     table.add_column("score")
     for column in ("n", "mean", "deviation", "median", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -105,8 +105,14 @@ def of_shapes(rows: Sequence[Row], said: str) -> dict[str, str]:
     return found
 
 
-def caption(said: Mapping[str, Any]) -> str:
-    """By which conventions and policies the scores are what they are."""
+def caption(rows: Sequence[Row], said: Mapping[str, Any]) -> str:
+    """By which conventions and policies these scores, of masks or of classes, are so.
+
+    Of two heads `said` has those of both.
+    """
+    if not any(row["score"] in OF_MASKS for row in rows):
+        undefined = said.get("undefined")
+        return f"undefined scores: {undefined}, left out" if undefined else ""
     parts = []
     if "empty_masks" in said:
         parts.append(f"empty masks: {said['empty_masks']}")
@@ -114,8 +120,6 @@ def caption(said: Mapping[str, Any]) -> str:
         of = distances["of_patient"]
         parts.append(f"surface distances: {distances['convention']}, {of}")
         parts.append(f"tolerance: {distances['tolerance']:g} {distances['unit']}")
-    if "undefined" in said:
-        parts.append(f"undefined scores: {said['undefined']}, left out")
     return "; ".join(parts)
 
 
