@@ -14,7 +14,7 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.mask_shapes import Measured, Shapes
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.modes import crossval, train
+from brainseg_jax.modes import crossval, evaluate, train
 from brainseg_jax.reports.parts import fold_chart
 from brainseg_jax.runs import (
     cards,
@@ -365,3 +365,13 @@ def test_snapshots_of_another_training_are_refused(tmp_path, monkeypatch):
     snapshots.refuse_earlier(tmp_path, {**earlier, "epochs": 9})
     with pytest.raises(ValueError, match="config.seed is 0 there and 5 now"):
         snapshots.refuse_earlier(tmp_path, {**earlier, "seed": 5})
+
+
+def test_tables_of_several_runs_say_so(tmp_path):
+    both, about = write_members(tmp_path / "cv"), make_about()
+    source = types.SimpleNamespace(
+        patients=["a"], info=types.SimpleNamespace(note=lambda *splits: "PHANTOM")
+    )
+    note = "PHANTOM; CONTAMINATED: 1 patients were trained on"
+    assert evaluate.note_of(both, about, source, "fold_0") == f"ENSEMBLE of 2; {note}"
+    assert evaluate.note_of(f"{both}/fold_0", about, source, "fold_0") == note
