@@ -238,7 +238,9 @@ def test_a_folder_of_runs_stands_for_all_of_them(tmp_path):
     few = write_members(tmp_path / "s", members.SNAPSHOTS, ("cycle_1",))
     assert not members.are_folds(few) and ensembles.said(few) == ""
     (tmp_path / "cv" / members.FILE).write_text('{"kind": "folds"}')
-    with pytest.raises(ValueError, match="members.json is damaged .* writes it again"):
+    with pytest.raises(
+        ValueError, match="members.json is damaged .* can be named one by one"
+    ):
         ensembles.runs_of(both)
 
 
