@@ -203,6 +203,7 @@ def test_the_chart_pools_all_patients_with_a_score():
     "epochs, patience, said",
     [
         ((2, 4, 3), 0, "UNFINISHED: folds were trained for 2 to 4 epochs"),
+        ((2, 0, 2), 0, "UNFINISHED: folds were trained for 0 to 2 epochs"),
         ((2, 2, 2), 0, ""),
         ((2, 4, 3), 5, ""),  # each ended by itself
     ],
@@ -211,8 +212,8 @@ def test_it_is_said_that_some_folds_were_not_extended_yet(epochs, patience, said
     about = make_about()
     about.config["evaluation"]["patience"] = patience
     records = [
-        Record(about, Progress(history=({"epoch": 1}, {"epoch": last})), step=9)
-        for last in epochs
+        Record(about, Progress(history=({"train_loss": 1.0},) * count), step=9)
+        for count in epochs
     ]
     folds = [
         out_of_fold.Fold("", types.SimpleNamespace(record=record), None)
