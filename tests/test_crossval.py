@@ -14,7 +14,7 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.mask_shapes import Measured, Shapes
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.modes import crossval, train
+from brainseg_jax.modes import crossval, evaluate, train
 from brainseg_jax.reports.parts import fold_chart
 from brainseg_jax.runs import (
     cards,
@@ -203,6 +203,7 @@ def test_the_chart_pools_all_patients_with_a_score():
     "epochs, patience, said",
     [
         ((2, 4, 3), 0, "UNFINISHED: folds were trained for 2 to 4 epochs"),
+        ((2, 0, 2), 0, "UNFINISHED: folds were trained for 0 to 2 epochs"),
         ((2, 2, 2), 0, ""),
         ((2, 4, 3), 5, ""),  # each ended by itself
     ],
@@ -211,8 +212,8 @@ def test_it_is_said_that_some_folds_were_not_extended_yet(epochs, patience, said
     about = make_about()
     about.config["evaluation"]["patience"] = patience
     records = [
-        Record(about, Progress(history=({"epoch": 1}, {"epoch": last})), step=9)
-        for last in epochs
+        Record(about, Progress(history=({"train_loss": 1.0},) * count), step=9)
+        for count in epochs
     ]
     folds = [
         out_of_fold.Fold("", types.SimpleNamespace(record=record), None)
@@ -238,7 +239,9 @@ def test_a_folder_of_runs_stands_for_all_of_them(tmp_path):
     few = write_members(tmp_path / "s", members.SNAPSHOTS, ("cycle_1",))
     assert not members.are_folds(few) and ensembles.said(few) == ""
     (tmp_path / "cv" / members.FILE).write_text('{"kind": "folds"}')
-    with pytest.raises(ValueError, match="members.json is damaged .* writes it again"):
+    with pytest.raises(
+        ValueError, match="members.json is damaged .* can be named one by one"
+    ):
         ensembles.runs_of(both)
 
 
@@ -365,3 +368,13 @@ def test_snapshots_of_another_training_are_refused(tmp_path, monkeypatch):
     snapshots.refuse_earlier(tmp_path, {**earlier, "epochs": 9})
     with pytest.raises(ValueError, match="config.seed is 0 there and 5 now"):
         snapshots.refuse_earlier(tmp_path, {**earlier, "seed": 5})
+
+
+def test_tables_of_several_runs_say_so(tmp_path):
+    both, about = write_members(tmp_path / "cv"), make_about()
+    source = types.SimpleNamespace(
+        patients=["a"], info=types.SimpleNamespace(note=lambda *splits: "PHANTOM")
+    )
+    note = "PHANTOM; CONTAMINATED: 1 patients were trained on"
+    assert evaluate.note_of(both, about, source, "fold_0") == f"ENSEMBLE of 2; {note}"
+    assert evaluate.note_of(f"{both}/fold_0", about, source, "fold_0") == note

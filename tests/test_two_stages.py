@@ -285,11 +285,15 @@ def test_a_file_that_cannot_be_read_is_told_at_the_end(given, tmp_path):
         ({"least_area": -1}, "--least_area=-1 has to be 0 or more pixels"),
         ({"inputs": ["a"], "split": "fold_4"}, "give one of them"),
         ({"inputs": ["a"]}, "with --inputs needs --outputs"),
+        ({"also": ["pages"]}, "--also is of --inputs"),
+        ({"inputs": ["a"], "data_dir": "d"}, "--data_dir is of a split"),
+        ({"inputs": ["a"], "allow_contaminated": True}, "--allow_contaminated is of"),
     ],
 )
 def test_what_is_missing_or_too_much_is_a_sentence(given, said):
     usual = dict(classifier="c", segmenter="s", workdir=None, least_area=0)
-    usual |= dict(inputs=[], split="", outputs="")
+    usual |= dict(inputs=[], split="", outputs="", also=[])
+    usual |= dict(data_name="", data_dir="", allow_contaminated=False)
     with pytest.raises(ValueError, match=said):
         pipeline._check_flags(types.SimpleNamespace(**{**usual, **given}))
 

@@ -104,9 +104,7 @@ def evaluate(
         source,
         answer(restored, source, step=step, stop=stop),
         report_folder(workdir, about, source.info.name, split),
-        note="; ".join(
-            filter(None, (ensembles.said(workdir), make_note(about, source, split)))
-        ),
+        note=note_of(workdir, about, source, split),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
         split=split,
         origin=report_pages.origin_of(workdir, [(restored, source)], data_dir),
@@ -270,6 +268,14 @@ def make_note(about: About, source: sources.Source, split: str) -> str:
     if options["only_tumour"]:
         notes.append("only slices with tumour")
     return "; ".join(filter(None, notes))
+
+
+def note_of(
+    workdir: str | pathlib.Path, about: About, source: sources.Source, split: str
+) -> str:
+    """The same, and whether several runs are scored as one."""
+    said = ensembles.said(workdir), make_note(about, source, split)
+    return "; ".join(filter(None, said))
 
 
 def report_folder(

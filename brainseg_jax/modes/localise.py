@@ -54,7 +54,7 @@ def localise_split(
     source = evaluate.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
-    note = evaluate.make_note(about, source, split)
+    note = evaluate.note_of(workdir, about, source, split)
     folder = pathlib.Path(outputs)
     predict = evaluate.predict_labels(restored, source)
     rows = []

@@ -68,6 +68,11 @@ def _check_flags(flags: Any) -> None:
         raise ValueError(
             "--inputs are predicted and a --split is scored; give one of them."
         )
+    for name in ("data_name", "data_dir", "allow_contaminated"):
+        if flags.inputs and getattr(flags, name):
+            raise ValueError(f"--{name} is of a split that is scored, not of --inputs.")
+    if flags.also and not flags.inputs:
+        raise ValueError("--also is of --inputs that are predicted, not of a split.")
     if flags.inputs and not flags.outputs:
         raise ValueError("--mode=pipeline with --inputs needs --outputs=<folder>.")
 

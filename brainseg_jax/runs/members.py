@@ -44,8 +44,8 @@ def read(workdir: str | pathlib.Path) -> Members | None:
         return Members(str(said["kind"]), folders)
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path} is damaged ({error!r}). Delete it, and the command that trained "
-            "these runs writes it again."
+            f"{path} is damaged ({error!r}). Delete it: --mode=crossval writes that of "
+            "its folds again, and any runs can be named one by one, --workdir=a,b."
         ) from error
 
 

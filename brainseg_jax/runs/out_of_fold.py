@@ -110,7 +110,7 @@ def fold_of_patients(folds: Sequence[Fold]) -> dict[str, str]:
 def unlike_lengths(folds: Sequence[Fold]) -> str:
     """What has to be said while some folds were not extended yet; else ""."""
     records = [fold.restored.record for fold in folds]
-    epochs = {record.progress.history[-1]["epoch"] for record in records}
+    epochs = {len(record.progress.history) for record in records}
     may_differ = any(
         record.about.config["evaluation"]["patience"] for record in records
     )
