@@ -93,6 +93,13 @@ def test_masks_of_the_figshare_set_are_read(tmp_path):
         truth.read(tmp_path / "a.mat", (6, 4))
 
 
+def test_empty_masks_that_have_no_score_are_told_of(caplog):
+    row = {"volume": "p", "pixels": 0, "true_pixels": 0, "true_and_marked": 0}
+    with caplog.at_level("INFO"):
+        truth.tell([{**row, "dice": float("nan")}], Truth({}, {}, "nan"))
+    assert "Dice not defined, mean of 1 pictures; not defined, mean of" in caplog.text
+
+
 def test_several_classes_have_a_dice_each():
     predicted, true = np.uint8([[1, 1, 2, 0]]), np.uint8([[1, 2, 2, 0]])
     known = Truth({}, {"core": (1,), "edema": (2,)}, "one")
