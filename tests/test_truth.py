@@ -63,6 +63,16 @@ def test_a_picture_has_the_dice_of_its_mask(given, tmp_path, caplog):
     assert not (tmp_path / "out" / "q_contours.png").exists()
 
 
+def test_nothing_is_written_of_a_picture_whose_truth_is_damaged(given, tmp_path):
+    write(tmp_path / "in" / "a.png", [(4, 4, 4, 4)])
+    write(tmp_path / "in" / "b.png", [(4, 4, 4, 4)])
+    write_mask(tmp_path / "truth" / "a.png", []).write_bytes(b"x")
+    write_mask(tmp_path / "truth" / "b.png", [])
+    with pytest.raises(UnreadableImage, match="truth/a.png cannot be decoded"):
+        run(tmp_path)
+    assert not [*(tmp_path / "out").glob("a_*")] and [*(tmp_path / "out").glob("b_*")]
+
+
 def test_another_mask_is_compared_anew(given, tmp_path):
     write(tmp_path / "in" / "a.png", [(4, 4, 4, 4)])
     write_mask(tmp_path / "truth" / "a.png", [(4, 4, 4, 4)])
