@@ -384,6 +384,13 @@ def test_a_damaged_file_is_named(tmp_path, name, text, said):
         compare.compare(runs, outputs=str(tmp_path / "out"))
 
 
+def test_the_command_to_give_first_names_the_other_data_set(tmp_path):
+    runs = [write_run(tmp_path / run, dice) for run, dice in DICE.items()]
+    said = "--workdir=.*/first --split=fold_4 --data_name=folder/mine --data_dir=away"
+    with pytest.raises(FileNotFoundError, match=said):
+        compare.compare(runs, data_name="folder/mine", data_dir="away")
+
+
 def test_curves_need_an_epoch(tmp_path):
     with pytest.raises(ValueError, match="share no curve"):
         comparison_charts.curves(

@@ -530,6 +530,20 @@ def test_a_second_command_predicts_what_is_not_done(tmp_path, monkeypatch):
     assert mask.sum() == (noise((5, 4, 3), 2) > 0).sum()
 
 
+def test_equal_names_have_as_many_folders_as_tell_them_apart(tmp_path):
+    def case(place):
+        return Case("P1", (tmp_path / place / "P1_flair.nii.gz",))
+
+    one, other, third = case("x/P1"), case("y/P1"), case("z")
+    assert volumes._output_names([one]) == ["P1"]
+    assert volumes._output_names([one, third]) == ["P1_P1", "z_P1"]
+    assert volumes._output_names([one, other]) == ["x_P1_P1", "y_P1_P1"]
+    with pytest.raises(
+        ValueError, match="x/P1/P1_flair.* and .*written under .* x_P1_P1"
+    ):
+        volumes._output_names([one, case("more/x/P1")])
+
+
 def test_a_folder_keeps_the_rows_of_earlier_commands(tmp_path, caplog):
     out, net = tmp_path / "out", restored(("t1",), window=(4, 4, 4))
 

@@ -63,6 +63,16 @@ def test_a_picture_has_the_dice_of_its_mask(given, tmp_path, caplog):
     assert not (tmp_path / "out" / "q_contours.png").exists()
 
 
+def test_nothing_is_written_of_a_picture_whose_truth_is_damaged(given, tmp_path):
+    write(tmp_path / "in" / "a.png", [(4, 4, 4, 4)])
+    write(tmp_path / "in" / "b.png", [(4, 4, 4, 4)])
+    write_mask(tmp_path / "truth" / "a.png", []).write_bytes(b"x")
+    write_mask(tmp_path / "truth" / "b.png", [])
+    with pytest.raises(UnreadableImage, match="truth/a.png cannot be decoded"):
+        run(tmp_path)
+    assert not [*(tmp_path / "out").glob("a_*")] and [*(tmp_path / "out").glob("b_*")]
+
+
 def test_another_mask_is_compared_anew(given, tmp_path):
     write(tmp_path / "in" / "a.png", [(4, 4, 4, 4)])
     write_mask(tmp_path / "truth" / "a.png", [(4, 4, 4, 4)])
@@ -91,6 +101,13 @@ def test_masks_of_the_figshare_set_are_read(tmp_path):
     np.testing.assert_array_equal(mask, np.eye(4, 6))
     with pytest.raises(UnreadableImage, match=r"a.mat is of \(4, 6\), its picture of"):
         truth.read(tmp_path / "a.mat", (6, 4))
+
+
+def test_empty_masks_that_have_no_score_are_told_of(caplog):
+    row = {"volume": "p", "pixels": 0, "true_pixels": 0, "true_and_marked": 0}
+    with caplog.at_level("INFO"):
+        truth.tell([{**row, "dice": float("nan")}], Truth({}, {}, "nan"))
+    assert "Dice not defined, mean of 1 pictures; not defined, mean of" in caplog.text
 
 
 def test_several_classes_have_a_dice_each():

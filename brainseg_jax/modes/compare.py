@@ -52,7 +52,7 @@ def compare(
     """
     names = reported.unique_names(workdirs)
     runs = [
-        _read(name, workdir, split, data_name)
+        _read(name, workdir, split, data_name, data_dir)
         for name, workdir in zip(names, workdirs, strict=True)
     ]
     reported.check_comparable(runs)
@@ -86,18 +86,20 @@ def common_note(notes: Mapping[str, str]) -> str:
     )
 
 
-def _read(name: str, workdir: str, split: str, data_name: str) -> Reported:
+def _read(
+    name: str, workdir: str, split: str, data_name: str, data_dir: str
+) -> Reported:
     about = reported.read_about(workdir)
     split = split or evaluate.default_split(about)
+    again = reported.command(workdir, split, data_name=data_name, data_dir=data_dir)
     data_name = data_name or about.config["data"]["name"]
     report = evaluate.report_folder(workdir, about, data_name, split)
-    return reported.read(name, workdir, about, split, report)
+    return reported.read(name, workdir, about, split, report, again)
 
 
 def _scores(own: ModuleType, one: Reported) -> Scores:
     info = one.about.info.joined(one.about.config["task"]["foreground"])
-    again = reported.command(one.workdir, one.split)
-    with reported.named(f"The report of {one.name}", f"First run: {again}"):
+    with reported.named(f"The report of {one.name}", f"First run: {one.again}"):
         return own.scores_of_patients(one.tables, info)
 
 

@@ -77,6 +77,7 @@ def mask_of(labels: Any) -> np.ndarray:
 
 def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> Row:
     picture, mask = example.picture, mask_of(labels)
+    true = _truth_of(example, request)  # first: if it is damaged, nothing is written
     stem = request.outputs / request.names[example.path]
     path = pictures.write_mask(example.path, stem, mask, picture, request.labels)
     painted = image_files.overlay(
@@ -92,7 +93,6 @@ def _write_mask(example: Example, request: Request, probs: Any, labels: Any) -> 
         middle=localise.middle_of_head(picture.image),
         sides=picture.sides or localise.OF_PICTURE,
     )
-    true = _truth_of(example, request)
     if "contours" in request.also or true is not None:
         outlines.write(stem, picture.image, mask, found, true)
     if "probabilities" in request.also:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import pathlib
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Reported(NamedTuple):
     summary: Row
     tables: dict[str, list[Row]]  # by file, from the report's folder on
     history: list[dict[str, float]]
+    again: str  # the command that makes the report
 
     @property
     def patients(self) -> dict[str, str]:
@@ -92,16 +94,23 @@ def _read_about(workdir: str) -> About:
 
 
 def read(
-    name: str, workdir: str, about: About, split: str, report: pathlib.Path
+    name: str,
+    workdir: str,
+    about: About,
+    split: str,
+    report: pathlib.Path,
+    again: str = "",
 ) -> Reported:
     """A run with the report of a split in the folder `report`.
+
+    `again` is the command that makes it, by default of the run's own data set.
 
     Raises:
         FileNotFoundError: naming the command that makes what is missing.
         ValueError: if the report is damaged, of another checkpoint than the best, or of a
             newer version.
     """
-    summary, again = report / "summary.json", command(workdir, split)
+    summary, again = report / "summary.json", again or command(workdir, split)
     tables = {
         str(path.relative_to(report)): _table(path, f"First run: {again}")
         for path in sorted(report.rglob("*.csv"))
@@ -116,9 +125,8 @@ def read(
         step = found["checkpoint_step"]
     summaries.refuse_newer(found, summary, again)
     _refuse_stale(workdir, step, again)
-    return Reported(
-        name, workdir, about, split, found, tables, _history(pathlib.Path(workdir))
-    )
+    history = _history(pathlib.Path(workdir))
+    return Reported(name, workdir, about, split, found, tables, history, again)
 
 
 @contextlib.contextmanager
@@ -130,11 +138,17 @@ def named(path: str | pathlib.Path, remedy: str) -> Iterator[None]:
         raise ValueError(f"{path} is damaged ({error!r}). {remedy}") from error
 
 
-def command(workdir: str, split: str) -> str:
-    """What makes the report of a run."""
-    if split == out_of_fold.SPLIT:
-        return f"python main.py --mode=evaluate --workdir={workdir}"
-    return f"python main.py --mode=evaluate --workdir={workdir} --split={split}"
+def command(
+    workdir: str, split: str, *, data_name: str = "", data_dir: str = ""
+) -> str:
+    """What makes the report of a run; of another data set than its own if one is named."""
+    flags = {
+        "split": "" if split == out_of_fold.SPLIT else split,
+        "data_name": data_name,
+        "data_dir": data_dir,
+    }
+    said = (f" --{name}={shlex.quote(value)}" for name, value in flags.items() if value)
+    return f"python main.py --mode=evaluate --workdir={shlex.quote(workdir)}{''.join(said)}"
 
 
 def check_comparable(runs: Sequence[Reported]) -> None:

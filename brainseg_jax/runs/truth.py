@@ -123,14 +123,20 @@ def tell(rows: Sequence[Row], truth: Truth) -> None:
     counts = Counts(both, marked - both, true - both, np.zeros_like(both))
     names, pooled = scores.by_group(counts, [row["volume"] for row in known])
     logging.info(
-        "Dice %.3f, mean of %d pictures; %.3f, mean of %d patients or folders.",
-        np.nanmean([row["dice"] for row in known]),
+        "Dice %s, mean of %d pictures; %s, mean of %d patients or folders.",
+        _mean(np.array([row["dice"] for row in known], float)),
         len(known),
-        np.nanmean(overlap.dice(pooled, empty=truth.empty)),
+        _mean(overlap.dice(pooled, empty=truth.empty)),
         len(names),
     )
     if truth.note:
         logging.warning("%s: this Dice says nothing of new patients.", truth.note)
+
+
+def _mean(scores: np.ndarray) -> str:
+    """Of those that are defined: two empty masks may have none."""
+    known = scores[~np.isnan(scores)]
+    return f"{known.mean():.3f}" if known.size else "not defined"
 
 
 def _by_name(

@@ -149,17 +149,27 @@ def _tell_missing(cases: Sequence[Case]) -> None:
 
 
 def _output_names(cases: Sequence[Case]) -> list[str]:
-    """A name per case, with its folder's before it where names repeat."""
-    count = collections.Counter(case.name for case in cases)
-    names = [
-        case.name
-        if count[case.name] == 1
-        else f"{case.files[0].absolute().parent.name}_{case.name}"
-        for case in cases
-    ]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            "Two cases would be written under the same name; predict their folders one "
-            "at a time."
-        )
+    """A name per case, where names repeat with its folder's before it, or the last two."""
+    names = [case.name for case in cases]
+    for depth in (1, 2):
+        count = collections.Counter(names)
+        names = [
+            name
+            if count[name] == 1
+            else "_".join([*_folders(case)[-depth:], case.name]).replace("/", "")
+            for name, case in zip(names, cases, strict=True)
+        ]
+    first: dict[str, Case] = {}
+    for name, case in zip(names, cases, strict=True):
+        if name in first:
+            raise ValueError(
+                f"{first[name].files[0]} and {case.files[0]} would be written under the "
+                f"same name, {name}. Predict them one at a time, each into --outputs of "
+                "its own."
+            )
+        first[name] = case
     return names
+
+
+def _folders(case: Case) -> tuple[str, ...]:
+    return case.files[0].absolute().parent.parts

@@ -146,7 +146,8 @@ def limits(
         "It was made for slices: of a volume it predicts one after the other."
         if scored.dimensions == 2
         else None,
-        f"It needs {', '.join(trained.channels)}, in this order.",
+        f"It needs {', '.join(trained.channels)}"
+        + (", in this order." if len(trained.channels) > 1 else "."),
         "Its splits are of slices (LEAKY): the model has seen the patients it is scored "
         "on, and scores are too high for new ones."
         if "LEAKY" in said["note"]
