@@ -141,7 +141,7 @@ def test_every_example_is_predicted_by_the_model_that_has_not_seen_it(monkeypatc
     whole = types.SimpleNamespace(
         patients=["ann", "bob", "cid"],
         scaling=[10, 20, 30],
-        read_stored=lambda index: (f"image {index}", "mask"),
+        seen=lambda index: (f"image {index}", "mask"),
     )
     labels = out_of_fold.make_labeller(folds, whole)
     assert labels(1) == (1, "image 1", 20)
