@@ -83,6 +83,18 @@ def files_of(path):
                 break
 
 
+def test_modes_import_each_other_only_to_score_what_they_train():
+    found = {
+        (path.stem, name.removeprefix("brainseg_jax.modes."))
+        for path in (PACKAGE / "modes").glob("*.py")
+        for name in imported(path)
+        if name.startswith("brainseg_jax.modes.")
+    }
+    assert found == {
+        ("train", "evaluate"), ("crossval", "evaluate"), ("crossval", "train")
+    }  # fmt: skip
+
+
 TORCH = {  # which time PyTorch
     *("torch_nets.py", "torch_parts.py", "torch_residual.py", "torch_resnet50.py"),
     "torch_steps.py",

@@ -20,7 +20,7 @@ from brainseg_jax.reports.parts import (
     patient_scores,
     prediction_grid,
 )
-from brainseg_jax.runs import reported
+from brainseg_jax.runs import notes, reported
 from tests import tiny_classifier, tiny_config
 from tests.test_records import make_about
 from tests.test_train import finished  # noqa: F401
@@ -315,8 +315,8 @@ def test_a_lone_class_is_scored_by_kind_where_the_table_says_it():
 
 
 def test_notes_of_some_runs_say_whose_they_are():
-    notes = {"a": "PHANTOM; CONTAMINATED", "b": "PHANTOM"}
-    assert compare.common_note(notes) == "PHANTOM; a: CONTAMINATED"
+    each = {"a": "PHANTOM; CONTAMINATED", "b": "PHANTOM"}
+    assert notes.common(each) == "PHANTOM; a: CONTAMINATED"
 
 
 def test_the_slice_with_most_tumour_is_shown_and_without_tumour_the_most_predicted():

@@ -1,6 +1,7 @@
 """What --mode=config prints of an experiment."""
 
 from brainseg_jax.modes import config as config_mode
+from brainseg_jax.runs import config_changes
 from configs import base, resunet_lgg, unet_lgg
 
 
@@ -11,7 +12,7 @@ def count(tree):
 
 
 def test_base_differs_from_itself_in_nothing():
-    different, same = config_mode.compare(base.get_config(), base.get_config())
+    different, same = config_changes.compare(base.get_config(), base.get_config())
     assert different == []
     assert same == count(base.get_config().to_dict())
 
@@ -20,7 +21,7 @@ def test_a_changed_key_comes_with_its_default():
     config = base.get_config()
     config.batch_size = 4
     config.data.size = (64, 96)
-    different, same = config_mode.compare(config, base.get_config())
+    different, same = config_changes.compare(config, base.get_config())
     assert different == [
         ("batch_size", "4", "16"),
         ("data.size", "(64, 96)", "(256, 256)"),
@@ -29,7 +30,7 @@ def test_a_changed_key_comes_with_its_default():
 
 
 def test_options_and_losses_of_one_side_alone_are_listed():
-    different, _ = config_mode.compare(
+    different, _ = config_changes.compare(
         unet_lgg.get_config("system_004"), base.get_config()
     )
     assert ("model.options.upsampling", "'linear'", "-") in different
@@ -39,7 +40,7 @@ def test_options_and_losses_of_one_side_alone_are_listed():
 
 def test_every_key_is_counted_once():
     config, defaults = resunet_lgg.get_config("cpu"), base.get_config()
-    different, same = config_mode.compare(config, defaults)
+    different, same = config_changes.compare(config, defaults)
     ours = [row for row in different if row[1] != "-"]
     assert len(ours) + same == count(config.to_dict())
 

@@ -14,7 +14,7 @@ from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics.mask_shapes import Measured, Shapes
 from brainseg_jax.metrics.overlap import Counts
-from brainseg_jax.modes import crossval, evaluate, train
+from brainseg_jax.modes import crossval, train
 from brainseg_jax.reports.parts import fold_chart
 from brainseg_jax.runs import (
     cards,
@@ -22,6 +22,7 @@ from brainseg_jax.runs import (
     fold_reports,
     fold_rule,
     members,
+    notes,
     out_of_fold,
     reported,
     snapshots,
@@ -318,7 +319,9 @@ def test_other_patients_are_refused_before_the_next_fold_is_trained(tmp_path):
 def test_folds_that_were_trained_are_pooled_anew(tmp_path, monkeypatch, anew, pooled):
     write_folds(tmp_path)
     monkeypatch.setattr(ensembles, "step_of", lambda folder: {"fold_0": 3})
-    monkeypatch.setattr(crossval.evaluate, "reported_step", lambda path: {"fold_0": 3})
+    monkeypatch.setattr(
+        crossval.report_folders, "reported_step", lambda path: {"fold_0": 3}
+    )
     called = []
     monkeypatch.setattr(
         crossval.evaluate, "evaluate_folds", lambda *_, **__: called.append(1)
@@ -376,5 +379,5 @@ def test_tables_of_several_runs_say_so(tmp_path):
         patients=["a"], info=types.SimpleNamespace(note=lambda *splits: "PHANTOM")
     )
     note = "PHANTOM; CONTAMINATED: 1 patients were trained on"
-    assert evaluate.note_of(both, about, source, "fold_0") == f"ENSEMBLE of 2; {note}"
-    assert evaluate.note_of(f"{both}/fold_0", about, source, "fold_0") == note
+    assert notes.of_runs(both, about, source, "fold_0") == f"ENSEMBLE of 2; {note}"
+    assert notes.of_runs(f"{both}/fold_0", about, source, "fold_0") == note

@@ -10,7 +10,8 @@ import pytest
 
 from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import heat_maps
-from brainseg_jax.modes import evaluate, explain, localise
+from brainseg_jax.modes import explain, localise
+from brainseg_jax.runs import scored_splits
 from brainseg_jax.runs.queries import Query
 from tests import tiny_nets
 from tests.test_main import ROOT, run
@@ -79,8 +80,8 @@ def test_a_split_of_other_channels_is_refused(monkeypatch):
         dtype="uint8",
     )
     split = types.SimpleNamespace(info=other)
-    monkeypatch.setattr(evaluate.data_info, "read_info", lambda *_: other)
-    monkeypatch.setattr(evaluate.sources, "open_split", lambda *_, **__: split)
+    monkeypatch.setattr(scored_splits.data_info, "read_info", lambda *_: other)
+    monkeypatch.setattr(scored_splits.sources, "open_split", lambda *_, **__: split)
     monkeypatch.setattr(explain.queries, "restore_one", lambda *_: net)
     monkeypatch.setattr(localise.ensembles, "restore_all", lambda _: net)
     said = "has the channels .*flair.*, the model was trained with .*t1"

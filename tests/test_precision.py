@@ -8,7 +8,13 @@ import pytest
 from brainseg_jax.benchmarks import epoch
 from brainseg_jax.inference import steps as inference_steps
 from brainseg_jax.modes import evaluate, predict, train
-from brainseg_jax.runs import experiment, precision, records, restore
+from brainseg_jax.runs import (
+    experiment,
+    precision,
+    records,
+    restore,
+    scored_splits,
+)
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective, optimisers, state, steps
 from tests.test_records import make_about
@@ -73,7 +79,7 @@ def test_evaluating_and_predicting_go_by_the_checkpoint(config, tmp_path, monkey
     parts = experiment.make_parts(about.settings, about.info)
     restored = restore.Restored(record, parts, {})
     monkeypatch.setattr(restore, "restore", lambda workdir: restored)
-    monkeypatch.setattr(evaluate.sources, "open_split", stop)
+    monkeypatch.setattr(scored_splits.sources, "open_split", stop)
     with pytest.raises(Opened):
         evaluate.evaluate(tmp_path)
     assert in_effect() == "highest"

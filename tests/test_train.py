@@ -26,6 +26,7 @@ from brainseg_jax.runs import (
     checkpoints,
     experiment,
     records,
+    report_folders,
     restore,
     resume,
     run_folder,
@@ -372,9 +373,9 @@ def test_an_extended_run_is_scored_again(config, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b'{"note": "PHAN', b"[]", b"{}", b"\xff"])
 def test_a_damaged_summary_counts_as_none(finished, tmp_path, content):
     run = shutil.copytree(finished[0], tmp_path / "run")
-    assert evaluate.is_reported(run)
+    assert report_folders.is_reported(run)
     (run / "evaluation" / "fold_4" / "summary.json").write_bytes(content)
-    assert not evaluate.is_reported(run)
+    assert not report_folders.is_reported(run)
 
 
 def test_a_finished_run_with_a_damaged_summary_is_scored_again(
@@ -384,7 +385,7 @@ def test_a_finished_run_with_a_damaged_summary_is_scored_again(
     report = run / "evaluation" / "fold_4" / "summary.json"
     report.write_text(report.read_text()[:40])
     assert train.train(config, str(run)) == finished[1]
-    assert evaluate.is_reported(run)
+    assert report_folders.is_reported(run)
 
 
 def test_going_on_with_other_data_is_refused(config, tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainseg_jax import parallel
+from brainseg_jax.data import sources
 from brainseg_jax.inference import blending, post_processing, scoring, steps, windows
 from brainseg_jax.inference.windows import Windows
 from brainseg_jax.metrics import overlap, surface_distances
@@ -26,6 +27,7 @@ from brainseg_jax.runs import (
     experiment,
     predictor,
     restore,
+    scored_splits,
 )
 from brainseg_jax.tasks import segmentation
 from brainseg_jax.training import objective
@@ -299,7 +301,7 @@ def test_a_run_is_validated_evaluated_and_predicts_in_windows(
     assert row["validation_patient_dice"] == summary["patient_dice"]
     assert row["validation_loss"] == pytest.approx(summary["loss"], rel=1e-5)
 
-    source = evaluate.sources.open_split(
+    source = sources.open_split(
         volumes_config.data.name, "fold_1", volumes_config.data.data_dir, size=(),
         normalisation={"name": "volume_percentile"}, only_tumour=False,
     )  # fmt: skip
@@ -374,7 +376,7 @@ def test_two_runs_mark_what_the_mean_of_their_probabilities_says(
     named = ",".join(map(str, folders))
     evaluate.evaluate(named)
     both = ensembles.restore_all(named)
-    source = evaluate.open_source(both, "fold_1")
+    source = scored_splits.open_source(both, "fold_1")
     image, mask = source.read_stored(0)
     members = [
         whole_probabilities(restore.restore(folder), image, source.scaling[0])

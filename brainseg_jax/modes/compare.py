@@ -11,7 +11,6 @@ from absl import logging
 from brainseg_jax import files, registry, reports, terminal
 from brainseg_jax.metrics import paired
 from brainseg_jax.models.parts.heads import Heads
-from brainseg_jax.modes import evaluate
 from brainseg_jax.reports.parts import (
     comparison_charts,
     comparison_tables,
@@ -19,7 +18,14 @@ from brainseg_jax.reports.parts import (
     prediction_grid,
 )
 from brainseg_jax.reports.parts.patient_scores import Scores
-from brainseg_jax.runs import ensembles, precision, reported
+from brainseg_jax.runs import (
+    ensembles,
+    notes,
+    precision,
+    report_folders,
+    reported,
+    scored_splits,
+)
 from brainseg_jax.runs.reported import Reported
 
 
@@ -63,8 +69,8 @@ def compare(
     folder = pathlib.Path(outputs or pathlib.Path(workdirs[0]) / "compare")
     own = registry.find(reports, runs[0].about.config["task"]["name"])
     scores = {one.name: _scores(own, one) for one in runs}
-    notes = common_note({one.name: one.summary["note"] for one in runs})
-    note = "; ".join(filter(None, (notes, unlike)))
+    common = notes.common({one.name: one.summary["note"] for one in runs})
+    note = "; ".join(filter(None, (common, unlike)))
     title = f"{len(runs)} runs on {runs[0].summary['data']} {runs[0].split}"
     found = _write_tables(own, runs, scores, folder, title=title, note=note)
     _draw_charts(own, runs, scores, folder, title=title, note=note)
@@ -73,27 +79,14 @@ def compare(
     return found
 
 
-def common_note(notes: Mapping[str, str]) -> str:
-    """What has to be said of all runs, then what of some, with their names."""
-    parts = {name: [p for p in note.split("; ") if p] for name, note in notes.items()}
-    every = dict.fromkeys(part for own in parts.values() for part in own)
-    said = {
-        part: [name for name, own in parts.items() if part in own] for part in every
-    }
-    return "; ".join(
-        part if len(names) == len(notes) else f"{', '.join(names)}: {part}"
-        for part, names in sorted(said.items(), key=lambda one: -len(one[1]))
-    )
-
-
 def _read(
     name: str, workdir: str, split: str, data_name: str, data_dir: str
 ) -> Reported:
     about = reported.read_about(workdir)
-    split = split or evaluate.default_split(about)
+    split = split or scored_splits.default_split(about)
     again = reported.command(workdir, split, data_name=data_name, data_dir=data_dir)
     data_name = data_name or about.config["data"]["name"]
-    report = evaluate.report_folder(workdir, about, data_name, split)
+    report = report_folders.report_folder(workdir, about, data_name, split)
     return reported.read(name, workdir, about, split, report, again)
 
 
@@ -236,7 +229,7 @@ def _draw_grid(
 
 def _open(one: Reported, data_name: str, data_dir: str) -> tuple[Any, Any]:
     """The split as the run sees it, and the masks that it predicts there."""
-    source, predict = evaluate.open_answers(
+    source, predict = scored_splits.open_answers(
         one.workdir, one.split, data_name=data_name, data_dir=data_dir
     )
 

@@ -19,6 +19,7 @@ from brainseg_jax.runs import (
     members,
     out_of_fold,
     preflight,
+    report_folders,
     reported,
     run_folder,
 )
@@ -139,8 +140,8 @@ def _pool(
     """
     about = reported.read_about(str(folder))
     name = about.config["data"]["name"]
-    report = evaluate.report_folder(folder, about, name, out_of_fold.SPLIT)
-    step = evaluate.reported_step(report / "summary.json")
+    report = report_folders.report_folder(folder, about, name, out_of_fold.SPLIT)
+    step = report_folders.reported_step(report / "summary.json")
     if not anew and step == ensembles.step_of(folder):
         logging.info(
             "%s: all is trained and scored; the scores are in %s", folder, report

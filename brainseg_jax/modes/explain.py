@@ -12,10 +12,9 @@ from brainseg_jax import files
 from brainseg_jax.data import image_files
 from brainseg_jax.inference import heat_maps
 from brainseg_jax.metrics import resampling
-from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.reports.parts import example_panels, intervals
 from brainseg_jax.reports.parts.panels import Panel, draw_panels
-from brainseg_jax.runs import explaining, queries
+from brainseg_jax.runs import explaining, notes, output_folder, queries, scored_splits
 from brainseg_jax.runs.queries import Query
 
 PATIENTS = 12  # on the page of examples
@@ -64,7 +63,7 @@ def explain(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.output_folder(inputs, outputs)
+    folder = output_folder.check(inputs, outputs)
     restored = queries.restore_one(workdir, "explain")
     about = restored.record.about
     failed: dict[str, str] = {}
@@ -73,16 +72,16 @@ def explain(
         note, total = about.note, len(found)
         asked = queries.of_files(about, found, failed)
     else:
-        split = split or evaluate.default_split(about)
-        source = evaluate.open_source(
+        split = split or scored_splits.default_split(about)
+        source = scored_splits.open_source(
             restored, split, data_name=data_name, data_dir=data_dir
         )
-        note, total = evaluate.make_note(about, source, split), len(source)
+        note, total = notes.of_model(about, source, split), len(source)
         asked = queries.of_split(source)
     shown = track(asked, "explaining", total=total, transient=True)
     rows, examples = _explain_all(explaining.make_explain(restored), shown, folder)
     _write(rows, examples, folder, note, about.config["model"]["name"])
-    predict.refuse_unreadable(failed, total, folder)
+    output_folder.refuse_unreadable(failed, total, folder)
     return rows
 
 

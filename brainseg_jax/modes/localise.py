@@ -10,9 +10,8 @@ from rich.progress import track
 from brainseg_jax import files
 from brainseg_jax.data import sources
 from brainseg_jax.inference import localise, outlines
-from brainseg_jax.modes import evaluate
 from brainseg_jax.reports.parts import planes
-from brainseg_jax.runs import ensembles, precision
+from brainseg_jax.runs import ensembles, notes, precision, scored_splits
 from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
@@ -50,13 +49,13 @@ def localise_split(
             f"{workdir} holds a model of {task.name}, which gives no masks to localise."
         )
     precision.set_precision(about.config)
-    split = split or evaluate.default_split(about)
-    source = evaluate.open_source(
+    split = split or scored_splits.default_split(about)
+    source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
-    note = evaluate.note_of(workdir, about, source, split)
+    note = notes.of_runs(workdir, about, source, split)
     folder = pathlib.Path(outputs)
-    predict = evaluate.predict_labels(restored, source)
+    predict = scored_splits.predict_labels(restored, source)
     rows = []
     for place in track(range(len(source)), "localising", transient=True):
         rows += _of_example(source, place, _mask_of(restored, predict(place)), folder)

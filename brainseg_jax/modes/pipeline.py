@@ -9,12 +9,18 @@ from absl import logging
 from brainseg_jax import files, registry, tasks, terminal
 from brainseg_jax.data import image_files, modalities
 from brainseg_jax.data.sources import Source
-from brainseg_jax.modes import compare, evaluate, predict
 from brainseg_jax.reports.parts import two_stage_figures, two_stage_tables
 from brainseg_jax.runs import (
     ensembles,
+    notes,
+    output_folder,
+    picture_outputs,
     precision,
+    report_folders,
+    report_writing,
+    results,
     scorable,
+    scored_splits,
     two_stage_pictures,
     two_stage_scores,
     two_stages,
@@ -88,7 +94,7 @@ def on_pictures(
 ) -> list[Row]:
     """Classifies every image below `inputs`, and writes masks of those called tumour.
 
-    Gives the rows of `predictions.csv`. `also` is of predict.OF_PICTURES.
+    Gives the rows of `predictions.csv`. `also` is of picture_outputs.ALSO.
 
     Raises:
         ValueError: if the models do not go together, `outputs` cannot be, or an input is
@@ -97,13 +103,13 @@ def on_pictures(
             kind.
         FileNotFoundError: if there are no images, or no checkpoint.
     """
-    if unknown := {*also} - {*predict.OF_PICTURES}:
+    if unknown := {*also} - {*picture_outputs.ALSO}:
         raise ValueError(
             f"--also has {unknown.pop()!r}; of slices it can have "
-            f"{', '.join(predict.OF_PICTURES)}."
+            f"{', '.join(picture_outputs.ALSO)}."
         )
     inputs = image_files.expand(inputs)
-    folder = predict.output_folder(inputs, outputs)
+    folder = output_folder.check(inputs, outputs)
     if scans := modalities.find_volumes(inputs):
         raise ValueError(
             f"{scans[0]} is a scan, and two stages are of slices; give pictures or DICOM "
@@ -111,10 +117,10 @@ def on_pictures(
         )
     found = image_files.find_images(inputs)
     pair = two_stages.open_pair(classifier, segmenter)
-    own = predict.made_by(pair.classifier.restored, pair.classifier.card)
+    own = results.made_by(pair.classifier.restored, pair.classifier.card)
     # What the first stage calls decides which slices are mended together.
     other = {
-        **predict.made_by(pair.segmenter.restored, pair.segmenter.card, also),
+        **results.made_by(pair.segmenter.restored, pair.segmenter.card, also),
         "called_by": own["weights_sha256"],
     }
     written = two_stage_pictures.predict(
@@ -127,7 +133,7 @@ def on_pictures(
         folder,
         positive,
     )
-    predict.refuse_unreadable(written.failed, len(found), folder)
+    output_folder.refuse_unreadable(written.failed, len(found), folder)
     return written.rows
 
 
@@ -153,7 +159,7 @@ def on_split(
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
     """
     pair = two_stages.open_pair(classifier, segmenter)
-    split = split or evaluate.default_split(pair.segmenter.about)
+    split = split or scored_splits.default_split(pair.segmenter.about)
     options = pair.segmenter.about.config["data"]
     data = data_name or options["name"], data_dir or options["data_dir"]
     sources = [_open(stage, split, *data) for stage in pair]
@@ -167,21 +173,23 @@ def on_split(
     title = f"{', then '.join(names)} on {data[0]} {split}"
     summary = _report(pair, sources, folder, least_area, note=note, title=title)
     rows, caption = two_stage_tables.headline(summary)
-    evaluate.print_summary(rows, caption, title=title, note=note)
+    report_writing.print_summary(rows, caption, title=title, note=note)
     terminal.show(f"Tables and pictures: {folder}")
     return summary
 
 
 def report_folder(segmenter: Stage, data_name: str, split: str) -> pathlib.Path:
     """In the segmenter's folder, by the name that its evaluation has there."""
-    own = evaluate.report_folder(segmenter.workdir, segmenter.about, data_name, split)
+    own = report_folders.report_folder(
+        segmenter.workdir, segmenter.about, data_name, split
+    )
     return own.parents[1] / "pipeline" / own.name
 
 
 def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:
     """Every slice of a split, as the stage sees it."""
     restored = two_stages.of_all_slices(stage.restored)
-    source = evaluate.open_source(
+    source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
     named_by = registry.find(tasks, restored.parts.task.name).NAMED_BY
@@ -191,18 +199,18 @@ def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:
 
 def _note(pair: Pair, sources: Sequence[Source], split: str) -> str:
     """What has to be said wherever these scores are shown."""
-    notes = {
-        name: evaluate.make_note(
+    each = {
+        name: notes.of_model(
             two_stages.of_all_slices(stage.restored).record.about, source, split
         )
         for name, stage, source in zip(pair._fields, pair, sources, strict=True)
     }
     joined = [ensembles.said(stage.workdir) for stage in pair]
     named = {
-        name: "; ".join(filter(None, (said, notes[name])))
+        name: "; ".join(filter(None, (said, each[name])))
         for name, said in zip(pair._fields, joined, strict=True)
     }
-    both = compare.common_note(named), two_stages.other_folds(pair)
+    both = notes.common(named), two_stages.other_folds(pair)
     return "; ".join(filter(None, both))
 
 

@@ -1,12 +1,9 @@
 """Masks and overlays, classes, or both, of image files, by the best checkpoint of a run."""
 
-import hashlib
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
-import numpy as np
 from absl import logging
 
 from brainseg_jax.data import dicom_files, image_files, meshes, modalities
@@ -15,20 +12,20 @@ from brainseg_jax.runs import (
     ensembles,
     familiarity,
     mending,
+    output_folder,
+    picture_outputs,
     pictures,
     precision,
     restore,
     results,
-    run_folder,
     truth,
     volumes,
 )
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.truth import Truth
 
-OF_PICTURES = ("pages", "contours", "probabilities")
 OF_SCANS = ("pages", *meshes.WRITERS)
-ALSO = tuple(dict.fromkeys([*OF_PICTURES, *OF_SCANS]))
+ALSO = tuple(dict.fromkeys([*picture_outputs.ALSO, *OF_SCANS]))
 Row = dict[str, Any]
 
 
@@ -83,7 +80,7 @@ def predict(
     precision.set_precision(restored.record.about.config)
     if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
-    _tell_ignored(also, OF_SCANS if scanned else OF_PICTURES)
+    _tell_ignored(also, OF_SCANS if scanned else picture_outputs.ALSO)
     _check_truth(true, restored, scanned)
     card = ensembles.card_of(workdir, restored)
     restored = mending.as_chosen(restored, card)
@@ -114,26 +111,7 @@ def _check_request(
         )
     if {*also} & {*meshes.WRITERS} and meshes.measure is None:
         raise ValueError(meshes.NEEDS_EXTRA)
-    return output_folder(inputs, outputs)
-
-
-def output_folder(inputs: Sequence[str], outputs: str) -> pathlib.Path:
-    """The folder to write to.
-
-    Raises:
-        ValueError: if it is a file or lies in the inputs.
-        OSError: if it cannot be written.
-    """
-    folder = pathlib.Path(outputs).resolve()
-    if any(folder.is_relative_to(pathlib.Path(path).resolve()) for path in inputs):
-        raise ValueError(
-            f"--outputs={outputs} lies in the inputs: its overlays would be read as "
-            "images the next time. Write to a folder outside of the inputs."
-        )
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--outputs={outputs} is a file; name a folder.")
-    run_folder.check_writable(folder, "--outputs")
-    return folder
+    return output_folder.check(inputs, outputs)
 
 
 def _check_truth(
@@ -193,7 +171,7 @@ def _predict_pictures(
         )
     usual = familiarity.read(workdir, restored.record.step)
     asked = {
-        **made_by(restored, card, also),
+        **results.made_by(restored, card, also),
         **truth.made_from(known),
         "usual_distance": usual and usual.usual,
     }
@@ -205,36 +183,5 @@ def _predict_pictures(
     if known:
         truth.tell(rows, known)
     logging.info("%d images predicted in %s. Not for diagnosis.", len(rows), outputs)
-    refuse_unreadable(written.failed, len(found), outputs)
+    output_folder.refuse_unreadable(written.failed, len(found), outputs)
     return rows
-
-
-def refuse_unreadable(
-    failed: Mapping[str, str], count: int, outputs: pathlib.Path
-) -> None:
-    """At the end, so that the command fails and all others are predicted all the same."""
-    if failed:
-        reasons = "\n".join(failed.values())
-        raise image_files.UnreadableImage(
-            f"{len(failed)} of {count} files could not be predicted; the others are in "
-            f"{outputs}:\n{reasons}"
-        )
-
-
-def made_by(
-    restored: restore.Restored, card: Card | None, also: Sequence[str] = ()
-) -> Row:
-    """By which a second run knows whether it would write the same."""
-    return {
-        "weights_sha256": weights_digest(restored.variables),
-        "also": sorted(also),
-        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
-    }
-
-
-def weights_digest(variables: Any) -> str:
-    """By which the same model is known, of one run or several."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()

@@ -13,12 +13,15 @@ from rich.table import Table
 from brainseg_jax import files, terminal
 from brainseg_jax.data import image_files, profiles
 from brainseg_jax.data.sources import Source
-from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.reports.parts import intervals, similar_panels
 from brainseg_jax.reports.parts.panels import draw_panels
 from brainseg_jax.runs import (
     embeddings,
+    hashes,
+    notes,
+    output_folder,
     queries,
+    scored_splits,
     similar_cases,
 )
 from brainseg_jax.runs.embedder import Embedder, make_embedder
@@ -68,7 +71,7 @@ def look_up(
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
-    folder = predict.output_folder(inputs, outputs)
+    folder = output_folder.check(inputs, outputs)
     restored, embedder, cases, _ = _open(workdir, split, data_name, data_dir)
     about = restored.record.about
     pictures, failed = queries.find_pictures(inputs), dict[str, str]()
@@ -88,7 +91,7 @@ def look_up(
     _write(rows, folder, "similar", {"note": about.note, "nearest": nearest})
     done = total - len(failed)
     logging.info("Cases like those of %d files: %s. Not for diagnosis.", done, folder)
-    predict.refuse_unreadable(failed, total, folder)
+    output_folder.refuse_unreadable(failed, total, folder)
     return rows
 
 
@@ -109,11 +112,11 @@ def judge(
     Raises:
         ValueError, FileNotFoundError: as look_up; also if classes differ.
     """
-    folder = predict.output_folder((), outputs)
+    folder = output_folder.check((), outputs)
     restored, embedder, cases, split = _open(workdir, split, data_name, data_dir)
     about = restored.record.about
-    own = evaluate.default_split(about)
-    asked = evaluate.open_source(restored, own, data_dir=data_dir)
+    own = scored_splits.default_split(about)
+    asked = scored_splits.open_source(restored, own, data_dir=data_dir)
     if asked.info.labels != cases.source.info.labels:
         raise ValueError(
             f"{cases.source.info.name} has the classes {cases.source.info.labels}, the "
@@ -123,7 +126,7 @@ def judge(
     vectors = embeddings.of_split(embedder, asked, own, workdir, _made_by(restored))
     scores = similar_cases.judge(cases, asked, vectors, nearest)
     rows = similar_cases.table(scores, asked, nearest)
-    note = evaluate.make_note(about, asked, own)
+    note = notes.of_model(about, asked, own)
     said = {"note": note, "queries": own, "stored": split, "nearest": nearest}
     _write(rows, folder, "retrieval", said)
     _draw_examples(cases, asked, vectors, folder / "examples.png", nearest, note)
@@ -139,7 +142,7 @@ def _open(
     restored = queries.restore_one(workdir, "similar")
     about = restored.record.about
     split = split or about.config["data"]["train"]
-    source = evaluate.open_source(
+    source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
     embedder = make_embedder(restored, len(source))
@@ -150,7 +153,7 @@ def _open(
 def _made_by(restored: Restored) -> Row:
     return {
         "checkpoint_step": restored.record.step,
-        "weights_sha256": predict.weights_digest(restored.variables),
+        "weights_sha256": hashes.of_weights(restored.variables),
     }
 
 

@@ -22,6 +22,7 @@ from brainseg_jax.runs import (
     precision,
     preflight,
     records,
+    report_folders,
     resume,
     run_folder,
     snapshots,
@@ -81,7 +82,7 @@ def train(
         record = _last_record(saved)
         config = encoder_weights.resolve(config, record and record.about)
         if record is not None and _is_finished(config, record, folder):
-            if evaluate.is_reported(folder):
+            if report_folders.is_reported(folder):
                 _tell_finished(folder, config, record.progress)
                 return None
         else:

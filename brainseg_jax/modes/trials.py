@@ -9,10 +9,16 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from brainseg_jax import files
-from brainseg_jax.modes import config as config_mode
-from brainseg_jax.modes import evaluate
 from brainseg_jax.reports.parts import trial_tables
-from brainseg_jax.runs import ensembles, members, reported, trials
+from brainseg_jax.runs import (
+    config_changes,
+    ensembles,
+    members,
+    report_folders,
+    reported,
+    scored_splits,
+    trials,
+)
 from brainseg_jax.runs.reported import Reported
 
 TASK = "segmentation"
@@ -78,8 +84,10 @@ def read_run(workdir: str) -> Reported:
             f"{workdir} is of config.task.name={name}; trials are compared by the Dice of "
             f"patients, which only {TASK} has."
         )
-    split = evaluate.default_split(about)
-    folder = evaluate.report_folder(workdir, about, about.config["data"]["name"], split)
+    split = scored_splits.default_split(about)
+    folder = report_folders.report_folder(
+        workdir, about, about.config["data"]["name"], split
+    )
     return reported.read(workdir, workdir, about, split, folder)
 
 
@@ -88,6 +96,6 @@ def changes_of(config: Any, reference: Any) -> dict[str, str]:
     ours, theirs = (ConfigDict(dict(one)) for one in (config, reference))
     return {
         key: value
-        for key, value, _ in config_mode.compare(ours, theirs).different
+        for key, value, _ in config_changes.compare(ours, theirs).different
         if not key.startswith(trials.SAME_TRIAL)
     }

@@ -18,6 +18,7 @@ from brainseg_jax.runs.truth import Truth
 from brainseg_jax.tasks.parts.task import Task
 
 COLOUR = (0, 255, 0)
+ALSO = ("pages", "contours", "probabilities")  # what else may be asked for
 LONE = "a lone slice, normalised by itself"
 Row = dict[str, Any]
 

@@ -12,6 +12,9 @@ from typing import Any
 from absl import logging
 
 from brainseg_jax import files
+from brainseg_jax.runs import hashes
+from brainseg_jax.runs.cards import Card
+from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
 CSV, JSON = "predictions.csv", "predictions.json"
@@ -121,6 +124,15 @@ class Results:
         """Rarely enough that thousands of rows take a small share of the time."""
         if time.monotonic() - self._saved > EVERY:
             self.save()
+
+
+def made_by(restored: Restored, card: Card | None, also: Sequence[str] = ()) -> Row:
+    """By which a second run knows whether it would write the same."""
+    return {
+        "weights_sha256": hashes.of_weights(restored.variables),
+        "also": sorted(also),
+        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
+    }
 
 
 def stamp(path: Path) -> list[int]:

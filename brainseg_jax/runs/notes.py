@@ -1,0 +1,58 @@
+"""What has to be said wherever scores are shown: LEAKY, CONTAMINATED, VALIDATION, ..."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from brainseg_jax.data import leakage, sources
+from brainseg_jax.runs import ensembles, out_of_fold
+from brainseg_jax.runs.out_of_fold import Fold
+from brainseg_jax.runs.records import About
+
+
+def of_model(about: About, source: sources.Source, split: str) -> str:
+    """Of one model's scores on a split."""
+    options = about.config["data"]
+    notes = [source.info.note(options["train"], split)]
+    if trained := leakage.known(source.patients, about.trained_patients):
+        notes.append(f"CONTAMINATED: {len(trained)} patients were trained on")
+    if chosen := leakage.known(source.patients, about.chosen_patients):
+        notes.append(
+            f"VALIDATION: the epoch was chosen by {len(chosen)} patients of it"
+        )
+    if options["only_tumour"]:
+        notes.append("only slices with tumour")
+    return "; ".join(filter(None, notes))
+
+
+def of_runs(
+    workdir: str | pathlib.Path, about: About, source: sources.Source, split: str
+) -> str:
+    """The same, and whether several runs are scored as one."""
+    said = ensembles.said(workdir), of_model(about, source, split)
+    return "; ".join(filter(None, said))
+
+
+def of_folds(folds: Sequence[Fold]) -> str:
+    """What has to be said of any fold's scores."""
+    notes = [
+        part
+        for fold in folds
+        for part in of_model(fold.restored.record.about, fold.source, fold.split).split(
+            "; "
+        )
+    ]
+    notes.append(out_of_fold.unlike_lengths(folds))
+    return "; ".join(filter(None, dict.fromkeys(notes)))
+
+
+def common(notes: Mapping[str, str]) -> str:
+    """What has to be said of all that are named, then what of some, with their names."""
+    parts = {name: [p for p in note.split("; ") if p] for name, note in notes.items()}
+    every = dict.fromkeys(part for own in parts.values() for part in own)
+    said = {
+        part: [name for name, own in parts.items() if part in own] for part in every
+    }
+    return "; ".join(
+        part if len(names) == len(notes) else f"{', '.join(names)}: {part}"
+        for part, names in sorted(said.items(), key=lambda one: -len(one[1]))
+    )
