@@ -17,6 +17,7 @@ from brainseg_jax.metrics.decisions import Decided
 BINS = 15  # of equal width, as Guo et al. have them
 LEAST = 1e-7  # probabilities are kept off 0 and 1 by so much, as 32 bits do
 RANGE = (0.05, 20.0)  # of temperatures
+EDGE = 1e-3  # of the logarithm: a fit that ends so near to an end of RANGE is at it
 
 
 class Reliability(NamedTuple):
@@ -119,6 +120,16 @@ def fit_temperature(decided: Decided, *, exclusive: bool) -> float:
     ends = [math.log(end) for end in RANGE]
     found = scipy.optimize.minimize_scalar(loss, bounds=ends, method="bounded")
     return math.exp(float(found.x))
+
+
+def at_edge(temperature: float) -> bool:
+    """Whether a fit ended at an end of RANGE: beyond it the truth is likelier still.
+
+    Then no temperature within is the best. At the upper end predictions tell nothing of
+    the truth, at the lower end all are right, and being surer costs nothing.
+    """
+    low, high = (math.log(end) for end in RANGE)
+    return not low + EDGE < math.log(temperature) < high - EDGE
 
 
 def cross_entropy(decided: Decided, *, temperature: float, exclusive: bool) -> float:

@@ -74,6 +74,7 @@ def evaluate(
     scorable.check_spacing(source.info, about.info)
     if not allow_contaminated:
         scorable.refuse_trained(source, about, split, _remedy(workdir))
+    card = ensembles.card_of(workdir, restored)
     answers = Answers(
         _score(restored, source, stop),
         scored_splits.predict_labels(restored, source),
@@ -84,11 +85,11 @@ def evaluate(
         source,
         answers,
         report_folders.report_folder(workdir, about, source.info.name, split),
-        note=notes.of_runs(workdir, about, source, split),
+        note=notes.of_runs(workdir, about, source, split, card),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
         split=split,
         origin=report_pages.origin_of(workdir, [(restored, source)], data_dir),
-        card=ensembles.card_of(workdir, restored),
+        card=card,
         places=institutions.read(source.info.name, data_dir, {*source.patients}),
     )
 

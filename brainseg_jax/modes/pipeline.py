@@ -11,7 +11,6 @@ from brainseg_jax.data import image_files, modalities
 from brainseg_jax.data.sources import Source
 from brainseg_jax.reports.parts import two_stage_figures, two_stage_tables
 from brainseg_jax.runs import (
-    ensembles,
     notes,
     output_folder,
     picture_outputs,
@@ -200,17 +199,16 @@ def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:
 def _note(pair: Pair, sources: Sequence[Source], split: str) -> str:
     """What has to be said wherever these scores are shown."""
     each = {
-        name: notes.of_model(
-            two_stages.of_all_slices(stage.restored).record.about, source, split
+        name: notes.of_runs(
+            stage.workdir,
+            two_stages.of_all_slices(stage.restored).record.about,
+            source,
+            split,
+            stage.card,
         )
         for name, stage, source in zip(pair._fields, pair, sources, strict=True)
     }
-    joined = [ensembles.said(stage.workdir) for stage in pair]
-    named = {
-        name: "; ".join(filter(None, (said, each[name])))
-        for name, said in zip(pair._fields, joined, strict=True)
-    }
-    both = notes.common(named), two_stages.other_folds(pair)
+    both = notes.common(each), two_stages.other_folds(pair)
     return "; ".join(filter(None, both))
 
 

@@ -264,6 +264,9 @@ def _tell_temperature(path: pathlib.Path, said: dict[str, Any]) -> None:
 def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
     if "temperature" in said:
         _tell_temperature(path, said)
+    if cards.LEFT_OUT in said:
+        reason = cards.no_temperature(said[cards.LEFT_OUT])
+        logging.warning("%s, by %s: %s.", path, said["chosen_on"], reason)
     if "tried" not in said:  # of classes nothing else is chosen
         return
     if "threshold" in said:

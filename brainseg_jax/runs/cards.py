@@ -16,8 +16,10 @@ from absl import logging
 
 from brainseg_jax import files
 from brainseg_jax.inference.post_processing import Rules
+from brainseg_jax.metrics import calibration
 
 FILE = "card.json"
+LEFT_OUT = "temperature_left_out"  # of a card: that which was fitted at an end
 Step = int | Mapping[str, int]  # of a checkpoint; of several by seen_from
 
 
@@ -27,6 +29,7 @@ class Card(NamedTuple):
     rules: Rules
     threshold: float | None  # of masks of slices
     temperature: float | None  # of classes, or of masks of slices
+    left_out: float | None = None  # a temperature whose fit did not converge
 
 
 def write(
@@ -60,7 +63,7 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card |
     try:
         said = json.loads(path.read_text())
         rules, of = Rules(**said["post_processing"]), said["checkpoint_step"]
-        card = Card(rules, *(_number(said, field) for field in Card._fields[1:]))
+        card = Card(rules, _number(said, "threshold"), *_temperature(said))
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}). Delete it, or choose the post-processing anew "
@@ -75,7 +78,26 @@ def read(workdir: str | pathlib.Path, step: Step, *, name: str = FILE) -> Card |
             step,
         )
         return None
+    if card.left_out is not None and "temperature" in said:  # of an earlier version
+        logging.warning("%s: %s.", path, no_temperature(card.left_out))
     return card
+
+
+def no_temperature(fitted: float) -> str:
+    """Why a card has none, though one was fitted."""
+    low, high = calibration.RANGE
+    return (
+        f"no temperature: its fit ended at {fitted:.3g}, an end of the range from {low:g} "
+        f"to {high:g}, and probabilities stay as predicted"
+    )
+
+
+def _temperature(said: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """That which is taken, and that which is left out; earlier versions took any."""
+    found = _number(said, "temperature")
+    if found is not None and calibration.at_edge(found):
+        return None, found
+    return found, _number(said, LEFT_OUT)
 
 
 def _seen_from(home: pathlib.Path, of: Step) -> Step:

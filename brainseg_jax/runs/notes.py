@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from brainseg_jax.data import leakage, sources
-from brainseg_jax.runs import ensembles, out_of_fold
+from brainseg_jax.runs import cards, ensembles, out_of_fold
+from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.records import About
 
@@ -25,11 +26,22 @@ def of_model(about: About, source: sources.Source, split: str) -> str:
 
 
 def of_runs(
-    workdir: str | pathlib.Path, about: About, source: sources.Source, split: str
+    workdir: str | pathlib.Path,
+    about: About,
+    source: sources.Source,
+    split: str,
+    card: Card | None = None,
 ) -> str:
-    """The same, and whether several runs are scored as one."""
-    said = ensembles.said(workdir), of_model(about, source, split)
+    """The same, whether several runs are scored as one, and what is said of their card."""
+    said = ensembles.said(workdir), of_model(about, source, split), of_card(card)
     return "; ".join(filter(None, said))
+
+
+def of_card(card: Card | None) -> str:
+    """Of how predictions are mended: a temperature that was fitted and is not taken."""
+    if card is None or card.left_out is None:
+        return ""
+    return cards.no_temperature(card.left_out)
 
 
 def of_folds(folds: Sequence[Fold]) -> str:

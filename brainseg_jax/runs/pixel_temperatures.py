@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Int
 
 from brainseg_jax.data.sources import Source
-from brainseg_jax.metrics import pixel_calibration
+from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.reports.parts import pixel_figure
-from brainseg_jax.runs import split_scores
+from brainseg_jax.runs import cards, split_scores
 from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.restore import Restored
 
@@ -27,6 +27,7 @@ def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str
 def choose_of(folds: Sequence[Fold], folder: pathlib.Path) -> dict[str, Any]:
     """What the card says: the temperature, and calibration by it; {} where none helps.
 
+    One that was fitted at an end of its range is left out, and the card says so.
     Of several models each is asked of its own split, and their pixels are pooled. Of
     several classes that share a softmax, and where no pixels count, there is none.
     """
@@ -40,6 +41,8 @@ def choose_of(folds: Sequence[Fold], folder: pathlib.Path) -> dict[str, Any]:
         return {}
     pooled = np.concatenate(tallies).sum((0, 1))
     temperature = pixel_calibration.fit_temperature(pooled)
+    if calibration.at_edge(temperature):
+        return {cards.LEFT_OUT: temperature}
     pixel_figure.with_temperature(
         pooled,
         temperature,

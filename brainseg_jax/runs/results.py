@@ -131,7 +131,16 @@ def made_by(restored: Restored, card: Card | None, also: Sequence[str] = ()) -> 
     return {
         "weights_sha256": hashes.of_weights(restored.variables),
         "also": sorted(also),
-        "card": card and {**card._asdict(), "rules": card.rules._asdict()},
+        "card": card and _what_counts(card),
+    }
+
+
+def _what_counts(card: Card) -> Row:
+    """What a card changes of predictions."""
+    return {
+        "rules": card.rules._asdict(),
+        "threshold": card.threshold,
+        "temperature": card.temperature,
     }
 
 

@@ -9,7 +9,7 @@ from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import calibration_figure
-from brainseg_jax.runs import mending, split_scores
+from brainseg_jax.runs import cards, mending, split_scores
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.tasks.parts.task import Task
 
@@ -17,12 +17,17 @@ from brainseg_jax.tasks.parts.task import Task
 def choose(
     restored: Restored, source: Source, folder: pathlib.Path
 ) -> tuple[Rules, dict[str, Any]]:
-    """No rules, and what the card says: the temperature, and calibration by it."""
+    """No rules, and what the card says: the temperature, and calibration by it.
+
+    One that was fitted at an end of its range is left out, and the card says so.
+    """
     task = restored.parts.task
     decided = split_scores.score(restored, source).measured
     temperature = calibration.fit_temperature(
         decided, exclusive=mending.is_exclusive(task)
     )
+    if calibration.at_edge(temperature):
+        return Rules(), {cards.LEFT_OUT: temperature}
     mended = at_temperature(decided, temperature, task)
     calibration_figure.reliability_curves(
         {
