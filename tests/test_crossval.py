@@ -374,10 +374,11 @@ def test_snapshots_of_another_training_are_refused(tmp_path, monkeypatch):
 
 
 def test_tables_of_several_runs_say_so(tmp_path):
-    both, about = write_members(tmp_path / "cv"), make_about()
+    both = write_members(tmp_path / "cv")
+    record = Record(make_about(), Progress(), step=9)
     source = types.SimpleNamespace(
         patients=["a"], info=types.SimpleNamespace(note=lambda *splits: "PHANTOM")
     )
     note = "PHANTOM; CONTAMINATED: 1 patients were trained on"
-    assert notes.of_runs(both, about, source, "fold_0") == f"ENSEMBLE of 2; {note}"
-    assert notes.of_runs(f"{both}/fold_0", about, source, "fold_0") == note
+    assert notes.of_runs(both, record, source, "fold_0") == f"ENSEMBLE of 2; {note}"
+    assert notes.of_runs(f"{both}/fold_0", record, source, "fold_0") == note

@@ -120,13 +120,13 @@ def test_curves_of_any_length_are_drawn(tmp_path, epochs, drawn):
     _pixels(_curves(_history(epochs), tmp_path / "a.png"))
     losses, scores, rates = drawn[0].axes
     assert [len(line.get_xdata()) for line in scores.get_lines()[:2]] == [epochs] * 2
-    assert scores.get_legend().get_texts()[-1].get_text() == f"best: epoch {epochs}"
+    assert scores.get_legend().get_texts()[-1].get_text() == f"kept: epoch {epochs}"
     assert all(tick == int(tick) for tick in losses.get_xticks())
     assert rates.get_yscale() == ("linear" if epochs == 1 else "log")  # one rate: zero
 
 
-def test_the_best_epoch_is_the_callers(tmp_path, drawn):
-    _curves(_history(9), tmp_path / "a.png", best_epoch=3)
+def test_the_kept_epoch_is_the_callers(tmp_path, drawn):
+    _curves(_history(9), tmp_path / "a.png", kept_epoch=3)
     assert drawn[0].axes[1].get_lines()[-1].get_xdata() == [3, 3]
 
 
@@ -145,7 +145,7 @@ def test_the_first_two_scores_that_are_defined_are_drawn(tmp_path, drawn):
     names |= {"validation_iou": "IoU", "validation_dice": "Dice", "train_loss": "loss"}
     _pixels(figures.training_curves(history, tmp_path / "a.png", scores=names))
     legend = [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()]
-    assert legend == ["IoU", "Dice", "best: epoch 3"]
+    assert legend == ["IoU", "Dice", "kept: epoch 3"]
 
 
 def test_a_run_that_was_never_evaluated_and_diverged_is_drawn(tmp_path):

@@ -31,7 +31,7 @@ def make_about(**changes):
         "data": {**INFO.to_record(), "version": "1", "folds": {"a": 0, "b": 1, "c": 4}},
         "note": "PHANTOM",
         "trained_patients": ("a",),
-        "chosen_patients": ("b",),
+        "validation_patients": ("b",),
         "parameters": 3,
         "batch_statistics": 1,
         "environment": {},
@@ -48,7 +48,7 @@ def earlier_record(about, **moving):
         "waited": 0,
         "plateau": [None, 0, 1],
     }
-    del flat["chosen_patients"]
+    del flat["validation_patients"]
     flat = copy.deepcopy({**flat, "step": 7, **moving})
     del flat["config"]["augment"]["fill"]
     return flat
@@ -93,7 +93,7 @@ def test_a_record_of_an_earlier_version_is_understood():
     assert not record.current and record.step == 7
     assert record.progress.history == ({"epoch": 1},)
     # fold_1 was its validation split, so the epoch was chosen by patient b.
-    assert record.about.chosen_patients == ("b",)
+    assert record.about.validation_patients == ("b",)
     assert record.about.config["augment"]["fill"] == "edge"
 
 

@@ -27,6 +27,7 @@ from brainseg_jax.reports.page.blocks import (
     of_table,
 )
 from brainseg_jax.runs import hashes, leaks, summaries
+from brainseg_jax.runs.records import Choice, Progress, Record
 from tests.test_records import make_about
 
 EVIL = "<script src='https://bad.example/x.js'></script> & \"quoted\""
@@ -182,7 +183,7 @@ def test_the_card_says_what_nobody_has_shown():
     for words in ("Not for diagnosis", "3 patients were scored", "another seed"):
         assert words in limits
     assert "the model has seen the patients it is scored on" in limits
-    numbers = {"models": 1, "trained": 1, "chosen": 2}
+    numbers = {"models": 1, "trained": 1, "validated": 2}
     data = words_of(
         card_sections.data(about.config, said, about.info, numbers, {"DU": 2, "CS": 1})
     )
@@ -223,10 +224,11 @@ def test_an_audit_counts_if_it_is_of_the_runs_own_splits(tmp_path, caplog):
         name=about.config["data"]["name"], version="1.0.0", one_patient_per_file=False
     )
     source = types.SimpleNamespace(info=info, patients=["a", "b", "b", "x"])
-    assert leaks.find([(about, source)], "fold_4", tmp_path).audit is None
+    record = Record(about, Progress(), 1, choice=Choice("", ("b",)))
+    assert leaks.find([(record, source)], "fold_4", tmp_path).audit is None
     audited(tmp_path, about)
-    found = leaks.find([(about, source)], "fold_4", tmp_path)
-    # make_about trained on a, and b chose its epoch.
+    found = leaks.find([(record, source)], "fold_4", tmp_path)
+    # make_about trained on a, and b chose the epoch.
     assert (found.trained_on, found.chose_the_epoch, found.patients) == (
         ["a"],
         ["b"],
@@ -247,7 +249,7 @@ def test_an_audit_counts_if_it_is_of_the_runs_own_splits(tmp_path, caplog):
 def test_each_model_leaks_by_the_patients_that_it_was_scored_on(tmp_path):
     info = types.SimpleNamespace(name="x")
     models = [
-        (make_about(trained_patients=trained, chosen_patients=()), own)
+        (Record(make_about(trained_patients=trained), Progress(), 1), own)
         for trained, own in (
             (("b", "c"), types.SimpleNamespace(info=info, patients=["a"])),
             (("a", "c"), types.SimpleNamespace(info=info, patients=["b", "c"])),

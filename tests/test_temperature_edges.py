@@ -58,8 +58,9 @@ def test_it_is_left_out_of_the_card_and_the_report_says_so(fitted, tmp_path, cap
     words = "no temperature: its fit ended at 20, an end of the range from 0.05 to 20"
     assert f"card.json, by fold_3: {words}" in caplog.text
     card = cards.read(tmp_path, 7)
-    assert card.temperature is None and words in notes.of_card(card)
-    assert notes.of_card(cards.Card(Rules(), None, 1.5)) == notes.of_card(None) == ""
+    record, split = tiny_nets.restored().record, types.SimpleNamespace(patients=["p"])
+    assert card.temperature is None and words in notes.of_card(card, record, split)[0]
+    assert notes.of_card(cards.Card(Rules(), None, 1.5), record, split) == []
 
 
 def test_a_card_of_an_earlier_version_is_read_without_it(tmp_path, caplog):

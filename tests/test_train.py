@@ -418,7 +418,7 @@ def test_patients_that_chose_an_earlier_runs_epoch_are_remembered(
     train.train(config, str(tmp_path))
     assert "chose its epoch by" in " ".join(caplog.text.split())
     about = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
-    patients = restore.restore(finished[0]).record.about.chosen_patients
+    patients = restore.read_best(finished[0]).choice.patients
     assert (
         f"VALIDATION: the epoch was chosen by {len(patients)} patients" in about["note"]
     )
@@ -429,7 +429,9 @@ def test_without_a_test_split_the_validation_split_is_scored(config, tmp_path):
     config.epochs = 1
     assert train.train(config, str(tmp_path)) is not None
     about = json.loads((tmp_path / "evaluation/fold_1/summary.json").read_text())
-    assert "VALIDATION" in about["note"]
+    # One epoch was evaluated, so that none was chosen.
+    assert "VALIDATION" not in about["note"]
+    assert about["leaks"]["patients_that_chose_the_epoch"] == 0
     assert train.train(config, str(tmp_path)) is None
 
 

@@ -78,8 +78,8 @@ def start(name, options, names=THEIRS, *, classes=("tumour",), way="match", **ch
     key = jax.random.key(0, impl="rbg")  # compiles faster
     fresh = create_state(model, optax.sgd(0.1), key, shape, average=True)
     parts = Parts(make_task(classes), model, None, shape)
-    state, about = transfer.transfer(fresh, parts, names, config)
-    assert about.trained_patients == ("one",)
+    state, origin = transfer.transfer(fresh, parts, names, config)
+    assert origin.about.trained_patients == ("one",)
     jax.tree.map(np.testing.assert_array_equal, state.average, state.variables)
     return state, model, fresh
 

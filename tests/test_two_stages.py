@@ -155,7 +155,10 @@ def stage(name, trained, chosen, **changed):
     made = tiny_nets.restored(**changed)
     data = {**made.record.about.data, "folds": {f"p{k}": k for k in range(4)}}
     about = dataclasses.replace(
-        made.record.about, data=data, trained_patients=trained, chosen_patients=chosen
+        made.record.about,
+        data=data,
+        trained_patients=trained,
+        validation_patients=chosen,
     )
     record = made.record._replace(about=about)
     return two_stages.Stage(name, made._replace(record=record), None)
@@ -168,7 +171,7 @@ def test_stages_have_to_be_of_the_same_folds():
     other = two_stages.Pair(one, stage("s", ("p0", "p2"), ("p1",)))
     assert two_stages.other_folds(other) == (
         "CONTAMINATED: classifier and segmenter are of other folds, 2 patients that only "
-        "one was trained on and 2 patients that only one was chosen by"
+        "one was trained on and 2 patients that only one was validated on"
     )
     with pytest.raises(ValueError, match="other folds.*or add --allow_contaminated"):
         two_stages.refuse_other_folds(other)

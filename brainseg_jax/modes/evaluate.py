@@ -85,7 +85,7 @@ def evaluate(
         source,
         answers,
         report_folders.report_folder(workdir, about, source.info.name, split),
-        note=notes.of_runs(workdir, about, source, split, card),
+        note=notes.of_runs(workdir, restored.record, source, split, card),
         title=f"{about.config['model']['name']} on {source.info.name} {split}",
         split=split,
         origin=report_pages.origin_of(workdir, [(restored, source)], data_dir),

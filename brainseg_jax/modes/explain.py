@@ -76,7 +76,7 @@ def explain(
         source = scored_splits.open_source(
             restored, split, data_name=data_name, data_dir=data_dir
         )
-        note, total = notes.of_model(about, source, split), len(source)
+        note, total = notes.of_model(restored.record, source, split), len(source)
         asked = queries.of_split(source)
     shown = track(asked, "explaining", total=total, transient=True)
     rows, examples = _explain_all(explaining.make_explain(restored), shown, folder)

@@ -53,7 +53,7 @@ def localise_split(
     source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
-    note = notes.of_runs(workdir, about, source, split)
+    note = notes.of_runs(workdir, restored.record, source, split)
     folder = pathlib.Path(outputs)
     predict = scored_splits.predict_labels(restored, source)
     rows = []

@@ -201,7 +201,7 @@ def _note(pair: Pair, sources: Sequence[Source], split: str) -> str:
     each = {
         name: notes.of_runs(
             stage.workdir,
-            two_stages.of_all_slices(stage.restored).record.about,
+            two_stages.of_all_slices(stage.restored).record,
             source,
             split,
             stage.card,

@@ -126,7 +126,7 @@ def judge(
     vectors = embeddings.of_split(embedder, asked, own, workdir, _made_by(restored))
     scores = similar_cases.judge(cases, asked, vectors, nearest)
     rows = similar_cases.table(scores, asked, nearest)
-    note = notes.of_model(about, asked, own)
+    note = notes.of_model(restored.record, asked, own)
     said = {"note": note, "queries": own, "stored": split, "nearest": nearest}
     _write(rows, folder, "retrieval", said)
     _draw_examples(cases, asked, vectors, folder / "examples.png", nearest, note)

@@ -113,9 +113,9 @@ def start(
         logging.info(
             "going on from step %d, epoch %d", state.step, record.progress.epoch
         )
-        about = _describe(run, fresh, record.about)
+        about = _describe(run, fresh, record.about, record.about.earlier_choosers)
         return state, about, record.progress
-    origin: About | None = None
+    origin: Record | None = None
     if run.config.init_from:
         channels = experiment.input_channels(run.config, run.training.info)
         fresh, origin = transfer.transfer(fresh, run.parts, channels, run.config)
@@ -135,7 +135,8 @@ def start(
         run.total_steps,
     )
     preflight.tell(run, fresh)
-    return fresh, _describe(run, fresh, origin), Progress()
+    earlier, choosers = (origin.about, origin.choice.patients) if origin else (None, ())
+    return fresh, _describe(run, fresh, earlier, choosers), Progress()
 
 
 def _tell_finished(folder: pathlib.Path, config: ConfigDict, done: Progress) -> None:
@@ -169,24 +170,27 @@ def _is_finished(config: ConfigDict, record: Record, folder: pathlib.Path) -> bo
     return finished
 
 
-def _describe(run: Run, state: TrainState, earlier: About | None) -> About:
+def _describe(
+    run: Run, state: TrainState, earlier: About | None, choosers: tuple[str, ...]
+) -> About:
     """What is kept of a run; writes it where a reader without the code finds it.
 
-    Patients of an `earlier` run, whose weights this one took or goes on with, are kept.
+    Patients of an `earlier` run, whose weights this one took or goes on with, are kept;
+    `choosers` are those who chose the epoch of the one that it took them from.
     """
-    trained, chosen = set(run.training.patients), set(run.validation.patients)
+    trained = set(run.training.patients)
     if earlier is not None:
         trained |= {*earlier.trained_patients}
-        chosen |= {*earlier.chosen_patients}
     about = About(
         config=run.config.to_dict(),
         data=records.describe_data(run.training) | unlike.describe(run.training),
         note=run.note,
         trained_patients=tuple(sorted(trained)),
-        chosen_patients=tuple(sorted(chosen)),
+        validation_patients=tuple(sorted({*run.validation.patients})),
         parameters=count(state.params),
         batch_statistics=count(state.batch_stats),
         environment=run_folder.environment(),
+        earlier_choosers=choosers,
     )
     files.write_json(run.folder / "config.json", vars(about))
     return about

@@ -31,6 +31,11 @@ class Card(NamedTuple):
     temperature: float | None  # of classes, or of masks of slices
     left_out: float | None = None  # a temperature whose fit did not converge
 
+    @property
+    def changes(self) -> bool:
+        """Whether any prediction is another by it."""
+        return self.rules != Rules() or {self.threshold, self.temperature} != {None}
+
 
 def write(
     workdir: str | pathlib.Path,

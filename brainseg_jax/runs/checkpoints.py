@@ -85,6 +85,11 @@ class Checkpoints:
         best = self._manager.best_step() if self.latest is not None else None
         return self.latest if best is None else best
 
+    @property
+    def has_score(self) -> bool:
+        """Whether the best one was scored, and is not just the latest."""
+        return self.latest is not None and self._manager.best_step() is not None
+
     def save(self, state: TrainState, record: Record, score: float | None) -> None:
         """Writes in the background; `score` (higher is better) where it is the best yet."""
         self._manager.save(

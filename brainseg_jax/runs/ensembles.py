@@ -13,6 +13,7 @@ import jax
 from brainseg_jax.inference.ensemble import Ensemble, join
 from brainseg_jax.runs import cards, members, restore
 from brainseg_jax.runs.cards import Card
+from brainseg_jax.runs.records import Choice
 from brainseg_jax.runs.restore import Restored
 
 # What gives inputs and outputs their meaning: parts of the config, and of the data set.
@@ -66,11 +67,16 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
             dict.fromkeys([said(workdir), *(a.note for a in abouts)])
         ).removesuffix("; "),
         trained_patients=_union([a.trained_patients for a in abouts]),
-        chosen_patients=_union([a.chosen_patients for a in abouts]),
+        validation_patients=_union([a.validation_patients for a in abouts]),
         parameters=sum(a.parameters for a in abouts),
     )
+    choices = [one.record.choice for one in every]
+    choice = Choice(
+        "; ".join(dict.fromkeys(one.how for one in choices)),
+        _union([one.patients for one in choices]),
+    )
     return Restored(
-        first.record._replace(about=about),
+        first.record._replace(about=about, choice=choice),
         first.parts._replace(model=model),
         join([one.variables for one in every]),
     )

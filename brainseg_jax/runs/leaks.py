@@ -14,14 +14,14 @@ from absl import logging
 from brainseg_jax.data import leakage, sources
 from brainseg_jax.reports.page.leak_section import Leaks
 from brainseg_jax.reports.parts import leak_words
-from brainseg_jax.runs.records import About
+from brainseg_jax.runs.records import About, Record
 
 FILE = pathlib.Path("audit") / "audit.json"  # in the run's folder
 ROLES = ("train", "validation", "test")
 
 
 def find(
-    models: Sequence[tuple[About, sources.Source]], split: str, workdir: pathlib.Path
+    models: Sequence[tuple[Record, sources.Source]], split: str, workdir: pathlib.Path
 ) -> Leaks:
     """Of each model with what it was scored on; `workdir` is where an audit may lie."""
     first, of_first = models[0]
@@ -29,18 +29,20 @@ def find(
         split=split,
         patients=len({one for _, source in models for one in source.patients}),
         trained_on=_of_any(
-            leakage.known(source.patients, about.trained_patients)
-            for about, source in models
+            leakage.known(source.patients, record.about.trained_patients)
+            for record, source in models
         ),
         chose_the_epoch=_of_any(
-            leakage.known(source.patients, about.chosen_patients)
-            for about, source in models
+            leakage.known(source.patients, record.choice.patients)
+            for record, source in models
         ),
         trained_and_validated=_of_any(
-            leakage.known(about.chosen_patients, about.trained_patients)
-            for about, _ in models
+            leakage.known(
+                record.about.validation_patients, record.about.trained_patients
+            )
+            for record, _ in models
         ),
-        audit=read_audit(workdir / FILE, first, of_first),
+        audit=read_audit(workdir / FILE, first.about, of_first),
     )
 
 

@@ -7,16 +7,16 @@ from brainseg_jax.data import leakage, sources
 from brainseg_jax.runs import cards, ensembles, out_of_fold
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.out_of_fold import Fold
-from brainseg_jax.runs.records import About
+from brainseg_jax.runs.records import Record
 
 
-def of_model(about: About, source: sources.Source, split: str) -> str:
+def of_model(record: Record, source: sources.Source, split: str) -> str:
     """Of one model's scores on a split."""
-    options = about.config["data"]
+    options = record.about.config["data"]
     notes = [source.info.note(options["train"], split)]
-    if trained := leakage.known(source.patients, about.trained_patients):
+    if trained := leakage.known(source.patients, record.about.trained_patients):
         notes.append(f"CONTAMINATED: {len(trained)} patients were trained on")
-    if chosen := leakage.known(source.patients, about.chosen_patients):
+    if chosen := leakage.known(source.patients, record.choice.patients):
         notes.append(
             f"VALIDATION: the epoch was chosen by {len(chosen)} patients of it"
         )
@@ -27,34 +27,38 @@ def of_model(about: About, source: sources.Source, split: str) -> str:
 
 def of_runs(
     workdir: str | pathlib.Path,
-    about: About,
+    record: Record,
     source: sources.Source,
     split: str,
     card: Card | None = None,
 ) -> str:
     """The same, whether several runs are scored as one, and what is said of their card."""
-    said = ensembles.said(workdir), of_model(about, source, split), of_card(card)
+    said = (
+        ensembles.said(workdir),
+        of_model(record, source, split),
+        *(of_card(card, record, source) if card else ()),
+    )
     return "; ".join(filter(None, said))
 
 
-def of_card(card: Card | None) -> str:
-    """Of how predictions are mended: a temperature that was fitted and is not taken."""
-    if card is None or card.left_out is None:
-        return ""
-    return cards.no_temperature(card.left_out)
+def of_card(card: Card, record: Record, source: sources.Source) -> list[str]:
+    """Of how predictions are mended: by whom it was chosen, and what is not taken."""
+    found = []
+    validated = leakage.known(source.patients, record.about.validation_patients)
+    others = {*validated} - {*leakage.known(source.patients, record.choice.patients)}
+    if others and card.changes:
+        found.append(f"VALIDATION: the card was chosen by {len(others)} patients of it")
+    if card.left_out is not None:
+        found.append(cards.no_temperature(card.left_out))
+    return found
 
 
 def of_folds(folds: Sequence[Fold]) -> str:
     """What has to be said of any fold's scores."""
-    notes = [
-        part
-        for fold in folds
-        for part in of_model(fold.restored.record.about, fold.source, fold.split).split(
-            "; "
-        )
-    ]
-    notes.append(out_of_fold.unlike_lengths(folds))
-    return "; ".join(filter(None, dict.fromkeys(notes)))
+    each = [of_model(fold.restored.record, fold.source, fold.split) for fold in folds]
+    every = [part for note in each for part in note.split("; ")]
+    every.append(out_of_fold.unlike_lengths(folds))
+    return "; ".join(filter(None, dict.fromkeys(every)))
 
 
 def common(notes: Mapping[str, str]) -> str:

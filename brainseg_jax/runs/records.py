@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -51,10 +51,11 @@ class About:
     data: Mapping[str, Any]  # data.info.Info, and a hash of the training examples
     note: str
     trained_patients: tuple[str, ...]
-    chosen_patients: tuple[str, ...]  # by whose scores the best epoch was chosen
+    validation_patients: tuple[str, ...]  # by whom the best epoch may be chosen
     parameters: int
     batch_statistics: int
     environment: Mapping[str, Any]
+    earlier_choosers: tuple[str, ...] = ()  # of the epoch of the run it began from
 
     @property
     def settings(self) -> ConfigDict:
@@ -79,6 +80,13 @@ class Progress:
     plateau: Plateau = Plateau()
 
 
+class Choice(NamedTuple):
+    """How the epoch of a model's weights was taken."""
+
+    how: str  # in words
+    patients: tuple[str, ...]  # by whose scores it was chosen; none where it was not
+
+
 class Record(NamedTuple):
     """Everything that a checkpoint says beside its weights."""
 
@@ -86,6 +94,7 @@ class Record(NamedTuple):
     progress: Progress
     step: int
     current: bool = True  # False: written before averages had statistics of their own
+    choice: Choice = Choice("", ())  # as far as the training has come
 
 
 def to_json(about: About, progress: Progress) -> dict[str, Any]:
@@ -109,14 +118,12 @@ def from_json(saved: Mapping[str, Any]) -> Record:
             "The run was written by an older version of brainseg_jax, which knew no "
             "config.task; train anew, or use the commit in its config.json."
         )
+    if "validation_patients" not in about:
+        _add_validation_patients(about)
     progress = dict(saved["progress"] if current else saved)
     about["config"] = config = with_later_keys(about["config"])
     config["evaluation"]["metric"] = renamed.score(config["evaluation"]["metric"])
-    if not current:
-        about["chosen_patients"] = _of_folds(
-            about["data"]["folds"], about["config"]["data"]["validation"]
-        )
-    for name in ("trained_patients", "chosen_patients"):
+    for name in ("trained_patients", "validation_patients", "earlier_choosers"):
         about[name] = tuple(about[name])
     progress["history"] = tuple(map(renamed.scores, progress["history"]))
     progress["plateau"] = Plateau(*progress["plateau"])
@@ -126,6 +133,35 @@ def from_json(saved: Mapping[str, Any]) -> Record:
         saved["step"],
         current,
     )
+
+
+def choose(about: About, progress: Progress, *, best: bool) -> Choice:
+    """How the epoch of a checkpoint was taken, by the history of the whole training.
+
+    Only where several epochs were evaluated, and it is the `best` of them, was it chosen.
+    Patients who chose the epoch of the run that this one began from chose in any case.
+    """
+    evaluated = evaluations(progress.history)
+    if best and evaluated > 1:
+        metric = about.config["evaluation"]["metric"].replace("_", " ")
+        said = (
+            f"the best of {evaluated} evaluated epochs, by {metric} of the validation"
+        )
+        patients = {*about.validation_patients, *about.earlier_choosers}
+        return Choice(f"{said} split", tuple(sorted(patients)))
+    cycle = about.config["schedule"]["cycle_epochs"]
+    if best:
+        how = "the only one that was evaluated"
+    elif progress.epoch and cycle and progress.epoch % cycle == 0:
+        how = f"the end of cycle {progress.epoch // cycle} of the schedule"
+    else:
+        how = "the last one"
+    return Choice(f"{how}: it was not chosen", about.earlier_choosers)
+
+
+def evaluations(history: Iterable[Mapping[str, Any]]) -> int:
+    """After how many epochs the validation split was scored."""
+    return sum("validation_loss" in row for row in history)
 
 
 def with_later_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +184,19 @@ def describe_data(training: Source) -> dict[str, Any]:
     keys = "\n".join(training.keys)
     digest = hashlib.sha256(keys.encode()).hexdigest()
     return {**training.info.to_record(), "training_keys_sha256": digest}
+
+
+def _add_validation_patients(about: Row) -> None:
+    """Of earlier versions, which had one list of all who may have chosen an epoch.
+
+    The first knew no such list either.
+    """
+    data = about["config"]["data"]
+    known = about.get("chosen_patients")
+    if known is None:
+        known = _of_folds(about["data"]["folds"], data["validation"])
+    about["validation_patients"] = known
+    about["earlier_choosers"] = known if about["config"]["init_from"] else ()
 
 
 def _of_folds(folds: Mapping[str, int], split: str) -> list[str]:

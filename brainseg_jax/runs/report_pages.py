@@ -76,7 +76,7 @@ def write(
     """Both pages; gives what summary.json says of leaks and versions."""
     about = restored.record.about
     shared = leaks.find(
-        [(own.record.about, part) for own, part in origin.models],
+        [(own.record, part) for own, part in origin.models],
         told.said["split"],
         origin.workdir,
     )
@@ -112,7 +112,7 @@ def write(
         limits=card_sections.limits(
             told.said, about.info, source.info, len(origin.models)
         ),
-        card=_card(told, restored, source, made_by, places, len(origin.models)),
+        card=_card(told, restored, source, made_by, places, origin.models),
     )
     files.write_atomically(folder / "report.html", contents.page(page).encode())
     files.write_atomically(folder / "model_card.md", contents.model_card(page).encode())
@@ -125,20 +125,21 @@ def _card(
     source: Source,
     made_by: Row,
     places: Mapping[str, str],
-    models: int,
+    models: Sequence[Model],
 ) -> list[Section]:
-    about, progress = restored.record.about, restored.record.progress
+    about = restored.record.about
     named_by = registry.find(tasks, restored.parts.task.name).NAMED_BY
     classes = "; ".join(", ".join(getattr(source.info, field)) for field in named_by)
     of_model = {
         "parameters": about.parameters,
         "step": told.said["checkpoint_step"],
-        "epoch": progress.best_epoch,
+        "epoch": restored.record.progress.epoch,
+        "taken": "; ".join(dict.fromkeys(own.record.choice.how for own, _ in models)),
     }
     numbers = {
-        "models": models,
+        "models": len(models),
         "trained": len(about.trained_patients),
-        "chosen": len(about.chosen_patients),
+        "validated": len(about.validation_patients),
     }
     scored = {*source.patients}
     institutions = collections.Counter(

@@ -173,7 +173,7 @@ def _draw_training(
         progress.history,
         folder / "training.png",
         scores={f"validation_{name}": label for name, label in curves.items()},
-        best_epoch=progress.best_epoch,
+        kept_epoch=progress.epoch,
         title=title,
         note=note,
     )

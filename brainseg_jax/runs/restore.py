@@ -72,7 +72,8 @@ def _read_best(workdir: str | pathlib.Path) -> tuple[int, Record]:
         record = records.from_json(saved.record(saved.best))
         last = records.from_json(saved.record(saved.latest))
         progress = dataclasses.replace(record.progress, history=last.progress.history)
-        return saved.best, record._replace(progress=progress)
+        choice = records.choose(record.about, progress, best=saved.has_score)
+        return saved.best, record._replace(progress=progress, choice=choice)
 
 
 NO_CHECKPOINT = (

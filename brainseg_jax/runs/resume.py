@@ -89,7 +89,7 @@ def _major(data: Mapping[str, Any]) -> str:
     return data["version"].partition(".")[0]
 
 
-def check_earlier_patients(run: Run, origin: About) -> None:
+def check_earlier_patients(run: Run, origin: Record) -> None:
     """Refuses weights of another run that have seen patients who are to be scored.
 
     Warns of those by whom the other run chose its epoch: their scores are too good, too.
@@ -102,7 +102,7 @@ def check_earlier_patients(run: Run, origin: About) -> None:
     scored = {name for name, fold in folds.items() if f"fold_{fold}" in wanted}
     scored |= {*run.validation.patients}
     leaky = options.train in run.training.info.leaky
-    if (known := leakage.known(scored, origin.trained_patients)) and not leaky:
+    if (known := leakage.known(scored, origin.about.trained_patients)) and not leaky:
         raise ValueError(
             f"config.init_from={run.config.init_from} was trained on {len(known)} "
             f"patients of the validation or test split ({', '.join(known[:3])}...); "
@@ -110,7 +110,7 @@ def check_earlier_patients(run: Run, origin: About) -> None:
         )
     test = options.test.split("+")
     tested = {name for name, fold in folds.items() if f"fold_{fold}" in test}
-    if chosen := leakage.known(tested, origin.chosen_patients):
+    if chosen := leakage.known(tested, origin.choice.patients):
         logging.warning(
             "config.init_from=%s chose its epoch by %d patients of the test split "
             "(%s...); its report will say so.",

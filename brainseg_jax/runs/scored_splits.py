@@ -24,7 +24,7 @@ KEPT = 8  # predicted examples, of which pictures are drawn
 
 
 def default_split(about: About) -> str:
-    """The test split of a run; where there is none, the one that chose its epoch."""
+    """The test split of a run; where there is none, the one that it was validated on."""
     return about.config["data"]["test"] or about.config["data"]["validation"]
 
 

@@ -23,7 +23,7 @@ from brainseg_jax.data import normalise
 from brainseg_jax.runs import channels, encoder_weights, experiment, restore
 from brainseg_jax.runs.channels import Leaves, Path
 from brainseg_jax.runs.experiment import Parts
-from brainseg_jax.runs.records import About
+from brainseg_jax.runs.records import About, Record
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.tasks.parts.task import Task
 from brainseg_jax.training.state import TrainState, copy_average
@@ -40,7 +40,7 @@ def transfer(
     parts: Parts,
     names: Sequence[str],
     config: ConfigDict,
-) -> tuple[TrainState, About]:
+) -> tuple[TrainState, Record]:
     """`fresh` with the weights of config.init_from, and what is known of that run.
 
     `fresh` is of the model in `parts`, and `names` are those of the image's channels.
@@ -76,7 +76,7 @@ def transfer(
     state = fresh.replace(**taken, average=average)
     if told and not new and not {"mean", "fresh"} & {*chosen}:
         _check_agreement(model, state, ours, other, config)
-    return state, about
+    return state, other.record
 
 
 def _channels_of(about: About) -> tuple[str, ...]:

@@ -61,11 +61,10 @@ def of_report(found: Reported, changes: Mapping[str, str]) -> Run:
         ValueError: if the run does not say what it cost, or chose its epoch by the patients
             it is scored on.
     """
-    evaluated = [row for row in found.history if "validation_loss" in row]
-    data = found.about.config["data"]
-    if found.split == data["validation"] and len(evaluated) > 1:
+    evaluated, data = records.evaluations(found.history), found.about.config["data"]
+    if found.split == data["validation"] and evaluated > 1:
         raise ValueError(
-            f"{found.workdir} chose the best of {len(evaluated)} epochs by {found.split}, "
+            f"{found.workdir} chose the best of {evaluated} epochs by {found.split}, "
             "so its score there is too good. Train with --config.evaluation.every_epochs "
             "of all epochs, or score a test split."
         )

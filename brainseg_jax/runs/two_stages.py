@@ -1,6 +1,7 @@
 """A classifier and a segmenter that work one after the other, and whether they may."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from brainseg_jax.data import leakage
@@ -97,11 +98,12 @@ def of_all_slices(restored: Restored) -> Restored:
 def other_folds(pair: Pair) -> str:
     """What has to be said of models that were not made of the same patients; else ""."""
     parts = []
-    for whose, field in (
-        ("trained on", "trained_patients"),
-        ("chosen by", "chosen_patients"),
+    abouts = [stage.about for stage in pair]
+    for whose, named in (
+        ("trained on", [about.trained_patients for about in abouts]),
+        ("validated on", [_validated(about) for about in abouts]),
     ):
-        ours, theirs = (_whole_folds(stage.about, field) for stage in pair)
+        ours, theirs = map(_whole_folds, abouts, named)
         count = len(_without(ours, theirs)) + len(_without(theirs, ours))
         if count:
             parts.append(f"{count} patients that only one was {whose}")
@@ -122,11 +124,15 @@ def refuse_other_folds(pair: Pair) -> None:
         )
 
 
-def _whole_folds(about: About, field: str) -> set[str]:
+def _validated(about: About) -> tuple[str, ...]:
+    return (*about.validation_patients, *about.earlier_choosers)
+
+
+def _whole_folds(about: About, named: Sequence[str]) -> set[str]:
     """Patients with all of their folds: some may have no slice with tumour."""
-    named, folds = set(getattr(about, field)), about.info.folds
+    folds = about.info.folds
     numbers = {folds[name] for name in named if name in folds}
-    return named | {name for name, number in folds.items() if number in numbers}
+    return {*named} | {name for name, number in folds.items() if number in numbers}
 
 
 def _without(patients: set[str], others: set[str]) -> set[str]:

@@ -20,7 +20,7 @@ FEW = 30  # patients; fewer leave wide intervals
 
 
 def model(config: Mapping[str, Any], about: Mapping[str, Any], classes: str) -> Section:
-    """`about`: parameters, epoch and step of the checkpoint."""
+    """`about`: parameters, epoch and step of the checkpoint, and how it was taken."""
     options = config["model"]["options"].items()
     said = {
         "Network": config["model"]["name"],
@@ -34,7 +34,7 @@ def model(config: Mapping[str, Any], about: Mapping[str, Any], classes: str) -> 
         "Normalisation": config["data"]["normalisation"]["name"],
         "Losses": ", ".join(config["losses"]),
         "Losses of the second head": ", ".join(config["label_losses"]),
-        "Epoch chosen by": f"{config['evaluation']['metric']} of the validation split",
+        "Epoch": about["taken"],
         "Checkpoint": _checkpoint(about, config["epochs"]),
     }
     return Section("Model", [facts(said)])
@@ -55,7 +55,7 @@ def data(
     numbers: Mapping[str, int],
     institutions: Mapping[str, int],
 ) -> Section:
-    """`numbers`: of models, of patients trained on, and of those that chose the epoch."""
+    """`numbers`: of models, of patients trained on, and of those validated on."""
     options = config["data"]
     several = numbers["models"] > 1
     one = "volumes" if said["dimensions"] == 3 else "slices"
@@ -70,9 +70,9 @@ def data(
             if several
             else f"{options['train']}: {numbers['trained']} patients"
         ),
-        "Epoch chosen on": "another fold for each model"
+        "Validated on": "another fold for each model"
         if several
-        else f"{options['validation']}: {numbers['chosen']} patients",
+        else f"{options['validation']}: {numbers['validated']} patients",
         "Channels": ", ".join(trained.channels),
         "Only slices with tumour": "yes" if options["only_tumour"] else "no",
         "Patients are kept together": "no: the splits are of slices (LEAKY)"

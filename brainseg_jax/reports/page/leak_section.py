@@ -56,8 +56,8 @@ def _verdict(leaks: Leaks) -> list[Block]:
         blocks.append(
             Alert(
                 f"LEAK: {len(leaks.trained_and_validated)} patients are in both the "
-                "training and the validation split: the epoch was chosen by what the "
-                "model had seen."
+                "training and the validation split: scores of validation are of what "
+                "the model had seen, and so is what was chosen by them."
             )
         )
     return blocks or [

@@ -54,18 +54,18 @@ def training_curves(
     path: str | Path,
     *,
     scores: Mapping[str, str],
-    best_epoch: int | None = None,
+    kept_epoch: int | None = None,
     title: str = "Training",
     note: str = "",
 ) -> Path:
-    """Losses, validation scores and learning rate by epoch, the best epoch marked.
+    """Losses, validation scores and learning rate by epoch, the epoch kept is marked.
 
     Args:
         history: a row per epoch: epoch, train_loss, learning_rate and, where the epoch
             was evaluated, validation_loss and what `scores` names.
         scores: columns of the history and how to call them; the first two are drawn that
             were defined after any epoch.
-        best_epoch: the epoch whose weights were kept; None: that of the highest score.
+        kept_epoch: the epoch whose weights were kept; None: that of the highest score.
 
     Raises:
         ValueError: if the history is empty, or a row lacks a column.
@@ -80,8 +80,8 @@ def training_curves(
                 f" it has {', '.join(row)}."
             )
     drawn = [name for name in scores if _is_defined(history, name)][:2]
-    if best_epoch is None and drawn:
-        best_epoch = _best_epoch(history, drawn[0])
+    if kept_epoch is None and drawn:
+        kept_epoch = _best_epoch(history, drawn[0])
     with page(path, title, note, body=2.75) as figure:
         losses, curves, rates = figure.subplots(1, 3)
         _draw_curve(losses, history, "train_loss", "training", BLUE, "-")
@@ -96,7 +96,7 @@ def training_curves(
         rates.set(title="Learning rate")
         _log_axis(rates)
         for axes in (losses, curves, rates):
-            epoch_axis(axes, [row["epoch"] for row in history], best_epoch)
+            epoch_axis(axes, [row["epoch"] for row in history], kept_epoch)
             if axes is not rates and axes.get_lines():
                 axes.legend(loc="best")
     return Path(path)
@@ -129,16 +129,16 @@ def page(path: str | Path, title: str, note: str, body: float) -> Iterator[Figur
     files.write_atomically(path, content.getvalue())
 
 
-def epoch_axis(axes: Axes, epochs: Sequence[float], best: int | None = None) -> None:
-    """From the first epoch to the last, also where a curve has fewer; `best` is marked."""
+def epoch_axis(axes: Axes, epochs: Sequence[float], kept: int | None = None) -> None:
+    """From the first epoch to the last, also where a curve has fewer; `kept` is marked."""
     room = max(0.5, 0.02 * (max(epochs) - min(epochs)))
     axes.set_xlim(min(epochs) - room, max(epochs) + room)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     axes.set_xlabel("Epoch")
     axes.grid(True)
-    if best is not None:
+    if kept is not None:
         axes.axvline(
-            best, c=QUIET, ls=":", lw=1.2, zorder=1, label=f"best: epoch {best}"
+            kept, c=QUIET, ls=":", lw=1.2, zorder=1, label=f"kept: epoch {kept}"
         )
 
 
