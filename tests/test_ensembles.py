@@ -1,5 +1,7 @@
 """Ensembles: the mean of several models' probabilities, wherever one model may be."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,12 +85,14 @@ def test_runs_are_averaged_in_evaluating_and_predicting(
     tmp_path,
 ):
     workdir = str(finished[0])
-    twice = f"{workdir},{workdir}"
+    twice = f"{workdir},{shutil.copytree(workdir, tmp_path / 'same')}"
     summary = evaluate.evaluate(twice)
     # Of the same model twice, all is as it was.
     for name, value in finished[1].items():
         np.testing.assert_allclose(summary[name], value, rtol=1e-4, atol=1e-4)
-    assert list((finished[0] / "evaluation").glob("ensemble_of_2_*/summary.json"))
+    assert list(
+        (finished[0] / "evaluation").glob("ensemble_of_2_with_same_*/*/summary.json")
+    )
     picture = next((data_dir / "raw").rglob("*_3.tif"))
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a_1.tif").write_bytes(picture.read_bytes())

@@ -158,7 +158,7 @@ def test_several_runs_as_one_have_a_card_of_their_own(tmp_path, monkeypatch):
     path = cards.write(
         place.workdir, Rules(largest=True), place.step, {}, name=place.name
     )
-    assert path == tmp_path / "a" / "card_ensemble_of_2.json"
+    assert path == tmp_path / "a" / "card_ensemble_of_2_with_b.json"
     assert ensembles.card_of(both, None).rules == Rules(largest=True)
     assert ensembles.card_of(turned, None) is None
     steps["b"] = 6  # trained on

@@ -170,7 +170,7 @@ def test_a_threshold_alone_is_told_as_what_was_changed(tmp_path, caplog):
         "patient_dice_without": 0.8, "patient_dice_with": 0.9,
     }  # fmt: skip
     with caplog.at_level("INFO"):
-        postprocess._tell(tmp_path / "card.json", Rules(), said)
+        postprocess._tell(tmp_path / "card.json", Rules(), said, tmp_path)
     assert "0.8000 without and 0.9000 with {'threshold': 0.3}, the best" in caplog.text
 
 

@@ -54,7 +54,7 @@ def test_it_is_left_out_of_the_card_and_the_report_says_so(fitted, tmp_path, cap
     rules, said = fitted
     assert rules == Rules() and [*said] == [cards.LEFT_OUT]
     path = cards.write(tmp_path, rules, 7, said)
-    postprocess._tell(path, rules, {**said, "chosen_on": "fold_3"})
+    postprocess._tell(path, rules, {**said, "chosen_on": "fold_3"}, tmp_path)
     words = "no temperature: its fit ended at 20, an end of the range from 0.05 to 20"
     assert f"card.json, by fold_3: {words}" in caplog.text
     card = cards.read(tmp_path, 7)

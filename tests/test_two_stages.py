@@ -67,7 +67,7 @@ def test_reports_of_several_segmenters_lie_beside_those_of_one(tmp_path):
     ]
     assert [*map(str, found)] == [
         "a/pipeline/fold_3_fold_4",
-        "a/pipeline/ensemble_of_2_fold_3_fold_4",
+        "a/pipeline/ensemble_of_2_with_b/fold_3_fold_4",
         "a/pipeline/folder_ours_fold_3_fold_4",
     ]
 

@@ -390,14 +390,14 @@ def test_two_runs_mark_what_the_mean_of_their_probabilities_says(
     labels = predictor.make_labeller(both)(image, source.scaling[0])
     np.testing.assert_array_equal(labels[~unsure], expected[~unsure])
 
-    table = folders[0] / "evaluation/ensemble_of_2_fold_1/patients.csv"
+    table = folders[0] / "evaluation/ensemble_of_2_with_1/fold_1/patients.csv"
     rows = list(csv.DictReader(table.read_text().splitlines()))[:3]
     counts = overlap.counts_of_labels(overlap.label_table(labels, mask), MEMBERS)
     assert [int(row["true_positives"]) for row in rows] == [*counts.true_positives[0]]
     predict_a_scan(tmp_path, image, labels, named)
 
     postprocess.choose(named)
-    card = json.loads((folders[0] / "card_ensemble_of_2.json").read_text())
+    card = json.loads((folders[0] / "card_ensemble_of_2_with_1.json").read_text())
     assert [*card["checkpoint_step"]] == [".", "../1"]
 
 

@@ -179,10 +179,9 @@ def on_split(
 
 def report_folder(segmenter: Stage, data_name: str, split: str) -> pathlib.Path:
     """In the segmenter's folder, by the name that its evaluation has there."""
-    own = report_folders.report_folder(
-        segmenter.workdir, segmenter.about, data_name, split
+    return report_folders.report_folder(
+        segmenter.workdir, segmenter.about, data_name, split, kind="pipeline"
     )
-    return own.parents[1] / "pipeline" / own.name
 
 
 def _open(stage: Stage, split: str, data_name: str, data_dir: str) -> Source:

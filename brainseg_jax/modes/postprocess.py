@@ -33,8 +33,6 @@ from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
-FOLDER = "postprocess"  # of figures and tables, in the run's folder
-
 
 def run(request: Any) -> None:
     """--mode=postprocess: by the checkpoint's own config and its validation split."""
@@ -70,8 +68,8 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
         _refuse_trained(about, source)
     place = ensembles.card_place(workdir, restored)
-    folder = pathlib.Path(place.workdir) / FOLDER
-    rules, found = chooser(restored, source, folder)
+    figures = ensembles.figures_of(workdir)
+    rules, found = chooser(restored, source, figures)
     said = {
         "chosen_on": split,
         "patients": len(set(source.patients)),
@@ -79,7 +77,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         "note": about.note,
     }
     path = cards.write(place.workdir, rules, place.step, said, name=place.name)
-    _tell(path, rules, said)
+    _tell(path, rules, said, figures)
     if not ensembles.said(workdir):
         _measure_familiarity(restored, source, workdir, data_dir)
     return rules
@@ -109,9 +107,9 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
         Fold(split, run, _open_split(run, split, data_dir))
         for split, run in zip(splits, runs, strict=True)
     ]
-    folder = pathlib.Path(workdir) / FOLDER
-    rules, found = slice_rules.choose_of(folds, folder)
-    found |= pixel_temperatures.choose_of(folds, folder)
+    figures = ensembles.figures_of(workdir)
+    rules, found = slice_rules.choose_of(folds, figures)
+    found |= pixel_temperatures.choose_of(folds, figures)
     said = {
         "chosen_on": "+".join(splits),
         "patients": sum(len({*fold.source.patients}) for fold in folds),
@@ -119,7 +117,7 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
         "note": about.note,
     }
     path = cards.write(workdir, rules, ensembles.step_of(workdir), said)
-    _tell(path, rules, said)
+    _tell(path, rules, said, figures)
     return rules
 
 
@@ -261,7 +259,9 @@ def _tell_temperature(path: pathlib.Path, said: dict[str, Any]) -> None:
     )
 
 
-def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
+def _tell(
+    path: pathlib.Path, rules: Rules, said: dict[str, Any], figures: pathlib.Path
+) -> None:
     if "temperature" in said:
         _tell_temperature(path, said)
     if cards.LEFT_OUT in said:
@@ -274,7 +274,7 @@ def _tell(path: pathlib.Path, rules: Rules, said: dict[str, Any]) -> None:
             "threshold %.2f chosen, %.2f in the config; its curve is in %s",
             said["threshold"],
             said["threshold_without"],
-            path.parent / FOLDER,
+            figures,
         )
     changed = {k: v for k, v in rules._asdict().items() if v}
     if said.get("threshold") != said.get("threshold_without"):

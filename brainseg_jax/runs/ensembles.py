@@ -3,7 +3,9 @@
 Several are named as a,b, or by a folder that stands for them: see members.py.
 """
 
+import collections
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +23,8 @@ SAME_KEYS = (
     *("data.size", "data.neighbours", "data.normalisation"),
     *("task", "evaluation"),
 )
+POSTPROCESS = "postprocess"  # of the figures of a card, in the run's folder
+LONGEST = 60  # letters of the others' names in that of an ensemble
 SAME_DATA = ("channels", "classes", "painting", "labels", "dimensions")
 
 
@@ -43,14 +47,34 @@ def said(workdir: str | pathlib.Path) -> str:
     return f"ENSEMBLE of {count}" if count > 1 else ""
 
 
+def name_of(workdir: str | pathlib.Path) -> str:
+    """What is called by it lies in the first's folder: ensemble_of_2_with_b of a,b.
+
+    "" where a single folder is named. Other folders beside the first are told apart by
+    their names; what is elsewhere, or has long names, by a hash of the ways there, too.
+    """
+    first, *others = folders(workdir) or [str(workdir)]
+    if not others:
+        return ""
+    ways = sorted(cards.seen_from(first, one) for one in others)
+    names = [pathlib.Path(first, way).resolve().name for way in ways]
+    said, beside = "+".join(names), [f"../{name}" for name in names]
+    if ways != beside or len(said) > LONGEST or said.count("+") >= len(names):
+        digest = hashlib.sha256("\n".join(ways).encode()).hexdigest()[:8]
+        said = f"{said[:LONGEST]}_{digest}"
+    return f"ensemble_of_{len(runs_of(workdir))}_with_{said}"
+
+
 def restore_all(workdir: str | pathlib.Path) -> Restored:
     """The best model of a run, or of several the mean of their probabilities.
 
     Raises:
         NoCheckpoint: if a folder holds none.
-        ValueError: if the runs differ in what an image or a class is.
+        ValueError: if the runs differ in what an image or a class is, or one is named
+            twice.
     """
     named = runs_of(workdir)
+    _refuse_twins(workdir, named)
     every = [restore.restore(folder) for folder in named]
     if len(every) == 1:
         return every[0]
@@ -89,20 +113,44 @@ def _joined_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return first | {"augment": {**first["augment"], "channel_dropout": chance}}
 
 
+def _refuse_twins(workdir: str | pathlib.Path, named: Sequence[str]) -> None:
+    """The mean of a model and itself is that model, under another name."""
+    counted = collections.Counter(pathlib.Path(run).resolve() for run in named)
+    if twice := [run for run, count in counted.items() if count > 1]:
+        raise ValueError(
+            f"--workdir={workdir} holds {twice[0]} more than once, and an ensemble is of "
+            "different runs. Name each once."
+        )
+
+
+def figures_of(workdir: str | pathlib.Path) -> pathlib.Path:
+    """The folder of what was drawn and tabled when a card was chosen."""
+    return pathlib.Path(folders(workdir)[0]) / POSTPROCESS / name_of(workdir)
+
+
 class CardPlace(NamedTuple):
     """Where the card of a run lies, or of several as one, and its checkpoints."""
 
     workdir: str
-    name: str
+    ensemble: str  # what it is called; "" of a single folder
     step: cards.Step
+
+    @property
+    def name(self) -> str:
+        """Of the card's file."""
+        return f"card_{self.ensemble}.json" if self.ensemble else cards.FILE
+
+    @property
+    def earlier_name(self) -> str:
+        """Of a card by an earlier version, one name for all ensembles of so many."""
+        return f"card_{self.ensemble.partition('_with_')[0]}.json"
 
 
 def card_place(workdir: str | pathlib.Path, restored: Restored) -> CardPlace:
     named, runs = folders(workdir) or [str(workdir)], runs_of(workdir)
     if runs == named[:1]:
-        return CardPlace(named[0], cards.FILE, restored.record.step)
-    name = cards.FILE if len(named) == 1 else f"card_ensemble_of_{len(runs)}.json"
-    return CardPlace(named[0], name, steps_of(named[0], runs))
+        return CardPlace(named[0], "", restored.record.step)
+    return CardPlace(named[0], name_of(workdir), steps_of(named[0], runs))
 
 
 def steps_of(home: str | pathlib.Path, runs: Sequence[str]) -> dict[str, int]:
@@ -121,7 +169,9 @@ def step_of(workdir: str | pathlib.Path) -> cards.Step:
 def card_of(workdir: str | pathlib.Path, restored: Restored) -> Card | None:
     """What the validation split of a run chose, or of several as one."""
     place = card_place(workdir, restored)
-    return cards.read(place.workdir, place.step, name=place.name)
+    there = (pathlib.Path(place.workdir) / place.name).is_file()
+    name = place.name if there or not place.ensemble else place.earlier_name
+    return cards.read(place.workdir, place.step, name=name)
 
 
 def _check_alike(

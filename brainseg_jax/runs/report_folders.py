@@ -8,16 +8,21 @@ from brainseg_jax.runs.records import About
 
 
 def report_folder(
-    workdir: str | pathlib.Path, about: About, data_name: str, split: str
+    workdir: str | pathlib.Path,
+    about: About,
+    data_name: str,
+    split: str,
+    kind: str = "evaluation",
 ) -> pathlib.Path:
-    """Where a split's report lies; another data set's has its name before it."""
+    """Where a split's report lies; another data set's has its name before it.
+
+    That of several runs as one lies in the first's folder, in a folder of its own.
+    """
     own = data_name == about.config["data"]["name"]
-    first, *others = ensembles.folders(workdir)
-    count = len(ensembles.runs_of(workdir))
-    joined = [f"ensemble_of_{count}"] if others else []
-    parts = joined if own else [*joined, data_name.replace("/", "_")]
+    parts = [] if own else [data_name.replace("/", "_")]
     name = "_".join([*parts, split.replace("+", "_")])
-    return pathlib.Path(first) / "evaluation" / name
+    first = pathlib.Path(ensembles.folders(workdir)[0])
+    return first / kind / ensembles.name_of(workdir) / name
 
 
 def is_reported(workdir: str | pathlib.Path) -> bool:

@@ -24,7 +24,6 @@ from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
 HEADS = ("", "mask/", "label/")  # folders of a report that figures lie in
-POSTPROCESS = "postprocess"  # in the run's folder
 
 
 Model = tuple[Restored, Source]  # with what it was scored on
@@ -36,6 +35,7 @@ class Origin(NamedTuple):
     workdir: pathlib.Path
     models: Sequence[Model]  # several where each patient's is another
     data_sha256: str
+    chosen: pathlib.Path  # where it was drawn what a card was chosen by
 
 
 class Scores(NamedTuple):
@@ -62,7 +62,12 @@ def origin_of(
     """Of several runs as one, the first's folder."""
     name = models[0][1].info.name
     first = pathlib.Path(ensembles.folders(workdir)[0])
-    return Origin(first, models, hashes.of_data(name, data_dir))
+    return Origin(
+        first,
+        models,
+        hashes.of_data(name, data_dir),
+        ensembles.figures_of(workdir),
+    )
 
 
 def write(
@@ -192,6 +197,6 @@ def _chosen(origin: Origin, said: Mapping[str, Any]) -> list[Picture]:
     if not {"calibration", "post_processing"} & {*said}:
         return []
     return [
-        one._replace(name=f"{POSTPROCESS}/{one.name}")
-        for one in _pictures(origin.workdir / POSTPROCESS, contents.CHOSEN)
+        one._replace(name=f"{ensembles.POSTPROCESS}/{one.name}")
+        for one in _pictures(origin.chosen, contents.CHOSEN)
     ]
