@@ -60,6 +60,7 @@ def cross_validate(
     """
     folder = pathlib.Path(workdir)
     _refuse_other_kind(folder)
+    fold_rule.refuse_leaky(config.data.train)
     if info is None:
         info = data_info.read_info(config.data.name, config.data.data_dir)
     preflight.check_start(config, folder, info)

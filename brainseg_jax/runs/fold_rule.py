@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from brainseg_jax.data.info import Info
 
 FEWEST = 3
+LEAKY = "leaky"  # what the names of slice-level splits begin with, in every data set
 
 
 class Splits(NamedTuple):
@@ -33,18 +34,27 @@ def rule(folds: Sequence[str]) -> list[Splits]:
     return every
 
 
+def refuse_leaky(train: str) -> None:
+    """What can be told before the data are there.
+
+    Raises:
+        ValueError: if `train` is a split of slices.
+    """
+    if train.startswith(LEAKY):
+        raise ValueError(
+            f"config.data.train={train} holds slices of nearly all patients; "
+            "--mode=crossval is over folds of whole patients. Choose a variant of the "
+            "experiment that trains on folds."
+        )
+
+
 def folds_of(info: Info, train: str) -> list[str]:
     """The folds of a prepared data set: official ones where `train` names some of these.
 
     Raises:
         ValueError: if `train` is a leaky split, or there are too few folds.
     """
-    if train in info.leaky:
-        raise ValueError(
-            f"config.data.train={train} holds slices of nearly all patients; "
-            "--mode=crossval is over folds of whole patients. Choose a variant of the "
-            "experiment that trains on folds."
-        )
+    refuse_leaky(train)
     if train.split("+")[0] in info.official:
         folds = sorted(info.official)
     else:
