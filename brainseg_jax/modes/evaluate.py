@@ -58,8 +58,7 @@ def evaluate(
             trained on and that is not allowed.
         Interrupted: if `stop` asked to.
     """
-    by_fold = members.are_folds(workdir) and not data_name
-    if by_fold and split in ("", out_of_fold.SPLIT):
+    if scored_splits.is_by_fold(workdir, split, data_name):
         return evaluate_folds(workdir, data_dir=data_dir, stop=stop)
     restored = ensembles.restore_all(workdir)
     about, task = restored.record.about, restored.parts.task

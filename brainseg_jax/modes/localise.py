@@ -1,7 +1,8 @@
 """Where the tumours of a split are: truth and prediction as contours over the MRI."""
 
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -10,11 +11,27 @@ from rich.progress import track
 from brainseg_jax import files
 from brainseg_jax.data import sources
 from brainseg_jax.inference import localise, outlines
+from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.reports.parts import planes
-from brainseg_jax.runs import ensembles, notes, precision, scored_splits
+from brainseg_jax.runs import (
+    ensembles,
+    notes,
+    out_of_fold,
+    precision,
+    scored_splits,
+)
 from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """A split, and the masks that are predicted of its examples."""
+
+    source: sources.Source
+    mask: Callable[[int], np.ndarray]  # of an example, [*space, 1]
+    split: str
+    note: str
 
 
 def run(request: Any) -> None:
@@ -34,34 +51,60 @@ def localise_split(
 ) -> list[Row]:
     """A picture and contours of each example where anything is, and lesions.csv.
 
-    Of a volume it is the axial plane with most tumour. Patients that were trained on are
-    shown too, and the note says so.
+    Of a volume it is the axial plane with most tumour. Of a cross-validation each patient
+    is asked of the model that has not seen it, unless a split is named. Patients that were
+    trained on are shown too, and the note says so.
 
     Raises:
         ValueError: if the model gives no masks.
         FileNotFoundError: if there is no checkpoint, or the data set is not prepared.
         OSError: if `outputs` cannot be written.
     """
+    if scored_splits.is_by_fold(workdir, split, data_name):
+        asked = _ask_folds(workdir, data_dir)
+    else:
+        asked = _ask_model(workdir, split, data_name, data_dir)
+    source, folder = asked.source, pathlib.Path(outputs)
+    rows = []
+    for place in track(range(len(source)), "localising", transient=True):
+        rows += _of_example(source, place, asked.mask(place), folder)
+    told = [{**row, "note": asked.note} for row in rows]
+    files.write_csv(folder / "lesions.csv", told)
+    logging.info("%d lesions of %s: %s. %s", len(rows), asked.split, folder, asked.note)
+    return rows
+
+
+def _ask_model(workdir: str, split: str, data_name: str, data_dir: str) -> Asked:
+    """One model, or several as one, of a split that none need have left out."""
     restored = ensembles.restore_all(workdir)
-    about, task = restored.record.about, restored.parts.task
+    _check_task(workdir, restored)
+    precision.set_precision(restored.record.about.config)
+    split = split or scored_splits.default_split(restored.record.about)
+    source = scored_splits.open_source(
+        restored, split, data_name=data_name, data_dir=data_dir
+    )
+    labels = scored_splits.predict_labels(restored, source)
+    note = notes.of_runs(workdir, restored.record, source, split)
+    return Asked(source, lambda place: _mask_of(labels(place)), split, note)
+
+
+def _ask_folds(workdir: str, data_dir: str) -> Asked:
+    """The models of a cross-validation, each of the patients that it has not seen."""
+    folds, whole = scored_splits.open_folds(workdir, data_dir=data_dir)
+    about = out_of_fold.joined([fold.restored.record.about for fold in folds])
+    _check_task(workdir, folds[0].restored)
+    precision.set_precision(about.config)
+    labels = out_of_fold.make_labeller(folds, whole)
+    note = notes.of_folds(folds)
+    return Asked(whole, lambda place: _mask_of(labels(place)), out_of_fold.SPLIT, note)
+
+
+def _check_task(workdir: str, restored: Restored) -> None:
+    task = restored.parts.task
     if not task.uses_masks:
         raise ValueError(
             f"{workdir} holds a model of {task.name}, which gives no masks to localise."
         )
-    precision.set_precision(about.config)
-    split = split or scored_splits.default_split(about)
-    source = scored_splits.open_source(
-        restored, split, data_name=data_name, data_dir=data_dir
-    )
-    note = notes.of_runs(workdir, restored.record, source, split)
-    folder = pathlib.Path(outputs)
-    predict = scored_splits.predict_labels(restored, source)
-    rows = []
-    for place in track(range(len(source)), "localising", transient=True):
-        rows += _of_example(source, place, _mask_of(restored, predict(place)), folder)
-    files.write_csv(folder / "lesions.csv", [{**row, "note": note} for row in rows])
-    logging.info("%d lesions of %s: %s. %s", len(rows), split, folder, note)
-    return rows
 
 
 def _of_example(
@@ -108,6 +151,6 @@ def _ways(source: sources.Source, place: int, image: np.ndarray) -> dict[str, An
     return {"middle": middle, "sides": localise.OF_PATIENT, "spacing": known}
 
 
-def _mask_of(restored: Restored, labels: Any) -> np.ndarray:
+def _mask_of(labels: Any) -> np.ndarray:
     """Labels of the mask, of a net with two heads too."""
-    return labels if restored.parts.task.heads is None else labels.mask
+    return labels.mask if isinstance(labels, Heads) else labels

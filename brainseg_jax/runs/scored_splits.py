@@ -28,6 +28,17 @@ def default_split(about: About) -> str:
     return about.config["data"]["test"] or about.config["data"]["validation"]
 
 
+def is_by_fold(
+    workdir: str | pathlib.Path, split: str = "", data_name: str = ""
+) -> bool:
+    """Whether each patient is asked of the model of a cross-validation that is unseen.
+
+    So it is on the data that its models were trained on, unless a split is named.
+    """
+    own = not data_name and split in ("", out_of_fold.SPLIT)
+    return own and members.are_folds(workdir)
+
+
 def open_source(
     restored: Restored, split: str, *, data_name: str = "", data_dir: str = ""
 ) -> sources.Source:
