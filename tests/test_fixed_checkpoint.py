@@ -6,6 +6,7 @@ preparing to adding up patients, may change what a checkpoint scores.
 
 import csv
 import pathlib
+import re
 
 import jax
 import numpy as np
@@ -103,14 +104,40 @@ def counts_of(folder):
     return (int(hits), int(alarms), int(misses), int(rest)), np.abs(found).min()
 
 
-def test_a_fixed_checkpoint_scores_lgg_as_numpy_does(workdir, data_dir):
+LEFT = ("folds.png", "planes.png", "training.png", "scores_post_processed.csv")
+OWN = ("mine.png", "mine.csv")
+
+
+@pytest.fixture(scope="module")
+def evaluated(workdir):
+    """What evaluating gives, in a folder in which an earlier evaluation left files."""
+    folder = workdir / "evaluation" / FOLDS.replace("+", "_")
+    folder.mkdir(parents=True)
+    for name in (*LEFT, *OWN, "panels.png"):
+        (folder / name).write_bytes(b"earlier")
+    (folder / "summary.json").write_text('{"schema": "2"}')
+    return evaluate.evaluate(workdir, FOLDS)
+
+
+def test_what_an_earlier_evaluation_left_is_not_shown(workdir, evaluated):
+    (page,) = workdir.glob("evaluation/*/report.html")
+    shown = re.findall('alt="([^"]+)"', page.read_text())
+    # This one drew the best and the worst patient, but no training, folds or planes.
+    assert "panels.png" in shown and not {*LEFT} & {*shown}
+    assert (page.parent / "panels.png").stat().st_size > 10_000
+    assert not [name for name in LEFT if (page.parent / name).exists()]
+    # What is no part of a report stays.
+    assert all((page.parent / name).exists() for name in OWN)
+
+
+def test_a_fixed_checkpoint_scores_lgg_as_numpy_does(workdir, data_dir, evaluated):
     folds = data_info.read_info("lgg_mri/phantom", data_dir).folds
     scored = [name for name, fold in folds.items() if fold in (0, 1)]
     raw = pathlib.Path(data_dir) / "raw" / "kaggle_3m"
     expected = {name: counts_of(raw / name) for name in scored}
     # No pixel so near to the threshold that rounding to float32 could turn it.
     assert min(nearest for _, nearest in expected.values()) > 1e-6
-    found = evaluate.evaluate(workdir, FOLDS)
+    found = evaluated
     (table,) = workdir.glob("evaluation/*/patients.csv")
     with table.open() as file:
         rows = {row["patient"]: row for row in csv.DictReader(file)}

@@ -17,6 +17,10 @@ from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.restore import Restored
 
 Row = dict[str, Any]
+TABLES = {
+    "patients": "patients_post_processed.csv",
+    "scores": "scores_post_processed.csv",
+}
 
 
 def by_card(
@@ -79,9 +83,7 @@ def _score_mended(
     rows = own.tables(scored, source, task, empty)["patients.csv"]
     over = patient_spread.rows_of(rows, {})
     for name, table in (("patients", rows), ("scores", over)):
-        files.write_csv(
-            folder / f"{name}_post_processed.csv",
-            [{**row, "note": note} for row in table],
-        )
+        told = [{**row, "note": note} for row in table]
+        files.write_csv(folder / TABLES[name], told)
     summary = own.summarise(scored, source, task, empty)
     return {name: value for name, value in summary.items() if name != "loss"}, over

@@ -70,6 +70,21 @@ def origin_of(
     )
 
 
+def figures(task: str) -> dict[str, str]:
+    """Every picture that a report of a task may have, with what it shows."""
+    drawn = registry.find(reports, task).FIGURES
+    return contents.OF_FOLDS | drawn | contents.OF_TRAINING
+
+
+def of_failures() -> dict[str, str]:
+    """Those of its failure gallery, of one head or of each."""
+    return {
+        head + name: caption
+        for head in HEADS
+        for name, caption in contents.OF_FAILURES.items()
+    }
+
+
 def write(
     folder: pathlib.Path,
     told: Told,
@@ -100,18 +115,17 @@ def write(
         for name, rows in told.tables.items()
         if name.endswith(failure_section.FILE)
     }
-    drawn = registry.find(reports, restored.parts.task.name).FIGURES
     page = Contents(
         title=told.title,
         notes=[part for part in told.said["note"].split("; ") if part],
         leaks=leak_section.section(shared, leaks.command(origin.workdir)),
         scores=_scores(told.scores),
         figures=[
-            *_pictures(folder, contents.OF_FOLDS | drawn | contents.OF_TRAINING),
+            *_pictures(folder, figures(restored.parts.task.name)),
             *_chosen(origin, told.said),
         ],
         failures=failure_section.section(
-            failed, _of_failures(folder), source.info.dimensions
+            failed, _pictures(folder, of_failures()), source.info.dimensions
         ),
         patients=patient_section.section(told.tables),
         limits=card_sections.limits(
@@ -180,23 +194,14 @@ def _pictures(folder: pathlib.Path, captions: Mapping[str, str]) -> list[Picture
     ]
 
 
-def _of_failures(folder: pathlib.Path) -> list[Picture]:
-    """Of one head or of each."""
-    return _pictures(
-        folder,
-        {
-            head + name: caption
-            for head in HEADS
-            for name, caption in contents.OF_FAILURES.items()
-        },
-    )
-
-
 def _chosen(origin: Origin, said: Mapping[str, Any]) -> list[Picture]:
-    """What was drawn where a card was chosen, if the report goes by one."""
-    if not {"calibration", "post_processing"} & {*said}:
-        return []
+    """What was drawn where a card was chosen, of what the report takes from it."""
+    names = {
+        name: caption
+        for name, (caption, parts) in contents.CHOSEN.items()
+        if parts & {*said}
+    }
     return [
         one._replace(name=f"{ensembles.POSTPROCESS}/{one.name}")
-        for one in _pictures(origin.chosen, contents.CHOSEN)
+        for one in _pictures(origin.chosen, names)
     ]

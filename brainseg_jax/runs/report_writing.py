@@ -64,6 +64,7 @@ def write(
     tables = own.tables(scored, source, task, options.empty)
     tables |= own.failures(tables, source, task)
     spread = _spread(tables, places or {})
+    _remove_earlier(folder, task.name)
     tables = fold_reports.with_folds(tables, answers.folds)
     for name, rows in {**tables, **spread}.items():
         files.write_csv(folder / name, [{**row, "note": note} for row in rows])
@@ -88,6 +89,16 @@ def write(
     print_summary(rows, caption, title=title, note=note)
     _print_over_patients(over, folder)
     return summary
+
+
+def _remove_earlier(folder: pathlib.Path, task: str) -> None:
+    """What another evaluation left, and this one may not write: it is shown as its own.
+
+    The summary, by which a report counts as complete, goes first.
+    """
+    figures = (*report_pages.figures(task), *report_pages.of_failures())
+    for name in (summaries.FILE, *mended_scores.TABLES.values(), *figures):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _print_over_patients(tables: Sequence[Table], folder: pathlib.Path) -> None:

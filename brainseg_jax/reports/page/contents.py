@@ -17,10 +17,17 @@ OF_FOLDS = {
 OF_FAILURES = {
     "failures.png": "Where they went wrong.",
 }
-CHOSEN = {  # of postprocess/, where a card was chosen on validation data
-    "thresholds.png": "Dice and IoU by threshold, on validation data.",
-    "calibration.png": "Reliability with and without the card's temperature, on "
-    "validation data.",
+# Of postprocess/, where a card was chosen on validation data: also the parts of a summary
+# with any of which they belong to the report.
+CHOSEN = {
+    "thresholds.png": (
+        "Dice and IoU by threshold, on validation data.",
+        {"calibration", "post_processing"},
+    ),
+    "calibration.png": (
+        "Reliability with and without the card's temperature, on validation data.",
+        {"calibration"},
+    ),
 }
 
 
