@@ -17,7 +17,6 @@ from brainseg_jax.runs import (
     precision,
     report_folders,
     report_writing,
-    results,
     scorable,
     scored_splits,
     two_stage_pictures,
@@ -116,14 +115,8 @@ def on_pictures(
         )
     found = image_files.find_images(inputs)
     pair = two_stages.open_pair(classifier, segmenter)
-    own = results.made_by(pair.classifier.restored, pair.classifier.card)
-    # What the first stage calls decides which slices are mended together.
-    other = {
-        **results.made_by(pair.segmenter.restored, pair.segmenter.card, also),
-        "called_by": own["weights_sha256"],
-    }
     written = two_stage_pictures.predict(
-        pair, found, folder, made_by=(own, other), least_area=least_area, also=also
+        pair, found, folder, least_area=least_area, also=also
     )
     positive = sum(row["has_tumour"] for row in written.rows)
     logging.info(

@@ -169,13 +169,12 @@ def _predict_pictures(
             f"{workdir} holds a model of volumes with {axes} axes, and the inputs are "
             "pictures of 2. Give it NIfTI files (.nii.gz)."
         )
-    usual = familiarity.read(workdir, restored.record.step)
+    unlike, measured = familiarity.judge_of(workdir, restored)
     asked = {
         **results.made_by(restored, card, also),
         **truth.made_from(known),
-        "usual_distance": usual and usual.usual,
+        **measured,
     }
-    unlike = familiarity.make_unlike(restored, usual) if usual else None
     with results.Results(outputs, asked) as written:
         rows = pictures.predict(
             restored, found, outputs, written, card, also, truth=known, unlike=unlike

@@ -10,7 +10,7 @@ import functools
 import io
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -59,10 +59,19 @@ def distance(
     return float(np.median(apart[:, k]))
 
 
-def make_unlike(restored: Restored, found: Familiarity) -> Unlike:
-    """For `predict` of pictures."""
+def judge_of(
+    workdir: str | pathlib.Path, restored: Restored, whose: str = "the model"
+) -> tuple[Unlike | None, dict[str, Any]]:
+    """What tells that pictures are far off, and by what, as predictions.json has it.
+
+    None where nobody measured what is usual; `whose` is what the model is called.
+    """
+    found = read(workdir, restored.record.step)
+    if found is None:
+        return None, {"usual_distance": None}
     embedder = make_embedder(restored, profiles.SLICES)
-    return functools.partial(unlike, found, embedder)
+    judge = functools.partial(unlike, found, embedder, whose=whose)
+    return judge, {"usual_distance": found.usual}
 
 
 def unlike(
@@ -70,6 +79,8 @@ def unlike(
     embedder: Embedder,
     images: Sequence[np.ndarray],
     scaling: Sequence[np.ndarray],
+    *,
+    whose: str = "the model",
 ) -> tuple[str, ...]:
     """What is said of a patient whose slices the net sees as unlike all of training.
 
@@ -83,7 +94,7 @@ def unlike(
     if far <= found.most:
         return ()
     return (
-        f"unlike the training images: its distance from them, as the model sees them, is "
+        f"unlike the training images: its distance from them, as {whose} sees them, is "
         f"{far:.3g}, that of validation patients {found.usual[0]:.3g} to "
         f"{found.usual[1]:.3g}",
     )

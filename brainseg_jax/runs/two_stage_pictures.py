@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from brainseg_jax.metrics import decisions
-from brainseg_jax.runs import pictures, precision, results
+from brainseg_jax.runs import familiarity, pictures, precision, results
 from brainseg_jax.runs.two_stages import Pair, Stage
 
 Row = dict[str, Any]
@@ -48,25 +48,37 @@ def predict(
     found: Sequence[pathlib.Path],
     outputs: pathlib.Path,
     *,
-    made_by: tuple[Row, Row],
     least_area: int,
     also: Sequence[str] = (),
 ) -> Written:
     """Writes both stages' tables, the masks, and predictions.csv and .json of all.
 
-    `made_by` says of each stage what its tables are of, as results.Results has it.
+    A volume that is unlike the training images, as either net sees them, is warned of.
 
     Raises:
         ValueError: if two inputs would be written under one name.
     """
     failed: dict[str, str] = {}
-    classes = _run(pair.classifier, found, outputs / CLASSES, made_by[0], failed)
+    own = results.made_by(pair.classifier.restored, pair.classifier.card)
+    classes = _run(
+        pair.classifier, "the classifier", found, outputs / CLASSES, own, failed
+    )
     positive = pair.classifier.restored.parts.task.classes[1]
     called = [path for path in found if _class_of(classes.get(str(path))) == positive]
     logging.info("%d of %d images are called %s.", len(called), len(found), positive)
     readable = [path for path in found if str(path) in classes]
+    other = results.made_by(pair.segmenter.restored, pair.segmenter.card, also)
+    # What the first stage calls decides which slices are mended together.
+    other |= {"called_by": own["weights_sha256"]}
     masks = _run(
-        pair.segmenter, readable, outputs / MASKS, made_by[1], failed, called, also
+        pair.segmenter,
+        "the segmenter",
+        readable,
+        outputs / MASKS,
+        other,
+        failed,
+        called,
+        also,
     )
     column = f"probability_{decisions.key_of(positive)}"
     rows = [
@@ -105,6 +117,7 @@ def join(
 
 def _run(
     stage: Stage,
+    name: str,
     found: Sequence[pathlib.Path],
     folder: pathlib.Path,
     made_by: Row,
@@ -114,9 +127,17 @@ def _run(
 ) -> dict[str, Row]:
     """Rows of one stage by file; `failed` gets what could not be read."""
     precision.set_precision(stage.about.config)
-    with results.Results(folder, made_by) as written:
+    unlike, measured = familiarity.judge_of(stage.workdir, stage.restored, name)
+    with results.Results(folder, made_by | measured) as written:
         rows = pictures.predict(
-            stage.restored, found, folder, written, stage.card, also, wanted=wanted
+            stage.restored,
+            found,
+            folder,
+            written,
+            stage.card,
+            also,
+            wanted=wanted,
+            unlike=unlike,
         )
     failed.update(written.failed)
     return {row["file"]: row for row in rows}
