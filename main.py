@@ -88,7 +88,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "data_dir",
     "",
-    "evaluate, compare, localise, explain, similar, pipeline: where prepared data lie.",
+    "evaluate, compare, localise, explain, similar, pipeline, audit of a run: where "
+    "prepared data lie.",
 )
 flags.DEFINE_bool(
     "allow_contaminated",

@@ -1,10 +1,8 @@
 """The page of a report: escaped, self-contained, in the words of the tables."""
 
 import html.parser
-import json
 import pathlib
 import re
-import types
 
 import pytest
 from rich.table import Table
@@ -26,8 +24,7 @@ from brainseg_jax.reports.page.blocks import (
     facts,
     of_table,
 )
-from brainseg_jax.runs import hashes, leaks, summaries
-from brainseg_jax.runs.records import Choice, Progress, Record
+from brainseg_jax.runs import hashes, summaries
 from tests.test_records import make_about
 
 EVIL = "<script src='https://bad.example/x.js'></script> & \"quoted\""
@@ -130,14 +127,15 @@ def words_of(section):
 
 def test_the_audit_of_clean_and_of_leaky_splits():
     clean = leak_section.Leaks("fold_4", 3, [], [], [], None)
-    said = words_of(leak_section.section(clean, "python main.py --mode=audit"))
+    clean = clean._replace(unseen="python main.py --mode=audit looks for them.")
+    said = words_of(leak_section.section(clean))
     assert "None of the 3 patients of fold\\_4 was trained on" in said
     assert "were not looked for. python main.py --mode=audit looks" in said
     assert "LEAK" not in said
     leaky = clean._replace(
         trained_on=["a", "b"], chose_the_epoch=["c"], audit=["LEAK from train to test"]
     )
-    said = words_of(leak_section.section(leaky, ""))
+    said = words_of(leak_section.section(leaky))
     assert "> **LEAK: 2 of the 3 patients of fold\\_4 were trained on." in said
     assert "1 of the 3 patients of fold\\_4 chose the epoch" in said
     assert "2: a, b" in said and "* LEAK from train to test" in said
@@ -193,70 +191,6 @@ def test_the_card_says_what_nobody_has_shown():
         card_sections.data(about.config, said, about.info, {**numbers, "models": 5}, {})
     )
     assert "5 models, each tested on a fold of its own" in data
-
-
-def audited(folder, about, **changes):
-    """An audit.json of a run's splits."""
-    options = about.config["data"]
-    row = {
-        "first": "train", "second": "test", "patients_in_both": 0,
-        "examples_in_both": 0, "exact_pairs_of_one_patient": 0,
-        "exact_pairs_of_two_patients": 0, "near_pairs_of_one_patient": 0,
-        "near_pairs_of_two_patients": 1, "patients_of_second": 3,
-        "examples_of_second": 9, "examples_of_second_with_twins": 1,
-    }  # fmt: skip
-    said = {
-        "data_set": options["name"],
-        "version": "1.0.0",
-        "splits": {role: options[role] for role in leaks.ROLES},
-        "shared": [row],
-        **changes,
-    }
-    path = folder / leaks.FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(said))
-    return path
-
-
-def test_an_audit_counts_if_it_is_of_the_runs_own_splits(tmp_path, caplog):
-    about = make_about()
-    info = types.SimpleNamespace(
-        name=about.config["data"]["name"], version="1.0.0", one_patient_per_file=False
-    )
-    source = types.SimpleNamespace(info=info, patients=["a", "b", "b", "x"])
-    record = Record(about, Progress(), 1, choice=Choice("", ("b",)))
-    assert leaks.find([(record, source)], "fold_4", tmp_path).audit is None
-    audited(tmp_path, about)
-    found = leaks.find([(record, source)], "fold_4", tmp_path)
-    # make_about trained on a, and b chose the epoch.
-    assert (found.trained_on, found.chose_the_epoch, found.patients) == (
-        ["a"],
-        ["b"],
-        3,
-    )
-    assert found.audit[0] == "No patient, no example and no picture is in two splits."
-    assert "have to be looked at" in found.audit[1]
-    assert leaks.to_json(found)["patients_trained_on"] == 1
-    for change in ({"version": "2.0.0"}, {"data_set": "x"}, {"splits": {"train": ""}}):
-        assert (
-            leaks.read_audit(audited(tmp_path, about, **change), about, source) is None
-        )
-    (tmp_path / leaks.FILE).write_text("{")
-    assert leaks.read_audit(tmp_path / leaks.FILE, about, source) is None
-    assert "is damaged" in caplog.text
-
-
-def test_each_model_leaks_by_the_patients_that_it_was_scored_on(tmp_path):
-    info = types.SimpleNamespace(name="x")
-    models = [
-        (Record(make_about(trained_patients=trained), Progress(), 1), own)
-        for trained, own in (
-            (("b", "c"), types.SimpleNamespace(info=info, patients=["a"])),
-            (("a", "c"), types.SimpleNamespace(info=info, patients=["b", "c"])),
-        )
-    ]
-    found = leaks.find(models, "out_of_fold", tmp_path)
-    assert (found.patients, found.trained_on) == (3, ["c"])
 
 
 def test_hashes_tell_configs_and_code_apart(tmp_path):

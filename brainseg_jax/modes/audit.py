@@ -3,10 +3,11 @@
 import itertools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
+from ml_collections import ConfigDict
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -19,7 +20,7 @@ from brainseg_jax.data import leakage, likeness, splits, stored
 from brainseg_jax.data.index import Index
 from brainseg_jax.data.leakage import EXACT, NEAR, Part, Shared
 from brainseg_jax.reports.parts import leak_words, planes, twin_pictures
-from brainseg_jax.runs import run_folder
+from brainseg_jax.runs import leaks, members, reported, run_folder
 
 ReadPicture = Callable[[int], np.ndarray]
 # Picture -> its title, and which pairs it shows.
@@ -31,9 +32,25 @@ PICTURES = {
 }
 
 
+class Compared(NamedTuple):
+    """The prepared data set, and which of its splits are compared."""
+
+    name: str
+    data_dir: str
+    roles: dict[str, str]
+    only_tumour: bool
+
+
 def run(request: Any) -> None:
-    """--mode=audit: prepares the data, then compares the splits of the config."""
-    data = request.config.data  # first, as it names the folder, too
+    """--mode=audit: prepares the data, then compares the splits of the config.
+
+    Without --config those of the run in --workdir, or all folds of a cross-validation.
+    """
+    workdir = request.flags.workdir
+    if workdir and not request.has_config:
+        data = _data_of_run(workdir, request.flags.data_dir)
+    else:
+        data = _data_of_config(request.config.data)
     if split := request.flags.split:
         raise ValueError(
             f"--mode=audit compares the splits of the config; leave out --split={split}, "
@@ -41,9 +58,26 @@ def run(request: Any) -> None:
         )
     folder = pathlib.Path(request.outputs)
     run_folder.check_writable(folder, "--outputs")
-    request.prepare_data()
-    roles = {"train": data.train, "validation": data.validation, "test": data.test}
-    audit(data.name, data.data_dir, roles, folder, only_tumour=data.only_tumour)
+    if request.has_config:
+        request.prepare_data()
+    audit(data.name, data.data_dir, data.roles, folder, only_tumour=data.only_tumour)
+
+
+def _data_of_config(options: ConfigDict) -> Compared:
+    roles = {role: options[role] for role in leaks.ROLES}
+    return Compared(options.name, options.data_dir, roles, options.only_tumour)
+
+
+def _data_of_run(workdir: str, data_dir: str) -> Compared:
+    """By what config.json says of it; of a cross-validation of each of its folds."""
+    abouts = [reported.read_about(folder) for folder in members.folders(workdir)]
+    options = abouts[0].config["data"]
+    return Compared(
+        options["name"],
+        data_dir or options["data_dir"],
+        leaks.roles_of(abouts, by_fold=members.are_folds(workdir)),
+        options["only_tumour"],
+    )
 
 
 def audit(

@@ -118,7 +118,7 @@ def write(
     page = Contents(
         title=told.title,
         notes=[part for part in told.said["note"].split("; ") if part],
-        leaks=leak_section.section(shared, leaks.command(origin.workdir)),
+        leaks=leak_section.section(shared),
         scores=_scores(told.scores),
         figures=[
             *_pictures(folder, figures(restored.parts.task.name)),

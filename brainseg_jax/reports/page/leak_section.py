@@ -17,10 +17,10 @@ class Leaks(NamedTuple):
     chose_the_epoch: Sequence[str]  # patients of the split
     trained_and_validated: Sequence[str]  # patients of both
     audit: Sequence[str] | None  # its verdict; None: none of these splits
+    unseen: str = ""  # then: what looks for copies of pictures
 
 
-def section(leaks: Leaks, again: str) -> Section:
-    """`again`: the command that looks for copies of pictures."""
+def section(leaks: Leaks) -> Section:
     found = facts(
         {
             f"Patients of {leaks.split}": leaks.patients,
@@ -32,7 +32,7 @@ def section(leaks: Leaks, again: str) -> Section:
         },
         ("By the names of patients", "found"),
     )
-    return Section("Leak audit", [*_verdict(leaks), found, *_of_pictures(leaks, again)])
+    return Section("Leak audit", [*_verdict(leaks), found, *_of_pictures(leaks)])
 
 
 def _verdict(leaks: Leaks) -> list[Block]:
@@ -65,18 +65,18 @@ def _verdict(leaks: Leaks) -> list[Block]:
     ]
 
 
-def _of_pictures(leaks: Leaks, again: str) -> list[Block]:
+def _of_pictures(leaks: Leaks) -> list[Block]:
     if leaks.audit is None:
         return [
             Text(
                 "Copies and near-copies of pictures under other names were not looked "
-                f"for. {again} looks for them; --mode=evaluate then says here what it "
-                "found."
+                f"for. {leaks.unseen}"
             )
         ]
     return [
         Text(
-            "What --mode=audit found among training, validation and test split of the run:"
+            "What --mode=audit found among the pictures of these and all other patients of "
+            "the run:"
         ),
         Points(leaks.audit),
     ]

@@ -27,7 +27,7 @@ SOME = (
 )
 LOOK = (
     "Pairs of two patients that are alike have to be looked at, and prove no leak: to a "
-    "perceptual hash empty slices and similar anatomy are alike."
+    "perceptual hash empty slices and similar anatomy are alike. There are {}."
 )
 
 
@@ -54,8 +54,13 @@ def verdict(table: Sequence[Mapping[str, Any]], *, by_file: bool) -> list[str]:
         lines = [f"No {what} and no picture is in two splits."]
     if by_file:
         lines.append(NOBODY)
-    if any(row["near_pairs_of_two_patients"] for row in table):
-        lines.append(LOOK)
+    alike = [
+        f"{row['near_pairs_of_two_patients']:,} of {row['first']} and {row['second']}"
+        for row in table
+        if row["near_pairs_of_two_patients"]
+    ]
+    if alike:
+        lines.append(LOOK.format(", ".join(alike)))
     lines += [
         f"{row['first']}, {row['second']}: pairs.csv lists {row['pairs_listed']:,} of "
         f"{sum(row[key] for key in PAIRS):,} pairs. {SOME}"
