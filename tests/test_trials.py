@@ -74,6 +74,16 @@ def test_a_run_that_differs_in_its_seed_repeats_the_baseline(begun, tmp_path):
     assert trial["minutes"] == "2.0"
 
 
+def test_training_on_more_folds_is_a_trial_and_on_others_is_not(begun, tmp_path):
+    other = write_run(tmp_path / "b", {"p": 0.6}, changes={"data.train": "fold_7"})
+    more = write_run(
+        tmp_path / "c", {"p": 0.9}, changes={"data.train": "fold_1+fold_2"}
+    )
+    record = mode.add([other, more], str(begun[1]))
+    said = [run["changes"] for run in record["runs"]]
+    assert said[-1] == {"data.train": "2 folds"} and not said[0]
+
+
 def test_a_trial_is_compared_on_the_patients_that_both_have(begun, tmp_path):
     changes = {"data.neighbours": 1, "losses": {"tversky": {"weight": 1.0}}}
     workdir = write_run(tmp_path / "b", {"q": 0.6, "r": 0.1}, changes=changes)

@@ -53,6 +53,7 @@ def add(workdirs: Sequence[str], outputs: str) -> trials.Record:
         if record is None:
             record = {"reference": trials.reference_of(found.about.config), "runs": []}
         changes = changes_of(found.about.config, record["reference"])
+        changes |= trials.more_folds(found.about.config, record["runs"])
         new = trials.of_report(found, changes)
         record = {**record, "runs": trials.with_run(record["runs"], new)}
     if record is None:

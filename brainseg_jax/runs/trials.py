@@ -1,7 +1,8 @@
 """The record of a search for a recipe: a baseline's config, and what every run scored.
 
-Runs that differ in nothing but folds and seed are one trial; one that differs in nothing
-else from the baseline repeats it.
+Runs that differ in nothing but seed and in which folds they are of are one trial; one that
+differs in nothing else from the baseline repeats it. Training on more folds than the
+baseline is another trial.
 """
 
 import json
@@ -52,6 +53,15 @@ def reference_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         for name, value in config.items()
         if not f"{prefix}{name}".startswith(SAME_TRIAL)
     }
+
+
+def more_folds(config: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, str]:
+    """The change that training on another number of folds is than the first run's."""
+    if not runs:
+        return {}
+    folds = config["data"]["train"].split("+")
+    same = len(folds) == len(runs[0]["trained_on"].split("+"))
+    return {} if same else {"data.train": f"{len(folds)} folds"}
 
 
 def of_report(found: Reported, changes: Mapping[str, str]) -> Run:
