@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
     # The publisher's folder, its parent or the zip; needed to prepare only
     data.raw_dir = ""
     data.train = "fold_0+fold_1+fold_2"
-    data.validation = "fold_3"
+    data.validation = "fold_3"  # chooses the epoch; "": the last one is kept
     data.test = "fold_4"
     data.size = (256, 256)  # the model's input; masks are scored at their stored size
     # Which channels of the data set, by name and in this order; (): all as stored

@@ -50,7 +50,8 @@ def cross_validate(
 
     Each fold is a run of its own in a folder of its name, which `train` goes on with where
     it was stopped and leaves alone once it has finished; config.data.train, validation and
-    test go by fold_rule.py. Returns the pooled scores; None where all was done before.
+    test go by fold_rule.py, and an empty validation stays empty. Returns the pooled scores;
+    None where all was done before.
 
     Raises:
         ValueError: if a setting cannot work, the data set has no such folds, or the folder
@@ -108,12 +109,15 @@ def _tell(number: int, splits: Sequence[Splits], spent: Sequence[float]) -> None
     if spent:
         minutes = f", about {left * sum(spent) / len(spent) / 60:.0f} minutes"
     own = splits[number]
+    chooses = (
+        f"{own.validation} chooses the epoch" if own.validation else "none chooses"
+    )
     logging.info(
-        "fold %d of %d: tests %s; %s chooses the epoch, %s train; %d to go%s",
+        "fold %d of %d: tests %s; %s, %s train; %d to go%s",
         number + 1,
         len(splits),
         own.test,
-        own.validation,
+        chooses,
         own.train,
         left,
         minutes,

@@ -63,7 +63,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
             "--mode=postprocess is for masks alone and for classes of slices alone."
         )
     precision.set_precision(about.config)
-    split = about.config["data"]["validation"]
+    split = _validation_of(workdir, about)
     source = _open_split(restored, split, data_dir, chooser is not OF_CLASSES)
     if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
         _refuse_trained(about, source)
@@ -102,7 +102,7 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
             "for --mode=postprocess. Give it the folder of a fold."
         )
     precision.set_precision(about.config)
-    splits = [run.record.about.config["data"]["validation"] for run in runs]
+    splits = [_validation_of(workdir, run.record.about) for run in runs]
     folds = [
         Fold(split, run, _open_split(run, split, data_dir))
         for split, run in zip(splits, runs, strict=True)
@@ -119,6 +119,17 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
     path = cards.write(workdir, rules, ensembles.step_of(workdir), said)
     _tell(path, rules, said, figures)
     return rules
+
+
+def _validation_of(workdir: str | pathlib.Path, about: About) -> str:
+    """The split that chooses; ValueError where a run was trained without."""
+    if split := about.config["data"]["validation"]:
+        return split
+    raise ValueError(
+        f"{workdir} was trained without a validation split (config.data.validation is "
+        "empty), so that there is none to choose by. Train with one, or predict by the "
+        "threshold of the config."
+    )
 
 
 def _measure_familiarity(

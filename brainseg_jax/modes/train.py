@@ -51,7 +51,8 @@ def train(
 
     What can be refused without data is refused before `prepare` makes them ready; `info`
     describes them, None: they lie prepared. Returns the test scores (of the validation
-    split where there is no test); None where the run had finished before.
+    split where there is no test); None where there is neither, or the run had finished
+    before.
 
     Raises:
         ValueError: if a setting cannot work or does not fit the data, the checkpoint or the
@@ -82,7 +83,7 @@ def train(
         record = _last_record(saved)
         config = encoder_weights.resolve(config, record and record.about)
         if record is not None and _is_finished(config, record, folder):
-            if report_folders.is_reported(folder):
+            if not _scored_on(config) or report_folders.is_reported(folder):
                 _tell_finished(folder, config, record.progress)
                 return None
         else:
@@ -92,6 +93,12 @@ def train(
             state, about, progress = start(made, saved, record)
             loop.Loop(made, about, saved, stop).train(state, progress)
             saved.wait()
+        if not _scored_on(config):
+            logging.info(
+                "%s has neither a test nor a validation split: there is nothing to score.",
+                folder,
+            )
+            return None
         leaky = data_info.read_info(config.data.name, config.data.data_dir).leaky
         return evaluate.evaluate(
             folder,
@@ -139,6 +146,11 @@ def start(
     return fresh, _describe(run, fresh, earlier, choosers), Progress()
 
 
+def _scored_on(config: ConfigDict) -> str:
+    """The split that is scored at the end; "" where every patient trains."""
+    return config.data.test or config.data.validation
+
+
 def _tell_finished(folder: pathlib.Path, config: ConfigDict, done: Progress) -> None:
     if done.epoch < config.epochs:
         logging.info(
@@ -179,6 +191,7 @@ def _describe(
     `choosers` are those who chose the epoch of the one that it took them from.
     """
     trained = set(run.training.patients)
+    validated = set(run.validation.patients) if run.validation is not None else set()
     if earlier is not None:
         trained |= {*earlier.trained_patients}
     about = About(
@@ -186,7 +199,7 @@ def _describe(
         data=records.describe_data(run.training) | unlike.describe(run.training),
         note=run.note,
         trained_patients=tuple(sorted(trained)),
-        validation_patients=tuple(sorted({*run.validation.patients})),
+        validation_patients=tuple(sorted(validated)),
         parameters=count(state.params),
         batch_statistics=count(state.batch_stats),
         environment=run_folder.environment(),

@@ -59,7 +59,10 @@ UNDEFINED_BECAUSE = (
 
 
 def check_examples(
-    training: sources.Source, validation: sources.Source, task: Task, metric: str
+    training: sources.Source,
+    validation: sources.Source | None,
+    task: Task,
+    metric: str,
 ) -> None:
     """Refuses training data of one class, and a metric that validation cannot define.
 
@@ -67,6 +70,8 @@ def check_examples(
         ValueError: says which, and what to change.
     """
     check_classes(training, task)
+    if validation is None:
+        return
     right = Scored(np.zeros(len(validation)), perfect(validation, task))
     known = summarise(right, validation, task, "", resamples=1)
     undefined.require_defined(metric, known, UNDEFINED_BECAUSE)

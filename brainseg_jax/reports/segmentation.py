@@ -48,7 +48,10 @@ headline = mask_headline.headline
 
 
 def check_examples(
-    training: sources.Source, validation: sources.Source, task: Task, metric: str
+    training: sources.Source,
+    validation: sources.Source | None,
+    task: Task,
+    metric: str,
 ) -> None:
     """Refuses a metric that validation cannot define.
 
@@ -57,6 +60,8 @@ def check_examples(
     Raises:
         ValueError: says why it cannot, and what to change.
     """
+    if validation is None:
+        return
     right = Scored(np.zeros(len(validation)), perfect(validation))
     known = summarise(right, validation, task, "nan", resamples=1)
     undefined.require_defined(metric, known, undefined_because(validation))

@@ -42,7 +42,10 @@ FIGURES = {
 
 
 def check_examples(
-    training: sources.Source, validation: sources.Source, task: Task, metric: str
+    training: sources.Source,
+    validation: sources.Source | None,
+    task: Task,
+    metric: str,
 ) -> None:
     """Refuses what either task alone would.
 
@@ -51,6 +54,8 @@ def check_examples(
     """
     tasks = _tasks(task)
     classification.check_classes(training, tasks.label)
+    if validation is None:
+        return
     measured = Heads(
         mask=segmentation.perfect(validation),
         label=classification.perfect(validation, tasks.label),

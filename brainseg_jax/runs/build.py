@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ class Run:
     folder: pathlib.Path
     devices: parallel.Devices
     training: sources.Source
-    validation: sources.Source
+    validation: sources.Source | None  # None: no epoch is chosen
     order: Order
     parts: Parts
     frozen: frozenset[freezing.Path]
@@ -100,7 +100,7 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     parts = experiment.make_parts(config, info, devices.axis_name)
     opened = opening.open_splits(config, parts.task)
     data_checks.check_patients(config, opened)
-    training, validation = opened["train"], opened["validation"]
+    training, validation = opened["train"], opened.get("validation")
     registry.find(reports, parts.task.name).check_examples(
         training, validation, parts.task, config.evaluation.metric
     )
@@ -159,15 +159,16 @@ def _make_schedule(config: ConfigDict, order: Order) -> optimisers.Schedule:
 def _place(
     config: ConfigDict,
     training: sources.Source,
-    validation: sources.Source,
+    validation: sources.Source | None,
     devices: parallel.Devices,
-) -> tuple[sources.Source, sources.Source, list[dict[str, Any]]]:
+) -> tuple[sources.Source, sources.Source | None, list[dict[str, Any]]]:
     """Both splits where config.data.cache says, or where there is room for them."""
     windowed = bool(config.evaluation.window)  # cut on the host, one after the other
-    kept = [training] if windowed else [training, validation]
+    both = [training] if validation is None else [training, validation]
+    kept = [training] if windowed else both
     cache, reason = memory.choose_cache(
         config.data.cache,
-        training.decoded_bytes + validation.decoded_bytes,
+        sum(source.decoded_bytes for source in both),
         devices.free_bytes(),
         parallel.free_host_bytes(),
         resident=all(source.residable for source in kept),
@@ -176,17 +177,22 @@ def _place(
     if reason:
         logging.warning("%s", reason)
     if cache != "none":
-        training, validation = map(reading.keep_decoded, (training, validation))
+        both = [reading.keep_decoded(source) for source in both]
     if cache != "device":
-        return training, validation, [{}, {}]
-    kept = [training] if windowed else [training, validation]
+        return *_two(both), [{}, {}]
+    kept = both[: len(kept)]
     residents = [devices.replicate(resident.arrays_of(source)) for source in kept]
     jax.block_until_ready(residents)
     # The host's copies have served; on a CPU they would double the memory.
-    emptied = [dataclasses.replace(source, arrays={}) for source in kept]
-    if windowed:
-        return emptied[0], validation, [*residents, {}]
-    return emptied[0], emptied[1], residents
+    both[: len(kept)] = [dataclasses.replace(source, arrays={}) for source in kept]
+    return *_two(both), [*residents, {}][:2]
+
+
+def _two(
+    both: Sequence[sources.Source],
+) -> tuple[sources.Source, sources.Source | None]:
+    """Training and validation split; the second is None where there is none."""
+    return both[0], both[1] if len(both) > 1 else None
 
 
 def _map_steps(

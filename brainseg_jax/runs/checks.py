@@ -35,11 +35,13 @@ def check_settings(config: ConfigDict) -> None:
             "config.evaluation.metric=loss gets better as it falls; "
             "set config.evaluation.mode=min."
         )
-    if not data.train or not data.validation:
+    if not data.train:
         raise ValueError(
-            f"config.data.train is {data.train!r} and validation {data.validation!r}; "
-            "name folds for both, such as fold_0+fold_1. (test may be empty: no test.)"
+            "config.data.train is empty; name folds, such as fold_0+fold_1. (validation "
+            "may be empty: the last epoch is kept. And test: no test.)"
         )
+    if not data.validation:
+        _check_unwatched(config)
     shape_checks.check_size(tuple(data.size), config.model.name)
     shape_checks.check_patch(tuple(data.patch), tuple(data.size), config.task.name)
     shape_checks.check_neighbours(config)
@@ -55,6 +57,19 @@ def check_settings(config: ConfigDict) -> None:
     )
     range_checks.check_percentiles(normalisation, data.normalisation)
     mirroring.mirror_axes(evaluation.mirror, len(data.size))
+
+
+def _check_unwatched(config: ConfigDict) -> None:
+    """Without a validation split nothing may wait for its scores."""
+    waiting = {
+        f"evaluation.patience={config.evaluation.patience}": config.evaluation.patience,
+        "schedule.name=plateau": config.schedule.name == "plateau",
+    }
+    if said := [name for name, waits in waiting.items() if waits]:
+        raise ValueError(
+            f"config.data.validation is empty, and config.{said[0]} waits for its scores; "
+            "name a fold for it, or let training end with its last epoch."
+        )
 
 
 def _check_choices(config: ConfigDict) -> None:

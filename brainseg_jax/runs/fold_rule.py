@@ -2,7 +2,8 @@
 
 Fold k tests, the next one chooses the epoch (after the last comes the first), and all
 others train. So each patient is tested by one model, chooses the epoch of one other, and is
-trained on by the rest.
+trained on by the rest. Where no fold is to choose, all but the tested one train, and each
+model is that of its last epoch.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 
 from brainseg_jax.data.info import Info
 
-FEWEST = 3
+FEWEST = 3  # one to train, one to choose the epoch, one to test
 LEAKY = "leaky"  # what the names of slice-level splits begin with, in every data set
 
 
@@ -24,11 +25,11 @@ class Splits(NamedTuple):
     test: str
 
 
-def rule(folds: Sequence[str]) -> list[Splits]:
-    """Of each fold in turn, when it is the one that tests."""
+def rule(folds: Sequence[str], *, choose: bool = True) -> list[Splits]:
+    """Of each fold in turn, when it is the one that tests; `choose`: another validates."""
     every = []
     for k, test in enumerate(folds):
-        validation = folds[(k + 1) % len(folds)]
+        validation = folds[(k + 1) % len(folds)] if choose else ""
         others = [fold for fold in folds if fold not in (test, validation)]
         every.append(Splits("+".join(others), validation, test))
     return every
@@ -74,7 +75,8 @@ def chosen(config: ConfigDict, info: Info, count: int) -> list[Splits]:
     Raises:
         ValueError: if there are not as many, or they cannot be.
     """
-    every = rule(folds_of(info, config.data.train))
+    choose = bool(config.data.validation)
+    every = rule(folds_of(info, config.data.train), choose=choose)
     if not 0 <= count <= len(every):
         raise ValueError(
             f"--folds={count}, but {info.name} has {len(every)} folds; give a number from "

@@ -140,6 +140,8 @@ class Loop:
             return state, row
         with clock.part("evaluation"):
             state = refresh_statistics(run, state)
+            if run.validation is None:
+                return state, row
             scores = _score_validation(run, state, self._stop)
         return state, None if scores is None else row | scores
 
@@ -208,6 +210,7 @@ def refresh_statistics(run: Run, state: TrainState) -> TrainState:
 
 def _score_validation(run: Run, state: TrainState, stop: StopRequest) -> Row | None:
     """Scores of the validation split; None if a signal came before they were whole."""
+    assert run.validation is not None
     options = run.config.evaluation
     scored = scoring.score_split(
         run.eval_step,

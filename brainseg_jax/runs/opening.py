@@ -11,7 +11,10 @@ from brainseg_jax.tasks.parts.task import Task
 
 
 def open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
-    """By their keys in config.data; the test split is opened for its errors alone."""
+    """By their keys in config.data, those that it names.
+
+    The test split is opened for its errors alone.
+    """
     load = functools.partial(
         sources.open_split,
         config.data.name,
@@ -34,12 +37,13 @@ def open_splits(config: ConfigDict, task: Task) -> dict[str, sources.Source]:
         "train": load(
             config.data.train, cutting=cutting if config.data.patch else None
         ),
-        "validation": load(
+    }
+    if config.data.validation:
+        opened["validation"] = load(
             config.data.validation,
             size=experiment.scored_size(config),
             stored_masks=True,
-        ),
-    }
+        )
     if config.data.test:
         opened["test"] = load(config.data.test)
     _check_scale(config, opened)

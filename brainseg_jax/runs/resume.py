@@ -100,7 +100,8 @@ def check_earlier_patients(run: Run, origin: Record) -> None:
     options, folds = run.config.data, run.training.info.folds
     wanted = f"{options.validation}+{options.test}".split("+")
     scored = {name for name, fold in folds.items() if f"fold_{fold}" in wanted}
-    scored |= {*run.validation.patients}
+    if run.validation is not None:
+        scored |= {*run.validation.patients}
     leaky = options.train in run.training.info.leaky
     if (known := leakage.known(scored, origin.about.trained_patients)) and not leaky:
         raise ValueError(

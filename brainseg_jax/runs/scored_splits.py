@@ -24,8 +24,18 @@ KEPT = 8  # predicted examples, of which pictures are drawn
 
 
 def default_split(about: About) -> str:
-    """The test split of a run; where there is none, the one that it was validated on."""
-    return about.config["data"]["test"] or about.config["data"]["validation"]
+    """The test split of a run; where there is none, the one that it was validated on.
+
+    Raises:
+        ValueError: if it has neither.
+    """
+    data = about.config["data"]
+    if split := data["test"] or data["validation"]:
+        return split
+    raise ValueError(
+        f"The run trained on all of {data['train']} and has neither a test nor a "
+        "validation split; name another data set (--data_name) and its --split."
+    )
 
 
 def is_by_fold(

@@ -70,9 +70,7 @@ def data(
             if several
             else f"{options['train']}: {numbers['trained']} patients"
         ),
-        "Validated on": "another fold for each model"
-        if several
-        else f"{options['validation']}: {numbers['validated']} patients",
+        "Validated on": _validated_on(options["validation"], numbers),
         "Channels": ", ".join(trained.channels),
         "Only slices with tumour": "yes" if options["only_tumour"] else "no",
         "Patients are kept together": "no: the splits are of slices (LEAKY)"
@@ -80,6 +78,14 @@ def data(
         else "yes: splits are of whole patients",
     }
     return Section("Data and splits", [facts(rows)])
+
+
+def _validated_on(validation: str, numbers: Mapping[str, int]) -> str:
+    if not validation:
+        return "none"
+    if numbers["models"] > 1:
+        return "another fold for each model"
+    return f"{validation}: {numbers['validated']} patients"
 
 
 def policies(said: Mapping[str, Any]) -> Section:

@@ -58,7 +58,7 @@ def training_curves(
     title: str = "Training",
     note: str = "",
 ) -> Path:
-    """Losses, validation scores and learning rate by epoch, the epoch kept is marked.
+    """Losses, validation scores if any, and learning rate by epoch; the kept one marked.
 
     Args:
         history: a row per epoch: epoch, train_loss, learning_rate and, where the epoch
@@ -83,19 +83,20 @@ def training_curves(
     if kept_epoch is None and drawn:
         kept_epoch = _best_epoch(history, drawn[0])
     with page(path, title, note, body=2.75) as figure:
-        losses, curves, rates = figure.subplots(1, 3)
+        losses, *scored, rates = figure.subplots(1, 3 if drawn else 2)
         _draw_curve(losses, history, "train_loss", "training", BLUE, "-")
         _draw_curve(losses, history, "validation_loss", "validation", ORANGE, "--")
         styles = ((BLUE, "-"), (ORANGE, "--"))
-        for column, style in zip(drawn, styles, strict=False):
-            _draw_curve(curves, history, column, scores[column], *style)
+        for axes in scored:
+            for column, style in zip(drawn, styles, strict=False):
+                _draw_curve(axes, history, column, scores[column], *style)
+            axes.set(title="Validation score", ylim=(0, 1))
         _draw_curve(rates, history, "learning_rate", "rate", BLUE, "-")
         losses.set_title("Loss")
         _from_zero(losses)
-        curves.set(title="Validation score", ylim=(0, 1))
         rates.set(title="Learning rate")
         _log_axis(rates)
-        for axes in (losses, curves, rates):
+        for axes in (losses, *scored, rates):
             epoch_axis(axes, [row["epoch"] for row in history], kept_epoch)
             if axes is not rates and axes.get_lines():
                 axes.legend(loc="best")

@@ -1,0 +1,78 @@
+"""Training without a validation split: no epoch is chosen, the last is kept and scored."""
+
+import pathlib
+
+import pytest
+
+from brainseg_jax.modes import crossval, evaluate, postprocess, train
+from brainseg_jax.runs import checks, fold_rule, restore
+from brainseg_jax.runs.fold_rule import Splits
+from tests import tiny_config
+
+
+@pytest.fixture(scope="module")
+def run(data_dir, tmp_path_factory):
+    """A cross-validation's first fold: four folds of five train, one is scored."""
+    config = tiny_config.get_config()
+    config.data.data_dir = str(data_dir)
+    config.data.validation = ""
+    config.data.cache = "host"  # one step for splits of all sizes, compiled once
+    folder = tmp_path_factory.mktemp("runs") / "folds"
+    crossval.cross_validate(config, folder, count=1)
+    return folder / "fold_0"
+
+
+def test_all_but_the_tested_fold_train():
+    splits = fold_rule.rule(["a", "b", "c"], choose=False)
+    assert splits == [
+        Splits("b+c", "", "a"),
+        Splits("a+c", "", "b"),
+        Splits("a+b", "", "c"),
+    ]
+
+
+def test_the_last_epoch_is_scored_and_nobody_chose_it(run):
+    record = restore.read_best(run)
+    data = record.about.config["data"]
+    assert (data["validation"], len(data["train"].split("+"))) == ("", 4)
+    assert record.step == record.progress.history[-1]["step"]
+    assert record.progress.epoch == record.about.config["epochs"]
+    assert not record.choice.patients and not record.about.validation_patients
+    assert "validation_loss" not in record.progress.history[-1]
+    report = pathlib.Path(run) / "evaluation" / "fold_0"
+    assert "the last one: it was not chosen" in (report / "model_card.md").read_text()
+    assert (report / "training.png").exists()
+
+
+def test_nothing_can_be_chosen_by_it_afterwards(run):
+    for folder in (run, run.parent):
+        with pytest.raises(ValueError, match="trained without a validation split"):
+            postprocess.choose(folder)
+
+
+def test_where_every_patient_trains_there_is_nothing_to_score(run, data_dir, config):
+    config.data.train += f"+{config.data.validation}+{config.data.test}"
+    config.data.validation = config.data.test = ""
+    config.data.cache = "host"
+    config.epochs = 1
+    folder = run.parent.parent / "all"
+    for _ in range(2):  # the second time there is nothing to train, either
+        assert train.train(config, folder) is None
+        assert not (folder / "evaluation").exists()
+    with pytest.raises(ValueError, match="neither a test nor a validation split"):
+        evaluate.evaluate(folder)
+
+
+@pytest.mark.parametrize(
+    "key, value, said",
+    [
+        ("evaluation.patience", 3, "evaluation.patience=3 waits for its scores"),
+        ("schedule.name", "plateau", "schedule.name=plateau waits"),
+    ],
+)
+def test_what_waits_for_its_scores_is_refused(config, key, value, said):
+    config.data.validation = ""
+    section, name = key.split(".")
+    config[section][name] = value
+    with pytest.raises(ValueError, match=said):
+        checks.check_settings(config)
