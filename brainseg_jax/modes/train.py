@@ -93,20 +93,27 @@ def train(
             state, about, progress = start(made, saved, record)
             loop.Loop(made, about, saved, stop).train(state, progress)
             saved.wait()
-        if not _scored_on(config):
-            logging.info(
-                "%s has neither a test nor a validation split: there is nothing to score.",
-                folder,
-            )
-            return None
-        leaky = data_info.read_info(config.data.name, config.data.data_dir).leaky
-        return evaluate.evaluate(
+        return _score(folder, config, stop)
+
+
+def _score(
+    folder: pathlib.Path, config: ConfigDict, stop: StopRequest
+) -> dict[str, float] | None:
+    """Evaluates on the test split, or else the validation split; None where none is."""
+    if not _scored_on(config):
+        logging.info(
+            "%s has neither a test nor a validation split: there is nothing to score.",
             folder,
-            data_dir=config.data.data_dir,
-            # A leaky split is named in order to show what its leak does to the scores.
-            allow_contaminated=config.data.test in leaky,
-            stop=stop,
         )
+        return None
+    leaky = data_info.read_info(config.data.name, config.data.data_dir).leaky
+    return evaluate.evaluate(
+        folder,
+        data_dir=config.data.data_dir,
+        # A leaky split is named in order to show what its leak does to the scores.
+        allow_contaminated=config.data.test in leaky,
+        stop=stop,
+    )
 
 
 def start(
