@@ -3,24 +3,46 @@
 import collections
 import pathlib
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax.data import modalities, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predicted, results, scan_labels, scan_outputs, unlike
+from brainseg_jax.runs import (
+    predicted,
+    results,
+    scan_labels,
+    scan_outputs,
+    scan_truth,
+    seen_scans,
+    truth,
+    unlike,
+)
+from brainseg_jax.runs.familiarity import Judge
+from brainseg_jax.runs.pictures import Unlike
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.scan_labels import Label
+from brainseg_jax.runs.seen_scans import See
+from brainseg_jax.runs.truth import Truth
 
 NO_RULES = Rules()
+NOBODY = Judge(None, {})
+
+
+class Making(NamedTuple):
+    """How a scan becomes labels, and what is told of it."""
+
+    see: See
+    label: Label
+    unlike: Unlike | None
+    truth: Truth | None
 
 
 def predict(
@@ -30,38 +52,38 @@ def predict(
     axis: str,
     rules: Rules = NO_RULES,
     also: Collection[str] = (),
+    *,
+    judge: Judge = NOBODY,
+    true: str = "",
 ) -> list[Row]:
     """Writes a mask and a picture of every case; gives their rows of `predictions.csv`.
 
     `rules` mend the masks. Cases that an earlier command predicted the same way are left as
     they are, and those of other files keep their rows. `also` may have formats of
-    data/meshes.py.
+    data/meshes.py. `judge` tells of those far from the training images, `true` is a folder
+    of masks to compare with.
 
     Raises:
         UnreadableImage: if cases cannot be read, once all others are written.
         ValueError: if the model gives no masks.
     """
-    about, task = restored.record.about, restored.parts.task
-    if task.name != "segmentation":
-        raise ValueError(
-            f"The model is one of {task.name}; only models of masks alone "
-            "(segmentation) predict NIfTI volumes."
-        )
-    cases = modalities.group_cases(
-        found,
-        about.info.channels,
-        about.info.all_channels,
-        may_lack=about.settings.augment.channel_dropout > 0,
-    )
+    about = restored.record.about
+    _check_task(restored.parts.task.name)
+    cases = seen_scans.cases_of(found, about)
     _tell_missing(cases)
-    names = dict(zip(cases, _output_names(cases), strict=True))
-    model = predicted.fingerprint(restored, axis, rules, sorted(also))
-    made_from = {case: predicted.made_from(case, model) for case in cases}
+    known = scan_truth.find(true, cases, about) if true else None
+    names = dict(zip(cases, output_names(cases), strict=True))
+    measured = [judge.measured] if judge.unlike else []
+    model = predicted.fingerprint(restored, axis, rules, sorted(also), *measured)
+    made_from = _made_from(cases, model, known)
     kept = predicted.read_done(outputs)
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
     if rows:
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
-    label = scan_labels.make_label(restored, axis, rules)
+    see = seen_scans.make_see(about, axis)
+    label = scan_labels.make_label(restored, rules)
+    make = Making(see, label, judge.unlike, known)
+    note = "; ".join(filter(None, (about.note, known.note if known else "")))
     left = [case for case in cases if case not in rows]
     predicted.tell_replaced(
         kept.values(), {names[case]: _named(case)["file"] for case in left}
@@ -71,37 +93,65 @@ def predict(
         results.write(outputs, [*others, *rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
-            row = _predict_case(case, names[case], about, label, outputs, axis, also)
-            row |= {"post_processed": rules != NO_RULES, "note": about.note}
+            row = _predict_case(case, outputs / names[case], about, make, also)
+            row |= {"post_processed": rules != NO_RULES, "note": note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
             logging.warning("%s", error)
             rows[case] = {**_named(case), "fault": str(error)}
         results.write(outputs, [*others, *(rows[one] for one in cases if one in rows)])
+    if known:
+        scan_truth.tell([*rows.values()], known)
     _refuse_faults([rows[case] for case in cases], outputs)
     return [rows[case] for case in cases]
 
 
+def _check_task(name: str) -> None:
+    if name != "segmentation":
+        raise ValueError(
+            f"The model is one of {name}; only models of masks alone (segmentation) "
+            "predict NIfTI volumes."
+        )
+
+
+def _made_from(
+    cases: Sequence[Case], model: str, known: Truth | None
+) -> dict[Case, str]:
+    """Fingerprints of the cases with their true masks, where they have one."""
+    masks = known.masks if known else {}
+    return {
+        case: predicted.made_from(case, model, [masks[case]] if case in masks else [])
+        for case in cases
+    }
+
+
 def _predict_case(
-    case: Case,
-    name: str,
-    about: About,
-    label: Label,
-    outputs: pathlib.Path,
-    axis: str,
-    also: Collection[str],
+    case: Case, stem: pathlib.Path, about: About, make: Making, also: Collection[str]
 ) -> Row:
-    scan = scans.in_dtype(scans.read(case, about.info.channels), about.info.dtype)
-    labels, stem = label(scan), outputs / name
-    told = unlike.warnings_of(scan, about, axis, case.name)
+    scan = seen_scans.read(case, about)
+    true = scan_truth.read(case, scan, make.truth)  # first: or nothing is written
+    seen = make.see(scan)
+    labels = make.label(seen)
+    told = unlike.warnings_of(scan, seen, about, case.name, make.unlike)
     said = (*told, *filter(None, [about.note]))
     return {
         **_named(case),
-        **scan_outputs.write(stem, case, scan, labels, about.info, also, said),
+        **scan_outputs.write(stem, case, scan, labels, about.info, also, said, true),
+        **_compared(labels, true, make.truth),
         **sizes(labels, scan.spacing, about.info.names_of_labels),
         "missing": ";".join(case.missing),
         "warnings": "; ".join(told),
     }
+
+
+def _compared(
+    labels: UInt8[np.ndarray, "z y x"],
+    true: UInt8[np.ndarray, "z y x"] | None,
+    known: Truth | None,
+) -> Row:
+    if true is None or known is None:
+        return {}
+    return truth.compare(labels, true, known, "voxels")
 
 
 def _named(case: Case) -> Row:
@@ -148,8 +198,12 @@ def _tell_missing(cases: Sequence[Case]) -> None:
             )
 
 
-def _output_names(cases: Sequence[Case]) -> list[str]:
-    """A name per case, where names repeat with its folder's before it, or the last two."""
+def output_names(cases: Sequence[Case]) -> list[str]:
+    """A name per case, where names repeat with its folder's before it, or the last two.
+
+    Raises:
+        ValueError: if two cases would have one name all the same.
+    """
     names = [case.name for case in cases]
     for depth in (1, 2):
         count = collections.Counter(names)
