@@ -1,5 +1,6 @@
 """Ensembles: the mean of several models' probabilities, wherever one model may be."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -126,6 +127,17 @@ def test_only_runs_that_were_all_trained_so_take_scans_that_lack_a_channel(monke
         about = ensembles.restore_all(named).record.about
         assert about.settings.augment.channel_dropout == chance
     assert runs["more"].record.about.settings.augment.channel_dropout == 0.4
+
+
+def test_who_chose_the_epoch_that_any_run_began_from_is_known(monkeypatch):
+    one = test_scans.restored(("a",), window=(4, 4))
+    runs = {
+        name: one._replace(record=one.record._replace(about=about))
+        for name in "ab"
+        for about in [dataclasses.replace(one.record.about, earlier_choosers=(name,))]
+    }
+    monkeypatch.setattr(restore, "restore", runs.get)
+    assert ensembles.restore_all("a,b").record.about.earlier_choosers == ("a", "b")
 
 
 def test_runs_that_differ_in_what_they_mean_are_refused(monkeypatch):

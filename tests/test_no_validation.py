@@ -1,12 +1,15 @@
 """Training without a validation split: no epoch is chosen, the last is kept and scored."""
 
 import pathlib
+import types
 
 import pytest
 
 from brainseg_jax.modes import crossval, evaluate, postprocess, train
-from brainseg_jax.runs import checks, fold_rule, restore
+from brainseg_jax.runs import checks, fold_rule, loop, restore
 from brainseg_jax.runs.fold_rule import Splits
+from brainseg_jax.runs.records import Progress
+from brainseg_jax.terminal import Clock
 from tests import tiny_config
 
 
@@ -42,6 +45,18 @@ def test_the_last_epoch_is_scored_and_nobody_chose_it(run):
     report = pathlib.Path(run) / "evaluation" / "fold_0"
     assert "the last one: it was not chosen" in (report / "model_card.md").read_text()
     assert (report / "training.png").exists()
+
+
+def test_whichever_epoch_is_the_last_can_be_predicted_with(config, monkeypatch):
+    config.evaluation.every_epochs = config.epochs = 5
+    monkeypatch.setattr(loop, "refresh_statistics", lambda run, state: "renewed")
+    made = types.SimpleNamespace(
+        config=config, validation=None, schedule=lambda step: 0.1
+    )
+    progress = Progress(epoch=1, sums={"steps": 1, "loss": 0.5})
+    state = types.SimpleNamespace(step=3, rate_scale=1.0)
+    own = loop.Loop(made, None, None, None)
+    assert own._evaluate(state, progress, Clock())[0] == "renewed"
 
 
 def test_nothing_can_be_chosen_by_it_afterwards(run):

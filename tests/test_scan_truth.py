@@ -7,6 +7,7 @@ import cv2
 import nibabel
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from brainseg_jax.data import modalities
 from brainseg_jax.data.image_files import UnreadableImage
@@ -113,11 +114,21 @@ def moved(by):
     return affine
 
 
+def turned(degrees):
+    """Around the line from one corner to the opposite one, which both stay."""
+    along = AFFINE[:3, :3] @ SHAPE
+    turn = Rotation.from_rotvec(np.deg2rad(degrees) * along / np.linalg.norm(along))
+    affine = AFFINE.copy()
+    affine[:3, :3] = turn.as_matrix() @ AFFINE[:3, :3]
+    return affine
+
+
 @pytest.mark.parametrize(
     "labels, affine, said",
     [
         (labels_of(8)[:-1], AFFINE, r"has 5 x 5 x 4 voxels.*its scan 6 x 5 x 4"),
         (labels_of(8), moved(2.0), r"lies up to 2 mm from its scan"),
+        (labels_of(8), turned(20), r"lies up to 1\.\d+ mm from its scan"),
         (labels_of(8, label=7), AFFINE, r"has the label 7; those of .* are 1, 2\."),
         (np.zeros((*SHAPE, 2)), AFFINE, r"6 x 5 x 4 x 2 voxels of 0 to 0; a mask has 3"),
     ],

@@ -147,6 +147,8 @@ def test_vectors_are_the_same_over_eight_devices(mode):
     expected = [[3 / 10**0.5, 1 / 10**0.5], [8 / 65**0.5, 1 / 65**0.5]]
     expected += [[13 / 170**0.5, 1 / 170**0.5]]
     np.testing.assert_allclose(embedder.embed(images, [*scaling]), expected, rtol=1e-6)
+    many = embedder.embed(images * 4, [*scaling] * 4)  # more than go at a time
+    np.testing.assert_allclose(many, expected * 4, rtol=1e-6)
 
 
 def test_files_that_cannot_be_read_are_not_counted(monkeypatch, tmp_path, caplog):

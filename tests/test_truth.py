@@ -154,3 +154,11 @@ def test_a_truth_that_cannot_be_is_refused(given, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="the model gives classes; leave it out"):
         run(tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_its_own_masks_are_not_taken_for_true_ones(given, tmp_path):
+    write(tmp_path / "in" / "a.png", [(4, 4, 4, 4)])
+    write_mask(tmp_path / "truth" / "b.png", [])
+    with pytest.raises(ValueError, match="out lies in --truth=.*outside of it"):
+        run(tmp_path, true=".")
+    assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ near to it as turning axes by right angles gives; so prepared volumes are stored
 """
 
 import gzip
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,8 +134,8 @@ def read_mask(file: Path, scan: Scan) -> UInt8[np.ndarray, "z y x"]:
             f"The mask {file} has {ours} voxels from left to right, back to front and "
             f"below upwards, its scan {theirs}. Resample it to the scan's grid."
         )
-    ends = np.array([[0, 0, 0, 1], [*own, 1]]).T
-    apart = np.abs((place - other) @ ends).max()
+    corners = np.array([*itertools.product(*((0, length) for length in own), [1])]).T
+    apart = np.abs((place - other) @ corners).max()
     if apart > OF_VOXEL * min(scan.spacing):
         raise UnreadableImage(
             f"The mask {file} lies up to {apart:.3g} mm from its scan: their affines "

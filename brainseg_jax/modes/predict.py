@@ -64,15 +64,15 @@ def predict(
 
     Raises:
         ValueError: if `inputs` or `outputs` is empty, if `outputs` is a file or lies in the
-            inputs, if two inputs would be written under one name, or if the checkpoint is
-            damaged or too old.
+            inputs or in `true`, if two inputs would be written under one name, or if the
+            checkpoint is damaged or too old.
         UnreadableImage: at the end, if files cannot be decoded or are not of the model's
             kind.
         FileNotFoundError: if there are no images, or no checkpoint in `workdir`.
         OSError: if `outputs` cannot be written.
     """
     inputs = image_files.expand(inputs)
-    folder = _check_request(inputs, outputs, also)
+    folder = _check_request(inputs, outputs, also, true)
     series = dicom_files.find_series(inputs)
     scanned = [*modalities.find_volumes(inputs), *series]
     found = [] if scanned else image_files.find_images(inputs)
@@ -101,7 +101,7 @@ def predict(
 
 
 def _check_request(
-    inputs: Sequence[str], outputs: str, also: Sequence[str]
+    inputs: Sequence[str], outputs: str, also: Sequence[str], true: str
 ) -> pathlib.Path:
     """The folder to write to, if all that is asked for can be."""
     if not inputs or not outputs:
@@ -114,7 +114,13 @@ def _check_request(
         )
     if {*also} & {*meshes.WRITERS} and meshes.measure is None:
         raise ValueError(meshes.NEEDS_EXTRA)
-    return output_folder.check(inputs, outputs)
+    folder = output_folder.check(inputs, outputs)
+    if true and folder.is_relative_to(pathlib.Path(true).resolve()):
+        raise ValueError(
+            f"--outputs={outputs} lies in --truth={true}: the next time its own masks "
+            "would be taken for true ones. Write to a folder outside of it."
+        )
+    return folder
 
 
 def _check_truth(true: str, restored: restore.Restored) -> None:

@@ -52,7 +52,7 @@ def _of_one(restored: Restored, most: int) -> Embedder:
 
 
 def _whole(restored: Restored, size: int, devices: parallel.Devices) -> Embed:
-    """Of up to `size` images at the model's own size."""
+    """At the model's own size, `size` images at a time."""
     options = restored.record.about.settings.data
     space, reach = tuple(options.size), options.neighbours
     run, variables = _compiled(restored, embedding.embed, devices)
@@ -61,13 +61,16 @@ def _whole(restored: Restored, size: int, devices: parallel.Devices) -> Embed:
         images: Sequence[np.ndarray], scaling: Sequence[np.ndarray]
     ) -> np.ndarray:
         fitted = [neighbours.resize(image, space, reach) for image in images]
-        places = [min(k, len(images) - 1) for k in range(size)]  # the last fills up
-        batch = {
-            "image": np.stack([fitted[k] for k in places]),
-            "scaling": np.stack([scaling[k] for k in places]),
-        }
-        vectors = devices.gather(run(variables, {}, devices.shard(batch)))["vectors"]
-        return np.asarray(vectors)[: len(images)]
+        last, vectors = len(images) - 1, []
+        for start in range(0, len(images), size):
+            places = [min(start + k, last) for k in range(size)]  # the last fills up
+            batch = {
+                "image": np.stack([fitted[k] for k in places]),
+                "scaling": np.stack([scaling[k] for k in places]),
+            }
+            found = devices.gather(run(variables, {}, devices.shard(batch)))
+            vectors.append(np.asarray(found["vectors"]))
+        return np.concatenate(vectors)[: len(images)]
 
     return embed
 

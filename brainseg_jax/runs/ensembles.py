@@ -94,6 +94,7 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
         trained_patients=_union([a.trained_patients for a in abouts]),
         validation_patients=_union([a.validation_patients for a in abouts]),
         parameters=sum(a.parameters for a in abouts),
+        earlier_choosers=_union([a.earlier_choosers for a in abouts]),
     )
     choices = [one.record.choice for one in every]
     choice = Choice(

@@ -136,12 +136,13 @@ class Loop:
             "learning_rate": rate,
             **{f"train_{name}": value for name, value in losses.items()},
         }
+        if run.validation is None:  # whichever epoch is the last is kept
+            with clock.part("evaluation"):
+                return refresh_statistics(run, state), row
         if epoch % run.config.evaluation.every_epochs and epoch < run.config.epochs:
             return state, row
         with clock.part("evaluation"):
             state = refresh_statistics(run, state)
-            if run.validation is None:
-                return state, row
             scores = _score_validation(run, state, self._stop)
         return state, None if scores is None else row | scores
 
