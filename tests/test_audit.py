@@ -200,6 +200,7 @@ def test_the_mode_goes_by_the_config(config, tmp_path):
     prepared = []
     request = types.SimpleNamespace(
         outputs=str(tmp_path),
+        has_config=True,
         config=config,
         prepare_data=lambda: prepared.append(True),
         flags=types.SimpleNamespace(split=""),

@@ -27,7 +27,8 @@ from brainseg_jax.training import state
 from tests.test_records import make_about
 
 SPLIT = types.SimpleNamespace(
-    patients=["b", "c"], info=types.SimpleNamespace(note=lambda *splits: "PHANTOM")
+    patients=["b", "c"],
+    info=types.SimpleNamespace(name="lgg_mri", note=lambda *splits: "PHANTOM"),
 )
 
 

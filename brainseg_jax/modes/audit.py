@@ -46,11 +46,10 @@ def run(request: Any) -> None:
 
     Without --config those of the run in --workdir, or all folds of a cross-validation.
     """
-    workdir = request.flags.workdir
-    if workdir and not request.has_config:
-        data = _data_of_run(workdir, request.flags.data_dir)
-    else:
+    if request.has_config or not request.flags.workdir:
         data = _data_of_config(request.config.data)
+    else:
+        data = _data_of_run(request.flags.workdir, request.flags.data_dir)
     if split := request.flags.split:
         raise ValueError(
             f"--mode=audit compares the splits of the config; leave out --split={split}, "
