@@ -6,7 +6,7 @@
     python main.py --mode=pipeline --classifier=runs/... --segmenter=runs/...   two stages
     python main.py --mode=localise --workdir=runs/...    contours, truth and prediction
     python main.py --mode=explain --workdir=runs/...     Grad-CAM: what a model goes by
-    python main.py --mode=similar --workdir=runs/...     stored cases most like a slice
+    python main.py --mode=similar --workdir=runs/...     stored cases most like an input
     python main.py --mode=postprocess --workdir=runs/...   how predictions are mended
     python main.py --mode=compare --workdir=runs/a,runs/b     on the same patients, paired
     python main.py --mode=crossval --config=configs/resunet_lgg.py   every fold in turn
@@ -63,8 +63,9 @@ flags.DEFINE_enum("mode", "train", MODES, "What to do: a file of brainseg_jax/mo
 flags.DEFINE_string(
     "workdir",
     None,
-    "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict: a,b for "
-    "the mean of several; compare, trials: a,b,... for those to compare.",
+    "Folder of the run; by default runs/<config>[-<argument>]. evaluate, predict, "
+    "localise, postprocess, explain, similar: a,b for several as one; compare, trials: "
+    "a,b,... for those to compare.",
 )
 flags.DEFINE_string(
     "classifier", "", "pipeline: folder of the run that tells tumour from none."
@@ -100,7 +101,8 @@ flags.DEFINE_multi_string(
     "inputs",
     [],
     "predict, pipeline: image files (pictures, DICOM; for predict NIfTI), folders of them "
-    "or patterns. explain, similar: pictures, instead of a split.",
+    "or patterns. explain, similar: pictures, or scans of a model of volumes, instead of a "
+    "split.",
 )
 flags.DEFINE_string(
     "truth", "", "predict: folder of true masks, each with its picture's name."
@@ -221,8 +223,11 @@ class Request:
 
     @property
     def outputs(self) -> str:
-        """--outputs, or a folder of the mode's name in the workdir."""
-        return FLAGS.outputs or str(pathlib.Path(self.workdir) / FLAGS.mode)
+        """--outputs, or a folder of the mode's name in the workdir, of a,b in the first."""
+        first = self.workdir
+        if not pathlib.Path(first).is_dir():
+            first = first.split(",")[0] or first
+        return FLAGS.outputs or str(pathlib.Path(first) / FLAGS.mode)
 
     def refuse_overrides(self) -> None:
         """For modes in which --config only names the workdir."""

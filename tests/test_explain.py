@@ -12,6 +12,7 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import heat_maps
 from brainseg_jax.modes import explain, localise
 from brainseg_jax.runs import scored_splits
+from brainseg_jax.runs.explaining import Explained
 from brainseg_jax.runs.queries import Query
 from tests import tiny_nets
 from tests.test_main import ROOT, run
@@ -61,9 +62,8 @@ def test_what_was_measured_is_summed_up_by_class_over_patients():
 def test_a_class_of_any_name_has_its_picture(tmp_path):
     query = Query("a_1", "a/1", "a", HEAD, HEAD, np.zeros((4, 1)))
     heat = np.ones((8, 10))
-    rows, _ = explain._explain_all(
-        lambda _: [("T1/FLAIR core", heat)], [query], tmp_path
-    )
+    found = Explained("T1/FLAIR core", heat)
+    rows, _ = explain._explain_all(lambda _: [found], [query], tmp_path)
     (row,) = rows
     assert row["explained"] == "T1/FLAIR core"
     assert (tmp_path / row["picture"]).name == "a_1_T1_FLAIR_core_heat.png"
@@ -82,7 +82,7 @@ def test_a_split_of_other_channels_is_refused(monkeypatch):
     split = types.SimpleNamespace(info=other)
     monkeypatch.setattr(scored_splits.data_info, "read_info", lambda *_: other)
     monkeypatch.setattr(scored_splits.sources, "open_split", lambda *_, **__: split)
-    monkeypatch.setattr(explain.queries, "restore_one", lambda *_: net)
+    monkeypatch.setattr(explain.queries, "restore", lambda *_: net)
     monkeypatch.setattr(localise.ensembles, "restore_all", lambda _: net)
     said = "has the channels .*flair.*, the model was trained with .*t1"
     with pytest.raises(ValueError, match=said):

@@ -87,7 +87,7 @@ def test_a_vector_is_the_direction_of_the_mean_features():
 def test_several_runs_as_one_have_no_features():
     model = Ensemble((ByHand(True), ByHand(True)), True)
     both = {"params": {f"members_{k}": WEIGHTS["params"] for k in range(2)}}
-    with pytest.raises(ValueError, match="give one --workdir"):
+    with pytest.raises(ValueError, match="each of them has"):
         embedding.features(both, IMAGE, model=model)
 
 

@@ -167,6 +167,18 @@ def test_an_address_is_refused_where_a_folder_is_wanted(monkeypatch, name):
         main._refuse_addresses()
 
 
+def test_of_several_runs_results_lie_in_the_first_ones_folder(monkeypatch, tmp_path):
+    main.FLAGS.mark_as_parsed()
+    monkeypatch.setattr(main.FLAGS["mode"], "value", "explain")
+    both = tmp_path / "a,b"
+    for named, place in ((both, tmp_path / "a"), (tmp_path / "c", tmp_path / "c")):
+        monkeypatch.setattr(main.FLAGS["workdir"], "value", str(named))
+        assert main.Request().outputs == str(place / "explain")
+    both.mkdir()  # a folder whose own name has a comma
+    monkeypatch.setattr(main.FLAGS["workdir"], "value", str(both))
+    assert main.Request().outputs == str(both / "explain")
+
+
 @pytest.mark.parametrize("key", ["data.data_dir", "data.raw_dir", "init_from"])
 def test_an_address_in_a_config_is_refused(monkeypatch, key):
     config = base.get_config()

@@ -16,7 +16,7 @@ from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.interrupt import Interrupted
 from brainseg_jax.modes import evaluate, predict, train
-from brainseg_jax.runs import build, pictures, restore, scan_labels
+from brainseg_jax.runs import build, pictures, restore, scan_labels, seen_scans
 from tests import tiny_config, tiny_nets
 from tests.test_predictions import write
 from tests.test_train import fingerprint, stopping
@@ -140,7 +140,8 @@ def test_slices_of_a_scan_are_seen_with_those_below_and_above():
         assert scaling.shape == (4, 3)
         return np.zeros((*grid.shape, 1), np.uint8)
 
-    scan_labels._of_slices(label, {"name": "unit"}, "axial", Rules(), 1)(scan)
+    seen = seen_scans.as_slices(scan, "axial", {"name": "unit"}, 1)
+    scan_labels.of_slices(label, seen, Rules())
     assert shown == [[10, 10, 20], [10, 20, 30], [20, 30, 30]]
 
 

@@ -23,7 +23,14 @@ from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference import key_images
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import predict
-from brainseg_jax.runs import experiment, scan_labels, scan_outputs, scorable, volumes
+from brainseg_jax.runs import (
+    experiment,
+    scan_labels,
+    scan_outputs,
+    scorable,
+    seen_scans,
+    volumes,
+)
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Record, Restored
 from brainseg_jax.training import objective
@@ -51,10 +58,10 @@ def compiled_once():
     """Labels by one compiled function for each net below."""
     make_label, kept = scan_labels.make_label, {}
 
-    def once(net, axis, rules):
-        key = id(net), axis, rules
+    def once(net, rules):
+        key = id(net), rules
         if key not in kept:
-            kept[key] = make_label(net, axis, rules)
+            kept[key] = make_label(net, rules)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -254,7 +261,7 @@ def test_a_scan_has_the_numbers_of_training_where_they_fit(tmp_path):
     found = scans.in_dtype(scan, "int16")
     assert scan.image.dtype == np.uint8 and found.image.dtype == np.int16
     # By the largest value, as in training, and not by 255.
-    assert scan_labels._scaling([found.image], {"name": "unit"}, ())[0, 3, 0] == 200
+    assert seen_scans.scaling([found.image], {"name": "unit"}, ())[0, 3, 0] == 200
     wide = found._replace(image=found.image * 3)
     assert scans.in_dtype(wide, "uint8").image.dtype == np.int16
     assert scans.in_dtype(found, "uint8").image.dtype == np.uint8
@@ -351,8 +358,8 @@ def test_a_missing_sequence_is_0_after_normalisation(tmp_path, caplog, dimension
 def test_a_missing_sequence_takes_no_part_in_normalising_others(options):
     image = noise((5, 4, 3, 3), 0)
     image[..., 1] = 0
-    found = scan_labels._scaling([image], options, (1,))
-    alone = scan_labels._scaling([image[..., [0, 2]]], options, ())
+    found = seen_scans.scaling([image], options, (1,))
+    alone = seen_scans.scaling([image[..., [0, 2]]], options, ())
     np.testing.assert_array_equal(found[..., [0, 2]], alone)
     normalised = normalise.apply(image[None], found)
     assert (np.asarray(normalised)[..., 1] == 0).all()
@@ -535,13 +542,13 @@ def test_equal_names_have_as_many_folders_as_tell_them_apart(tmp_path):
         return Case("P1", (tmp_path / place / "P1_flair.nii.gz",))
 
     one, other, third = case("x/P1"), case("y/P1"), case("z")
-    assert volumes._output_names([one]) == ["P1"]
-    assert volumes._output_names([one, third]) == ["P1_P1", "z_P1"]
-    assert volumes._output_names([one, other]) == ["x_P1_P1", "y_P1_P1"]
+    assert volumes.output_names([one]) == ["P1"]
+    assert volumes.output_names([one, third]) == ["P1_P1", "z_P1"]
+    assert volumes.output_names([one, other]) == ["x_P1_P1", "y_P1_P1"]
     with pytest.raises(
         ValueError, match="x/P1/P1_flair.* and .*written under .* x_P1_P1"
     ):
-        volumes._output_names([one, case("more/x/P1")])
+        volumes.output_names([one, case("more/x/P1")])
 
 
 def test_a_folder_keeps_the_rows_of_earlier_commands(tmp_path, caplog):

@@ -110,15 +110,11 @@ def test_scores_stand_beside_those_of_a_random_order():
     assert {"random_map", "random_precision_at_2"} <= every.keys()
 
 
-def test_scans_are_refused(tmp_path):
+def test_scans_are_refused_of_a_model_of_slices(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"")
+    about = tiny_nets.restored().record.about
     with pytest.raises(ValueError, match="scan.nii.gz is a scan.* as pictures"):
-        queries.find_pictures([str(tmp_path)])
-
-
-def test_several_runs_are_refused():
-    with pytest.raises(ValueError, match="give a single --workdir, not runs/a,runs/b"):
-        queries.restore_one("runs/a,runs/b", "explain")
+        queries.of_inputs(about, [str(tmp_path)])
 
 
 class BesideOne(nn.Module):
@@ -153,26 +149,12 @@ def test_vectors_are_the_same_over_eight_devices(mode):
     np.testing.assert_allclose(embedder.embed(images, [*scaling]), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("axes, window", [(3, ()), (2, (8, 8))])
-def test_models_that_see_no_whole_slices_are_refused(axes, window):
-    about = types.SimpleNamespace(
-        info=types.SimpleNamespace(dimensions=axes),
-        config={"evaluation": {"window": window}},
-    )
-    with pytest.raises(
-        ValueError, match="--mode=similar is for models of whole slices"
-    ):
-        queries.check_kind("run", about, "similar")
-
-
 def test_files_that_cannot_be_read_are_not_counted(monkeypatch, tmp_path, caplog):
-    def of_files(_, found, failed):
-        failed[str(found[0])] = "it is no picture."
-        return iter(())
-
+    failed = {"a.png": "it is no picture."}
+    asked = queries.Asked(iter(()), 1, failed)
     opened = tiny_nets.restored(), Embedder(4, Counting()), None, "fold_0"
     monkeypatch.setattr(similar, "_open", lambda *_: opened)
-    monkeypatch.setattr(queries, "of_files", of_files)
+    monkeypatch.setattr(queries, "of_inputs", lambda *_: asked)
     (tmp_path / "a.png").write_bytes(b"x")
     with caplog.at_level("INFO"), pytest.raises(UnreadableImage, match="1 of 1 files"):
         similar.look_up("run", [str(tmp_path / "a.png")], str(tmp_path / "out"))

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from brainseg_jax.data import modalities, scans, volume_profiles
-from brainseg_jax.runs import unlike, volumes
+from brainseg_jax.runs import seen_scans, unlike, volumes
 from datasets import grids
 from datasets.synthetic import glioma
 from tests.test_scans import affine_of, restored, write_case
@@ -146,7 +146,7 @@ def test_the_warning_is_in_the_row_and_on_the_page(
     remarks = []
     monkeypatch.setattr(volumes.scan_outputs, "write", _keep(remarks))
     monkeypatch.setattr(
-        volumes.scan_labels, "make_label", lambda *_: lambda scan: _nothing(scan)
+        volumes.scan_labels, "make_label", lambda *_: lambda seen: _nothing(seen)
     )
     image, spacing = unseen[0]
     voxels = np.pad(image[::-1] if turned else image, [(2, 2)] * 3 + [(0, 0)])
@@ -171,8 +171,8 @@ def _keep(remarks):
     return write
 
 
-def _nothing(scan):
-    return np.zeros(scan.image.shape[:3], np.uint8)
+def _nothing(seen):
+    return np.zeros(seen.grid.shape, np.uint8)
 
 
 def test_a_model_of_slices_judges_the_slices_that_it_sees(training):
@@ -182,13 +182,16 @@ def test_a_model_of_slices_judges_the_slices_that_it_sees(training):
     rng = np.random.default_rng(0)
     image = rng.integers(1, 200, (6, 5, 4, 1)).astype(np.int16)
     scan = scans.Scan(image, (1.0,) * 3, (4, 5, 6), np.eye(4), nibabel.Nifti1Header())
-    assert unlike.warnings_of(scan, about, "axial", "a") == ()
+
+    def told(scan, about):
+        seen = seen_scans.make_see(about, "axial")(scan)
+        return unlike.warnings_of(scan, seen, about, "a")
+
+    assert told(scan, about) == ()
     names = ("brightness", "air", "contrast", "height", "width", "likeness", "turned")
     known["ranges"] = {name: [-1e6, 1e6] for name in names} | {"height": [9, 9]}
     about = dataclasses.replace(about, data={**about.data, "profile": known})
-    (said,) = unlike.warnings_of(scan, about, "axial", "a")
+    (said,) = told(scan, about)
     assert "its height in pixels is 5, theirs are 9 to 9" in said
     flat = scan._replace(image=np.full_like(image, 7))
-    assert unlike.warnings_of(flat, about, "axial", "a") == (
-        "t1 is of one value everywhere",
-    )
+    assert told(flat, about) == ("t1 is of one value everywhere",)

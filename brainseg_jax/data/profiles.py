@@ -120,8 +120,8 @@ def spread(places: Sequence[int], count: int) -> list[int]:
     return [places[int(k)] for k in np.rint(chosen)]
 
 
-def air(image: Shaped[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w"]:
-    """Dark pixels, as a slice's share of air counts them."""
+def air(image: Shaped[np.ndarray, "*space c"]) -> Bool[np.ndarray, "*space"]:
+    """What is dark, as a slice's share of air counts it."""
     return _levels(image) <= AIR
 
 
@@ -129,7 +129,7 @@ def _not_of_one_colour(images: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [image for image in images if image.max() > image.min()]
 
 
-def _levels(image: Shaped[np.ndarray, "h w c"]) -> Float64[np.ndarray, "h w"]:
+def _levels(image: Shaped[np.ndarray, "*space c"]) -> Float64[np.ndarray, "*space"]:
     """Of the mean of the channels."""
     return as_levels(image.mean(-1, dtype=float))
 

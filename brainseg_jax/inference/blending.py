@@ -62,11 +62,10 @@ def label_volume(
     are brought onto it, and labels are on it. `count` is given each slab of probabilities
     and its first plane; what it says is added up.
     """
-    shape = example["image"].shape[:-1]
-    axes, losses = windows.axes(shape), list[float]()
+    shape, losses = example["image"].shape[:-1], list[float]()
 
     def parts() -> Iterator[tuple[Window, np.ndarray]]:
-        for window, found in _run(step, variables, example, axes, windows, devices):
+        for window, found in each_window(step, variables, example, windows, devices):
             losses.append(float(found.get("loss", np.nan)))
             yield window, found["probs"]
 
@@ -90,10 +89,9 @@ def probabilities(
     devices: parallel.Devices,
 ) -> Float32[np.ndarray, "*space o"]:
     """All of one example, which is to be a slice: of a volume they may not fit."""
-    shape = example["image"].shape[:-1]
-    found = _run(step, variables, example, windows.axes(shape), windows, devices)
+    found = each_window(step, variables, example, windows, devices)
     parts = ((window, one["probs"]) for window, one in found)
-    slabs = blend(parts, shape, windows.size)
+    slabs = blend(parts, example["image"].shape[:-1], windows.size)
     return np.concatenate([slab.copy() for _, slab in slabs])
 
 
@@ -165,15 +163,15 @@ def make_count(task: Task) -> Count:
     return count
 
 
-def _run(
+def each_window(
     step: Callable,
     variables: Any,
     example: dict[str, np.ndarray],
-    axes: list[placing.Axis],
     windows: Windows,
     devices: parallel.Devices,
 ) -> Iterator[tuple[Window, dict[str, np.ndarray]]]:
-    """What the step gives of each window, one fetch behind."""
+    """What a step gives of each window, in the order of windows.grid, one fetch behind."""
+    axes = windows.axes(example["image"].shape[:-1])
     grid, waiting = placing.grid(axes), None
     while batch := list(itertools.islice(grid, windows.batch)):
         full = [*batch, *batch[-1:] * (windows.batch - len(batch))]

@@ -38,6 +38,15 @@ def mean_logits(exclusive: bool, *logits: Float[Array, "n *space c"]) -> Array:
     return jnp.log(clipped) - jnp.log1p(-clipped)
 
 
+def part(variables: dict, count: int) -> list[dict]:
+    """The variables of each of the `count` members of an Ensemble: the way back of join."""
+    names = [f"members_{place}" for place in range(count)]
+    return [
+        {kind: own[name] for kind, own in variables.items() if name in own}
+        for name in names
+    ]
+
+
 def join(variables: list[dict]) -> dict:
     """The variables of an Ensemble of models with these."""
     kinds = {kind for of_one in variables for kind in of_one}

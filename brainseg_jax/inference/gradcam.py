@@ -7,7 +7,7 @@ Images may have any number of axes.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,24 +28,51 @@ def heat(
     *,
     model: nn.Module,
 ) -> Float[Array, "n *small"]:
-    """How much each place of the features raises the sum of logits times `share`.
+    """How much each place of the features raises the sum of logits times `share`."""
+    found = look(variables, image, [share], model=model)
+    return weighed(found.features, found.weights[:, 0])
 
-    ReLU of the features, weighed by channel with the mean gradient of that sum.
-    """
 
-    def objective(shift: Array) -> tuple[Array, Array]:
+class Looked(NamedTuple):
+    """The deepest features of images, and what each channel counts for each share."""
+
+    features: Float[Array, "n *small f"]
+    weights: Float[Array, "n k f"]
+
+
+def look(
+    variables: Variables,
+    image: Float[Array, "n *space c"],
+    shares: Sequence[Each],
+    *,
+    model: nn.Module,
+) -> Looked:
+    """Weights are the mean gradient of the sum of logits times each of the `shares`."""
+
+    def objective(shift: Array) -> tuple[Each, Array]:
         logits, others = model.apply(
             bottleneck.moved(variables, shift), image, mutable=bottleneck.SEEN
         )
-        asked = jax.tree.map(lambda own, part: (own * part).sum(), logits, share)
-        return sum(jax.tree.leaves(asked), jnp.zeros(())), bottleneck.seen(others)
+        return logits, bottleneck.seen(others)
 
     unmoved = jax.eval_shape(lambda: embedding.features(variables, image, model=model))
     shift = jnp.zeros(unmoved.shape, unmoved.dtype)
-    gradient, features = jax.grad(objective, has_aux=True)(shift)
+    logits, pull, features = jax.vjp(objective, shift, has_aux=True)
     space = tuple(range(1, features.ndim - 1))
-    weight = gradient.mean(space, keepdims=True, dtype=jnp.float32)
-    return nn.relu((weight * features).sum(-1))
+    weights = []
+    for share in shares:
+        fitting = jax.tree.map(lambda own, part: part.astype(own.dtype), logits, share)
+        (gradient,) = pull(fitting)
+        weights.append(gradient.mean(space, dtype=jnp.float32))
+    return Looked(features, jnp.stack(weights, 1))
+
+
+def weighed(
+    features: Float[Array, "n *small f"], weight: Float[Array, "n f"]
+) -> Float[Array, "n *small"]:
+    """What is positive of the features' weighed sum."""
+    shape = (len(weight), *[1] * (features.ndim - 2), weight.shape[-1])
+    return nn.relu((weight.reshape(shape) * features).sum(-1))
 
 
 def fitted(
@@ -82,7 +109,7 @@ def _asked_of_one(
     if not task.uses_masks:
         chosen = int(task.predict(probs)[0])
         return [(task.classes[chosen], _of_class(logits, chosen))]
-    marked = _marked(probs, task)
+    marked = marks(probs, task)
     first = logits.shape[-1] - len(maps)  # after background
     return [
         (name, jnp.zeros_like(logits).at[..., k].set(marked[..., k]))
@@ -98,9 +125,7 @@ def _of_class(logits: Float[Array, "n o"], chosen: int) -> Float[Array, "n o"]:
     return jnp.zeros_like(logits).at[:, chosen].set(1.0)
 
 
-def _marked(
-    probs: Float[Array, "n *space o"], task: Task
-) -> Float[Array, "n *space o"]:
+def marks(probs: Float[Array, "n *space o"], task: Task) -> Float[Array, "n *space o"]:
     """1 where a map is decided for: the most probable one, or as many as are marked."""
     if task.exclusive:
         return jax.nn.one_hot(probs.argmax(-1), probs.shape[-1])

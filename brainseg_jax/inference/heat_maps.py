@@ -1,4 +1,4 @@
-"""A heat map over the slice that it is of, and how much of it lies in the tumour."""
+"""A heat map over the slice that it is of, and how much of one lies in the tumour."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def painted(
 
 
 def share_within(
-    heat: Float[np.ndarray, "h w"], region: Bool[np.ndarray, "h w"]
+    heat: Float[np.ndarray, "*space"], region: Bool[np.ndarray, "*space"]
 ) -> float:
     """Of all heat; nan where there is none."""
     whole = float(heat.sum())
@@ -40,7 +40,7 @@ def share_within(
 
 
 def share_by_chance(
-    image: Shaped[np.ndarray, "h w c"], region: Bool[np.ndarray, "h w"]
+    image: Shaped[np.ndarray, "*space c"], region: Bool[np.ndarray, "*space"]
 ) -> float:
     """Of heat that is spread evenly over the head: all but air, and the region.
 

@@ -117,15 +117,21 @@ def window_step(
     image = normalise.apply(batch["image"], batch["scaling"])
     outputs = run_model(variables, image, model=model, task=task, mirror=mirror)
     size = image.shape[1:-1]
-    probs = task.resize(outputs.probs, size)
-    for axis in range(len(size)):
-        spread = [1] * probs.ndim
-        spread[0], spread[axis + 1] = len(image), size[axis]
-        probs = probs * batch[f"share_{axis}"].reshape(spread)
+    probs = task.resize(outputs.probs, size) * window_share(batch, size)
     if "mask" not in batch:
         return {"probs": probs}
     per_window, _ = loss(task.resize(outputs.logits, size), batch)
     return {"probs": probs, "loss": per_window}
+
+
+def window_share(batch: Batch, size: tuple[int, ...]) -> Float[Array, "n *size 1"]:
+    """What each position of windows counts."""
+    whole: Any = 1.0
+    for axis, length in enumerate(size):
+        spread = [1] * (len(size) + 2)
+        spread[0], spread[axis + 1] = -1, length
+        whole = whole * batch[f"share_{axis}"].reshape(spread)
+    return whole
 
 
 def run_model(

@@ -1,5 +1,6 @@
-"""Grad-CAM over slices: where a model finds what speaks for its class or its mask."""
+"""Grad-CAM: where in slices or volumes a model finds what speaks for its decision."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -14,8 +15,18 @@ from brainseg_jax.inference import heat_maps
 from brainseg_jax.metrics import resampling
 from brainseg_jax.reports.parts import example_panels, intervals
 from brainseg_jax.reports.parts.panels import Panel, draw_panels
-from brainseg_jax.runs import explaining, notes, output_folder, queries, scored_splits
-from brainseg_jax.runs.queries import Query
+from brainseg_jax.runs import (
+    explaining,
+    heat_pictures,
+    notes,
+    out_of_fold,
+    output_folder,
+    precision,
+    queries,
+    scored_splits,
+)
+from brainseg_jax.runs.explaining import Explain, Explained
+from brainseg_jax.runs.queries import Asked, Query
 
 PATIENTS = 12  # on the page of examples
 Row = dict[str, Any]
@@ -51,63 +62,98 @@ def explain(
     data_name: str = "",
     data_dir: str = "",
 ) -> list[Row]:
-    """A picture of each explanation, explanations.csv and .json, and a page of examples.
+    """Pictures of each explanation, explanations.csv and .json, and a page of examples.
 
-    Without `inputs` the slices of a split are explained, the test split unless another is
-    named; then truth is drawn, and how much of the heat lies in the tumour is measured.
+    Without `inputs` a split is explained, the test split unless another is named; then
+    truth is drawn, and how much of the heat lies in the tumour is measured. Of a
+    cross-validation every patient is explained by the model that has not seen it.
 
     Raises:
-        ValueError: if the model is not of whole slices, if a split has other channels than
-            it was trained with, or if `outputs` lies in the inputs.
-        FileNotFoundError: if there are no pictures, no checkpoint or no prepared data.
+        ValueError: if a split has other channels than the model was trained with, if files
+            are not of the model's kind, or if `outputs` lies in the inputs.
+        FileNotFoundError: if there are no files, no checkpoint or no prepared data.
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
     folder = output_folder.check(inputs, outputs)
-    restored = queries.restore_one(workdir, "explain")
-    about = restored.record.about
-    failed: dict[str, str] = {}
-    if inputs:
-        found = queries.find_pictures(inputs)
-        note, total = about.note, len(found)
-        asked = queries.of_files(about, found, failed)
+    if not inputs and scored_splits.is_by_fold(workdir, split, data_name):
+        opened = _open_folds(workdir, data_dir)
     else:
-        split = split or scored_splits.default_split(about)
-        source = scored_splits.open_source(
-            restored, split, data_name=data_name, data_dir=data_dir
-        )
-        note, total = notes.of_model(restored.record, source, split), len(source)
-        asked = queries.of_split(source)
-    shown = track(asked, "explaining", total=total, transient=True)
-    rows, examples = _explain_all(explaining.make_explain(restored), shown, folder)
-    _write(rows, examples, folder, note, about.config["model"]["name"])
-    output_folder.refuse_unreadable(failed, total, folder)
+        opened = _open(workdir, inputs, split, data_name, data_dir)
+    asked = opened.asked
+    shown = track(asked.queries, "explaining", total=asked.total, transient=True)
+    rows, examples = _explain_all(opened.explain, shown, folder)
+    _write(rows, examples, folder, opened.note, opened.model)
+    output_folder.refuse_unreadable(asked.failed, asked.total, folder)
     return rows
 
 
+class Opened(NamedTuple):
+    """What is explained, by which models, and what has to be said of it."""
+
+    explain: Explain
+    asked: Asked
+    note: str
+    model: str
+
+
+def _open(
+    workdir: str, inputs: Sequence[str], split: str, data_name: str, data_dir: str
+) -> Opened:
+    """A run or several as one, asked of files, or of a split."""
+    restored = queries.restore(workdir)
+    about = restored.record.about
+    explain, model = explaining.make_explain(restored), about.config["model"]["name"]
+    if inputs:
+        return Opened(explain, queries.of_inputs(about, inputs), about.note, model)
+    split = split or scored_splits.default_split(about)
+    source = scored_splits.open_source(
+        restored, split, data_name=data_name, data_dir=data_dir
+    )
+    asked = Asked(queries.of_split(source), len(source), {})
+    note = notes.of_runs(workdir, restored.record, source, split)
+    return Opened(explain, asked, note, model)
+
+
+def _open_folds(workdir: str, data_dir: str) -> Opened:
+    """All test folds of a cross-validation, each patient asked of its own model."""
+    folds, whole = scored_splits.open_folds(workdir, data_dir=data_dir)
+    about = out_of_fold.joined([fold.restored.record.about for fold in folds])
+    precision.set_precision(about.config)
+    number = out_of_fold.numbers_of(folds)
+    explain_by = functools.cache(
+        lambda place: explaining.make_explain(folds[place].restored)
+    )
+
+    def explain(query: Query) -> list[Explained]:
+        return explain_by(number[query.patient])(query)
+
+    asked = Asked(queries.of_split(whole), len(whole), {})
+    note = notes.of_folds(folds)
+    return Opened(explain, asked, note, about.config["model"]["name"])
+
+
 def _explain_all(
-    explain: explaining.Explain, asked: Iterable[Query], folder: pathlib.Path
+    explain: Explain, asked: Iterable[Query], folder: pathlib.Path
 ) -> tuple[list[Row], dict[str, Example]]:
     """Rows of all, and of a few patients what the page may show of them."""
     rows: list[Row] = []
     examples: dict[str, Example] = {}
     for query in asked:
-        truth = None if query.truth is None else query.truth[..., 0] > 0
-        marked = 0 if truth is None else int(truth.sum())
-        panels = [
-            Panel(
-                example_panels.scan(query.image), f"{query.name}\n{query.label}".strip()
-            )
-        ]
-        for name, heat in explain(query):
-            picture = heat_maps.painted(query.image, heat, truth)
-            path = folder / f"{query.name}_{_as_file(name)}_heat.png"
-            image_files.write_png(path, picture)
-            rows.append(_row(query, name, heat, truth) | {"picture": path.name})
-            panels.append(Panel(picture, f"what speaks for\n{name}"))
+        marked = 0 if query.truth is None else int((query.truth > 0).sum())
+        panels: list[Panel] = []
+        for found in explain(query):
+            stem = folder / f"{query.name}_{_as_file(found.name)}"
+            drawn = heat_pictures.write(stem, query, found)
+            rows.append(_row(query, found) | drawn.row)
+            if not panels:
+                shown = np.ascontiguousarray(query.image[drawn.plane])
+                said = f"{query.name}\n{query.label}".strip()
+                panels.append(Panel(example_panels.scan(shown), said))
+            panels.append(Panel(drawn.picture, f"what speaks for\n{found.name}"))
         kept = examples.get(query.patient)
         room = len(examples) < PATIENTS if kept is None else marked > kept.marked
-        if room and len(panels) > 1:
+        if room and panels:
             examples[query.patient] = Example(marked, panels)
     return rows, examples
 
@@ -117,13 +163,15 @@ def _as_file(name: str) -> str:
     return name.replace(" ", "_").replace("/", "_")
 
 
-def _row(query: Query, name: str, heat: np.ndarray, truth: np.ndarray | None) -> Row:
-    row = {"slice": query.said, "patient": query.patient, "explained": name}
-    if truth is None:
+def _row(query: Query, found: Explained) -> Row:
+    row: Row = {"slice": query.said, "patient": query.patient, "explained": found.name}
+    if found.agreement is not None:
+        row["agreement"] = round(found.agreement, 4)
+    if query.truth is None:
         return row
-    share = chance = np.nan
+    share, chance, truth = np.nan, np.nan, query.truth[..., 0] > 0
     if truth.any():
-        share = heat_maps.share_within(heat, truth)
+        share = heat_maps.share_within(found.heat, truth)
         chance = heat_maps.share_by_chance(query.image, truth)
     return {
         **row,
@@ -134,7 +182,7 @@ def _row(query: Query, name: str, heat: np.ndarray, truth: np.ndarray | None) ->
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
-    """Of slices with tumour, by what is explained: heat in the tumour, and by chance."""
+    """Of those with tumour, by what is explained: heat in the tumour, and by chance."""
     measured = [row for row in rows if row.get("share_in_tumour", np.nan) >= 0]
     found = []
     for name in dict.fromkeys(row["explained"] for row in measured):

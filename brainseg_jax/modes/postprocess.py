@@ -23,7 +23,6 @@ from brainseg_jax.runs import (
     pixel_temperatures,
     precision,
     predictor,
-    queries,
     restore,
     slice_rules,
     temperatures,
@@ -129,7 +128,7 @@ def _measure_familiarity(
 ) -> None:
     """How far validation patients lie from those trained on, for `predict` to compare."""
     about = restored.record.about
-    if not queries.sees_whole_slices(about):
+    if about.info.dimensions != 2 or about.config["evaluation"]["window"]:
         return
     training = _open_split(restored, about.config["data"]["train"], data_dir)
     embedder = make_embedder(restored, profiles.SLICES)

@@ -1,8 +1,8 @@
-"""The stored slices most like an input, as the net sees them, and how far to trust that."""
+"""The stored cases most like an input, as the net sees them, and how far to trust that."""
 
 import itertools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,26 @@ from rich.progress import track
 from rich.table import Table
 
 from brainseg_jax import files, terminal
-from brainseg_jax.data import image_files, profiles
+from brainseg_jax.data import image_files, leakage, profiles
 from brainseg_jax.data.sources import Source
 from brainseg_jax.reports.parts import intervals, similar_panels
 from brainseg_jax.reports.parts.panels import draw_panels
 from brainseg_jax.runs import (
     embeddings,
+    ensembles,
+    experiment,
     hashes,
     notes,
     output_folder,
     queries,
+    restore,
     scored_splits,
     similar_cases,
 )
 from brainseg_jax.runs.embedder import Embedder, make_embedder
+from brainseg_jax.runs.predictor import make_volume_labeller
 from brainseg_jax.runs.queries import Query
+from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.similar_cases import Stored
 
@@ -60,22 +65,21 @@ def look_up(
     data_name: str = "",
     data_dir: str = "",
 ) -> list[Row]:
-    """The `nearest` patients of each file, each by its slice most like it: table, figures.
+    """The `nearest` patients of each file, each by its slice or volume most like it.
 
-    Searched is a split, by default the training split of the run's own data set. A
-    patient who is named in a file's path is left out.
+    Searched is a split, by default the training split of the run's own data set, or those
+    of several runs. A patient who is named in a file's path is left out.
 
     Raises:
-        ValueError: if the model is not of whole slices, or `outputs` lies in the inputs.
-        FileNotFoundError: if there are no pictures, no checkpoint or no prepared data.
+        ValueError: if files are not of the model's kind, or `outputs` lies in the inputs.
+        FileNotFoundError: if there are no files, no checkpoint or no prepared data.
         UnreadableImage: at the end, if files cannot be read.
     """
     inputs = image_files.expand(inputs)
     folder = output_folder.check(inputs, outputs)
     restored, embedder, cases, _ = _open(workdir, split, data_name, data_dir)
-    about = restored.record.about
-    pictures, failed = queries.find_pictures(inputs), dict[str, str]()
-    asked, total = queries.of_files(about, pictures, failed), len(pictures)
+    about, guess = restored.record.about, _make_guess(restored)
+    asked, total, failed = queries.of_inputs(about, inputs)
     rows: list[Row] = []
     shown = track(asked, "looking up", total=total, transient=True)
     for batch in _batches(iter(shown), embedder.size):
@@ -85,7 +89,7 @@ def look_up(
         for query, own, left_out in zip(batch, apart, names, strict=True):
             found = similar_cases.find(cases, own, nearest)
             path = folder / f"{query.name}_similar.png"
-            _draw([(query, found)], cases, path, about.note)
+            _draw([(query, found)], cases, path, about.note, guess(query))
             told = {"file": query.said, "left_out": ";".join(left_out)}
             rows += [{**told, **row, "picture": path.name} for row in found]
     _write(rows, folder, "similar", {"note": about.note, "nearest": nearest})
@@ -106,11 +110,12 @@ def judge(
 ) -> list[Row]:
     """How often what is found for unseen patients is of their class: retrieval.csv, .json.
 
-    Queries are the slices of the run's own test split. Beside it stands a random order of
-    the same stored slices; a page shows some queries with what is found.
+    Queries are the examples of the run's own test split. Beside it stands a random order of
+    the same stored ones; a page shows some queries with what is found.
 
     Raises:
-        ValueError, FileNotFoundError: as look_up; also if classes differ.
+        ValueError, FileNotFoundError: as look_up; also if classes differ, or if one of
+            several models was trained on the patients that would be asked about.
     """
     folder = output_folder.check((), outputs)
     restored, embedder, cases, split = _open(workdir, split, data_name, data_dir)
@@ -123,10 +128,19 @@ def judge(
             f"queries of {asked.info.name} {asked.info.labels}: give a --data_name of the "
             "same, or files with --inputs."
         )
-    vectors = embeddings.of_split(embedder, asked, own, workdir, _made_by(restored))
+    if ensembles.said(workdir):  # leaky splits of one run share patients on purpose
+        _refuse_trained(workdir, about, asked, own)
+    if len({*asked.labels, *cases.source.labels}) == 1:
+        logging.warning(
+            "All of %s and %s are of one class: every order of them scores 1. The page of "
+            "examples alone tells anything.",
+            own,
+            split,
+        )
+    vectors = _vectors(workdir, restored, embedder, asked, own)
     scores = similar_cases.judge(cases, asked, vectors, nearest)
     rows = similar_cases.table(scores, asked, nearest)
-    note = notes.of_model(restored.record, asked, own)
+    note = notes.of_runs(workdir, restored.record, asked, own)
     said = {"note": note, "queries": own, "stored": split, "nearest": nearest}
     _write(rows, folder, "retrieval", said)
     _draw_examples(cases, asked, vectors, folder / "examples.png", nearest, note)
@@ -138,23 +152,61 @@ def judge(
 def _open(
     workdir: str, split: str, data_name: str, data_dir: str
 ) -> tuple[Restored, Embedder, Stored, str]:
-    """The model, what makes vectors with it, and the slices that are searched."""
-    restored = queries.restore_one(workdir, "similar")
-    about = restored.record.about
-    split = split or about.config["data"]["train"]
+    """The model, what makes vectors with it, and the cases that are searched."""
+    restored = queries.restore(workdir)
+    split = split or _trained_on(workdir)
     source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
     embedder = make_embedder(restored, len(source))
-    vectors = embeddings.of_split(embedder, source, split, workdir, _made_by(restored))
+    vectors = _vectors(workdir, restored, embedder, source, split)
     return restored, embedder, Stored(source, vectors), split
 
 
-def _made_by(restored: Restored) -> Row:
-    return {
+def _trained_on(workdir: str) -> str:
+    """The training split of a run, of several on the first one's data set all together."""
+    runs = ensembles.runs_of(workdir)
+    options = [restore.read_best(run).about.config["data"] for run in runs]
+    parts = [
+        part
+        for one in options
+        if one["name"] == options[0]["name"]
+        for part in one["train"].split("+")
+    ]
+    return "+".join(dict.fromkeys(parts))
+
+
+def _vectors(
+    workdir: str, restored: Restored, embedder: Embedder, source: Source, split: str
+) -> np.ndarray:
+    """Kept in the run's folder; of several runs in the first one's, under another name."""
+    home = ensembles.folders(workdir)[0]
+    name = "_".join(filter(None, [ensembles.name_of(workdir), split]))
+    made_by = {
         "checkpoint_step": restored.record.step,
         "weights_sha256": hashes.of_weights(restored.variables),
     }
+    return embeddings.of_split(embedder, source, name, home, made_by)
+
+
+def _refuse_trained(workdir: str, about: About, asked: Source, split: str) -> None:
+    """Of models that were trained on one another's patients nobody is left to ask about."""
+    if shared := leakage.known(asked.patients, about.trained_patients):
+        raise ValueError(
+            f"{len(shared)} patients of {split} were trained on by one of the models of "
+            f"{workdir} ({', '.join(shared[:3])}): how well they find cases like those "
+            "says nothing of new patients. Give the folder of a single run or fold, or "
+            "files with --inputs."
+        )
+
+
+def _make_guess(restored: Restored) -> Callable[[Query], np.ndarray | None]:
+    """Where a volume's tumour may be, which chooses the plane to show; None of slices."""
+    windows = experiment.windows_seen(restored.record.about.settings)
+    if restored.record.about.info.dimensions == 2 or windows is None:
+        return lambda query: None
+    label = make_volume_labeller(restored, windows)
+    return lambda query: label(query.seen, query.scaling)[..., 0] > 0
 
 
 def _batches(asked: Iterator[Query], size: int) -> Iterator[list[Query]]:
@@ -197,16 +249,18 @@ def _draw(
     cases: Stored,
     path: pathlib.Path,
     note: str,
+    likely: np.ndarray | None = None,
 ) -> None:
     """Each query with what is found for it, a row or more of pictures."""
     panels = []
     for query, found in shown:
         said = "\n".join(filter(None, (query.name, query.label)))
         panels += similar_panels.row_of_panels(
-            query.image, query.truth, said, found, cases.source
+            query.image, query.truth, said, found, cases.source, likely
         )
     columns = min(COLUMNS, len(panels) // len(shown))
-    title = "A slice and the stored ones most like it, with their cosine distance"
+    what = "slice" if cases.source.info.dimensions == 2 else "volume"
+    title = f"A {what} and the stored ones most like it, with their cosine distance"
     draw_panels(panels, columns, path, title=title, note=note)
 
 

@@ -1,4 +1,4 @@
-"""Vectors of every slice of a split, kept in the run's folder until either changes."""
+"""Vectors of every example of a split, kept in the run's folder until either changes."""
 
 import dataclasses
 import hashlib
@@ -61,8 +61,17 @@ def _read(path: pathlib.Path, said: str) -> np.ndarray | None:
 
 
 def _compute(embedder: Embedder, source: Source) -> np.ndarray:
-    """Batch by batch, with a bar; of the split no more than a few batches are in memory."""
+    """Batch by batch, with a bar; of the split no more than a few batches are in memory.
+
+    Examples that keep their size, as volumes do, come one by one.
+    """
     plain = dataclasses.replace(source, fit=dataclasses.replace(source.fit, target=""))
+    if not plain.fit.size:
+        each = reading.whole_examples(plain)
+        shown = track(each, "embedding", total=len(plain), transient=True)
+        return np.concatenate(
+            [embedder.embed([one["image"]], [one["scaling"]]) for one in shown]
+        )
     total = len(reading.evaluation_order(plain, embedder.size))
     batches = reading.evaluation_batches(plain, embedder.size, resident=False)
     vectors: np.ndarray | None = None

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from brainseg_jax.inference.ensemble import Ensemble, join
+from brainseg_jax.inference import ensemble
+from brainseg_jax.inference.ensemble import Ensemble
 from brainseg_jax.runs import cards, members, restore
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.records import Choice
@@ -102,8 +103,22 @@ def restore_all(workdir: str | pathlib.Path) -> Restored:
     return Restored(
         first.record._replace(about=about, choice=choice),
         first.parts._replace(model=model),
-        join([one.variables for one in every]),
+        ensemble.join([one.variables for one in every]),
     )
+
+
+def parted(restored: Restored) -> list[Restored]:
+    """Each net of restore_all's by itself, with what is said of all; one is as it is."""
+    model = restored.parts.model
+    if not isinstance(model, Ensemble):
+        return [restored]
+    nets = model.members
+    return [
+        restored._replace(parts=restored.parts._replace(model=net), variables=own)
+        for net, own in zip(
+            nets, ensemble.part(restored.variables, len(nets)), strict=True
+        )
+    ]
 
 
 def _joined_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

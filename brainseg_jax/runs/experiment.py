@@ -71,6 +71,18 @@ def windows_of(config: ConfigDict) -> Windows | None:
     )
 
 
+def windows_seen(config: ConfigDict) -> Windows | None:
+    """The same; of volumes that are scored whole, windows as large as they were trained.
+
+    Scans are of any size, and what a net was trained on is what it can see.
+    """
+    found = windows_of(config)
+    if found or len(config.data.size) == 2:
+        return found
+    size = tuple(config.data.patch or config.data.size)
+    return Windows(size, 0.5, 1, config.augment.fill)
+
+
 def scored_size(config: ConfigDict) -> tuple[int, ...]:
     """What examples are resized to before they are scored; (): they keep their size."""
     return () if config.evaluation.window else tuple(config.data.size)

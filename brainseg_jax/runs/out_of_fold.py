@@ -107,6 +107,15 @@ def fold_of_patients(folds: Sequence[Fold]) -> dict[str, str]:
     }
 
 
+def numbers_of(folds: Sequence[Fold]) -> dict[str, int]:
+    """The place in `folds` of each patient's own: of the model that has not seen it."""
+    return {
+        patient: place
+        for place, fold in enumerate(folds)
+        for patient in fold.source.patients
+    }
+
+
 def unlike_lengths(folds: Sequence[Fold]) -> str:
     """What has to be said while some folds were not extended yet; else ""."""
     records = [fold.restored.record for fold in folds]
@@ -121,11 +130,7 @@ def unlike_lengths(folds: Sequence[Fold]) -> str:
 
 def make_labeller(folds: Sequence[Fold], whole: Source) -> Callable[[int], Any]:
     """Predicted labels of an example of `whole`, each by the model that has not seen it."""
-    number = {
-        patient: place
-        for place, fold in enumerate(folds)
-        for patient in fold.source.patients
-    }
+    number = numbers_of(folds)
     labeller = functools.cache(
         lambda place: predictor.make_labeller(folds[place].restored)
     )

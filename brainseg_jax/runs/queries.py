@@ -1,96 +1,96 @@
-"""Slices that a model is asked about: picture files, or a split of prepared data."""
+"""Examples that a model is asked about: files, or a split of prepared data."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
-from brainseg_jax.data import image_files, modalities
+from brainseg_jax.data import dicom_files, image_files, modalities
+from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.sources import Source
-from brainseg_jax.runs import ensembles, pictures, precision, restore
+from brainseg_jax.runs import ensembles, pictures, precision, seen_scans, volumes
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 
 
 class Query(NamedTuple):
-    """A stored slice, and what is known of it."""
+    """A stored slice or volume, and what is known of it."""
 
     name: str  # of what is written of it
-    said: str  # its file, or its key in the data set
+    said: str  # its file or files, or its key in the data set
     patient: str  # of a file the volume that it was normalised with
-    image: np.ndarray
-    seen: np.ndarray  # as the model sees it, with the slices next to it
+    image: np.ndarray  # [*space, c]; of a scan at the voxels of training
+    seen: np.ndarray  # as the model sees it, of a slice with those next to it
     scaling: np.ndarray  # [4, d]
-    truth: np.ndarray | None = None  # stored mask [h, w, 1]
+    truth: np.ndarray | None = None  # stored mask [*space, 1]
     label: str = ""  # its class, where the data set tells it
 
 
-def restore_one(workdir: str, mode: str) -> Restored:
-    """The best model of a run that sees whole slices, with its precision set.
+class Asked(NamedTuple):
+    """Files that a model is asked about, as they are read; and those that cannot be."""
+
+    queries: Iterator[Query]
+    total: int
+    failed: dict[str, str]  # with the reason, once they were come to
+
+
+def restore(workdir: str) -> Restored:
+    """The best model of a run, or of several as one, with its precision set.
 
     Raises:
-        NoCheckpoint: if the folder holds none.
-        ValueError: if it has no vector or map for a whole picture.
+        NoCheckpoint: if a folder holds none.
+        ValueError: if runs differ in what an image or a class is.
     """
-    if ensembles.said(workdir):
-        raise ValueError(
-            f"--mode={mode} looks into one model; give a single --workdir, not {workdir}."
-        )
-    restored = restore.restore(workdir)
-    about = restored.record.about
-    check_kind(workdir, about, mode)
-    precision.set_precision(about.config)
+    restored = ensembles.restore_all(workdir)
+    precision.set_precision(restored.record.about.config)
     return restored
 
 
-def sees_whole_slices(about: About) -> bool:
-    return about.info.dimensions == 2 and not about.config["evaluation"]["window"]
-
-
-def check_kind(workdir: str, about: About, mode: str) -> None:
-    """Refuses what has no vector or map for a whole picture.
-
-    Raises:
-        ValueError: if the model is of volumes, or sees parts of slices.
-    """
-    if sees_whole_slices(about):
-        return
-    kind = "a model that sees slices in windows (config.evaluation.window)"
-    if about.info.dimensions != 2:
-        kind = "a model of volumes"
-    raise ValueError(
-        f"{workdir} holds {kind}; --mode={mode} is for models of whole slices. Give the "
-        "--workdir of one."
-    )
-
-
-def find_pictures(inputs: Sequence[str]) -> list[pathlib.Path]:
-    """Picture files, of folders those below them.
+def of_inputs(about: About, inputs: Sequence[str]) -> Asked:
+    """Pictures for a model of slices, scans for one of volumes; below folders, too.
 
     Raises:
         FileNotFoundError: if there are none.
-        ValueError: if there are scans among them.
+        ValueError: if there are files of the other kind, or two of one name.
     """
+    failed: dict[str, str] = {}
+    if about.info.dimensions == 2:
+        found = _find_pictures(inputs)
+        names: Any = pictures.output_names(found)
+        return Asked(_of_pictures(about, found, names, failed), len(found), failed)
+    cases = seen_scans.cases_of(_find_scans(inputs), about)
+    names = volumes.output_names(cases)
+    return Asked(_of_scans(about, cases, names, failed), len(cases), failed)
+
+
+def _find_pictures(inputs: Sequence[str]) -> list[pathlib.Path]:
     if scans := modalities.find_volumes(inputs):
         raise ValueError(
-            f"{scans[0]} is a scan, of which single slices are looked into alone. Export "
-            "them as pictures, or give a folder without scans."
+            f"{scans[0]} is a scan, of which a model of slices looks into single ones "
+            "alone. Export them as pictures, or give a folder without scans."
         )
     return image_files.find_images(inputs)
 
 
-def of_files(
-    about: About, found: Sequence[pathlib.Path], failed: dict[str, str]
+def _find_scans(inputs: Sequence[str]) -> list[pathlib.Path]:
+    found = [*modalities.find_volumes(inputs), *dicom_files.find_series(inputs)]
+    if not found:
+        raise FileNotFoundError(
+            f"There is no scan in {', '.join(inputs)}. The model is one of volumes: give "
+            "it NIfTI files (.nii.gz) or folders of DICOM series."
+        )
+    return found
+
+
+def _of_pictures(
+    about: About,
+    found: Sequence[pathlib.Path],
+    names: dict[pathlib.Path, str],
+    failed: dict[str, str],
 ) -> Iterator[Query]:
-    """Slices of one patient are normalised together, where the model was trained so.
-
-    What cannot be read goes to `failed`, with the reason.
-
-    Raises:
-        ValueError: if two files would be written under one name.
-    """
-    names = pictures.output_names(found)
+    """Slices of one patient are normalised together, where the model was trained so."""
 
     def tell(path: pathlib.Path, reason: str) -> None:
         failed[str(path)] = reason
@@ -102,15 +102,35 @@ def of_files(
             yield Query(names[path], str(path), volume, *shown)
 
 
+def _of_scans(
+    about: About,
+    cases: Sequence[modalities.Case],
+    names: Sequence[str],
+    failed: dict[str, str],
+) -> Iterator[Query]:
+    """At the voxels of training, cropped as prepared volumes are."""
+    options = about.config["data"]["normalisation"]
+    for case, name in zip(cases, names, strict=True):
+        said = ";".join(map(str, case.files))
+        try:
+            scan = seen_scans.read(case, about)
+        except UnreadableImage as error:
+            logging.warning("Left out: %s", error)
+            failed[said] = str(error)
+            continue
+        seen = seen_scans.as_volume(scan, about.info.spacing, options)
+        yield Query(name, said, case.name, seen.image, seen.image, seen.scaling)
+
+
 def of_split(source: Source) -> Iterator[Query]:
     """In the split's order, with truth and class."""
     return (at_place(source, place) for place in range(len(source)))
 
 
 def at_place(source: Source, place: int) -> Query:
-    """One slice of a split."""
+    """One example of a split."""
     image, mask = source.read_stored(place)
-    seen, _ = source.seen(place)
+    seen = image if source.together is None else source.seen(place)[0]
     return Query(
         source.keys[place].replace("/", "_"),
         source.keys[place],

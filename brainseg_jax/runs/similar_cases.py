@@ -1,4 +1,4 @@
-"""Stored slices by how much a net sees them as it sees another one."""
+"""Stored cases by how much a net sees them as it sees another one."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 class Stored(NamedTuple):
-    """Slices that are searched, with a vector of length 1 for each."""
+    """Slices or volumes that are searched, with a vector of length 1 for each."""
 
     source: Source
     vectors: np.ndarray  # [m, f]

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import numpy as np
 from absl import logging
-from jaxtyping import Shaped
 
-from brainseg_jax.data import profiles, scans, volume_profiles
+from brainseg_jax.data import profiles, volume_profiles
 from brainseg_jax.data.scans import Scan
 from brainseg_jax.data.sources import Source
-from brainseg_jax.runs import scan_labels
+from brainseg_jax.runs import seen_scans
 from brainseg_jax.runs.records import About
+from brainseg_jax.runs.seen_scans import Slices, Volume
 
 
 def describe(training: Source) -> dict[str, Any]:
@@ -19,11 +18,10 @@ def describe(training: Source) -> dict[str, Any]:
     return {"profile": of(training)}
 
 
-def warnings_of(scan: Scan, about: About, axis: str, name: str) -> tuple[str, ...]:
-    """What makes a scan's prediction doubtful, of what is checked; the log says it too.
-
-    A model of slices sees it along `axis`.
-    """
+def warnings_of(
+    scan: Scan, seen: Volume | Slices, about: About, name: str
+) -> tuple[str, ...]:
+    """What makes a scan's prediction doubtful, of what is checked; the log says it too."""
     there = [k for k in range(scan.image.shape[-1]) if k not in scan.missing]
     flat = [
         f"{about.info.channels[k]} is of one value everywhere"
@@ -31,21 +29,16 @@ def warnings_of(scan: Scan, about: About, axis: str, name: str) -> tuple[str, ..
         if scan.image[..., k].min() == scan.image[..., k].max()
     ]
     known = about.data.get("profile")
-    found = (*flat, *(_unlike(scan, known, about, axis) if known else ()))
+    found = (*flat, *(_unlike(scan, seen, known, about) if known else ()))
     for one in found:
         logging.warning("%s: %s.", name, one)
     return found
 
 
 def _unlike(
-    scan: Scan, known: dict[str, Any], about: About, axis: str
+    scan: Scan, seen: Volume | Slices, known: dict[str, Any], about: About
 ) -> tuple[str, ...]:
-    if about.info.dimensions == 2:
-        return profiles.unlike(_slices(scan, axis), known)
-    cropped = scan.image[scan_labels.foreground_box(scan.image)]
+    if isinstance(seen, Slices):
+        return profiles.unlike(seen.images, known)
+    cropped = scan.image[seen_scans.foreground_box(scan.image)]
     return volume_profiles.unlike(cropped, scan.spacing, about.info.channels, known)
-
-
-def _slices(scan: Scan, axis: str) -> list[Shaped[np.ndarray, "h w c"]]:
-    image = scans.resize(scan.image, scan_labels.square(scan, axis))
-    return [*scans.slices(image, axis)]

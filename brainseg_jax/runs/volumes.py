@@ -3,24 +3,38 @@
 import collections
 import pathlib
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 from rich.progress import track
 
-from brainseg_jax.data import modalities, scans
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.runs import predicted, results, scan_labels, scan_outputs, unlike
+from brainseg_jax.runs import (
+    predicted,
+    results,
+    scan_labels,
+    scan_outputs,
+    seen_scans,
+    unlike,
+)
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.scan_labels import Label
+from brainseg_jax.runs.seen_scans import See
 
 NO_RULES = Rules()
+
+
+class Making(NamedTuple):
+    """How a scan becomes labels."""
+
+    see: See
+    label: Label
 
 
 def predict(
@@ -47,21 +61,18 @@ def predict(
             f"The model is one of {task.name}; only models of masks alone "
             "(segmentation) predict NIfTI volumes."
         )
-    cases = modalities.group_cases(
-        found,
-        about.info.channels,
-        about.info.all_channels,
-        may_lack=about.settings.augment.channel_dropout > 0,
-    )
+    cases = seen_scans.cases_of(found, about)
     _tell_missing(cases)
-    names = dict(zip(cases, _output_names(cases), strict=True))
+    names = dict(zip(cases, output_names(cases), strict=True))
     model = predicted.fingerprint(restored, axis, rules, sorted(also))
     made_from = {case: predicted.made_from(case, model) for case in cases}
     kept = predicted.read_done(outputs)
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
     if rows:
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
-    label = scan_labels.make_label(restored, axis, rules)
+    make = Making(
+        seen_scans.make_see(about, axis), scan_labels.make_label(restored, rules)
+    )
     left = [case for case in cases if case not in rows]
     predicted.tell_replaced(
         kept.values(), {names[case]: _named(case)["file"] for case in left}
@@ -71,7 +82,7 @@ def predict(
         results.write(outputs, [*others, *rows.values()])
     for case in track(left, "predicting", transient=True):
         try:
-            row = _predict_case(case, names[case], about, label, outputs, axis, also)
+            row = _predict_case(case, outputs / names[case], about, make, also)
             row |= {"post_processed": rules != NO_RULES, "note": about.note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
@@ -83,17 +94,12 @@ def predict(
 
 
 def _predict_case(
-    case: Case,
-    name: str,
-    about: About,
-    label: Label,
-    outputs: pathlib.Path,
-    axis: str,
-    also: Collection[str],
+    case: Case, stem: pathlib.Path, about: About, make: Making, also: Collection[str]
 ) -> Row:
-    scan = scans.in_dtype(scans.read(case, about.info.channels), about.info.dtype)
-    labels, stem = label(scan), outputs / name
-    told = unlike.warnings_of(scan, about, axis, case.name)
+    scan = seen_scans.read(case, about)
+    seen = make.see(scan)
+    labels = make.label(seen)
+    told = unlike.warnings_of(scan, seen, about, case.name)
     said = (*told, *filter(None, [about.note]))
     return {
         **_named(case),
@@ -148,8 +154,12 @@ def _tell_missing(cases: Sequence[Case]) -> None:
             )
 
 
-def _output_names(cases: Sequence[Case]) -> list[str]:
-    """A name per case, where names repeat with its folder's before it, or the last two."""
+def output_names(cases: Sequence[Case]) -> list[str]:
+    """A name per case, where names repeat with its folder's before it, or the last two.
+
+    Raises:
+        ValueError: if two cases would have one name all the same.
+    """
     names = [case.name for case in cases]
     for depth in (1, 2):
         count = collections.Counter(names)

@@ -38,8 +38,8 @@ def seen(collections: Mapping[str, Any]) -> Array:
     own = collections.get(SEEN, {})
     if NAME not in own:
         raise ValueError(
-            "The model marks no features of its own (models/parts/bottleneck.py): several "
-            "runs as one have none; give one --workdir."
+            "The model marks no features of its own (models/parts/bottleneck.py); several "
+            "models as one have none, but each of them has."
         )
     (features,) = own[NAME]
     return features

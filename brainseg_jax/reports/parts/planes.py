@@ -6,7 +6,7 @@ right.
 """
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Shaped
 
 TURNED = (slice(None, None, -1), slice(None, None, -1))
 
@@ -14,11 +14,11 @@ Plane = tuple[int | slice, ...]
 
 
 def choose_plane(
-    image: Shaped[np.ndarray, "*space c"], marked: Bool[np.ndarray, "*space"]
+    image: Shaped[np.ndarray, "*space c"], marked: Shaped[np.ndarray, "*space"]
 ) -> Plane:
     """What to index an example with for [h, w, ...]: the plane with most that is marked.
 
-    The middle one where nothing is.
+    `marked` may say how much, too. The middle one where nothing is.
     """
     if image.ndim == 3:
         return ()
