@@ -67,13 +67,56 @@ def test_one_far_away_is_told_of_and_others_are_not():
 
     def unlike(*degrees):
         return familiarity.unlike(
-            found, EMBEDDER, images(*degrees), [None] * len(degrees)
+            [(found, EMBEDDER)], images(*degrees), [None] * len(degrees)
         )
 
     assert unlike(5, 6, 90) == unlike(14, 14) == ()
     (said,) = unlike(30, 40, 50)  # the fifth nearest of 40 is 7.5
     assert f"as the model sees them, is {apart(32.5):.3g}, that" in said
     assert unlike(90) == ()  # a lone slice
+
+
+def test_a_lone_volume_is_judged():
+    found = Familiarity(at_angles([0.0]), (0.0, apart(10)))
+    volume = np.full((2, 2, 2, 1), 60, np.float32)
+    (said,) = familiarity.unlike([(found, EMBEDDER)], [volume], [None])
+    assert f"is {apart(60):.3g}" in said
+
+
+def test_several_models_are_asked_each_by_its_own_patients():
+    """On the scale of its validation patients the one puts it at 2, the other at 0.5."""
+    far, images_of = apart(30), images(30, 30)
+    one = Familiarity(at_angles([0.0]), (0.0, far / 2))
+    other = Familiarity(at_angles([0.0]), (far / 2, far * 1.5))
+
+    def unlike(*known):
+        nets = [(own, EMBEDDER) for own in known]
+        return familiarity.unlike(nets, images_of, [None] * 2)
+
+    assert one.standing(far) == pytest.approx(2)
+    assert other.standing(far) == pytest.approx(0.5)
+    assert unlike(one, other) == ()  # 1.25
+    (said,) = unlike(one, one, other)
+    assert "is 1.5, mean of 3" in said
+    # A single model's bound is the same: beyond 1.5 of its scale.
+    assert one.standing(one.most) == pytest.approx(1.5)
+
+
+def test_of_several_runs_all_have_to_know_how_far_is_usual(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        familiarity.restore, "read_best", lambda _: types.SimpleNamespace(step=3)
+    )
+    found = Familiarity(at_angles([0.0]), (0.1, 0.2))
+    both = f"{tmp_path}/a,{tmp_path}/b"
+    assert familiarity.read_all(both, 3) == [] and not caplog.text
+    familiarity.write(tmp_path / "a", 3, found)
+    assert familiarity.read_all(both, 3) == []
+    assert "1 of 2 models have no familiarity.npz" in caplog.text
+    familiarity.write(tmp_path / "b", 3, found)
+    assert [one.usual for one in familiarity.read_all(both, 3)] == [(0.1, 0.2)] * 2
+    assert len(familiarity.read_all(f"{tmp_path}/a", 3)) == 1
 
 
 def test_one_validation_patient_does_not_say_what_is_usual():

@@ -98,6 +98,7 @@ def choose(tmp_path, monkeypatch, predicted, truth):
     monkeypatch.setattr(postprocess.precision, "set_precision", lambda config: None)
     monkeypatch.setattr(postprocess, "_open_split", lambda *_: source)
     monkeypatch.setattr(postprocess, "_labels", lambda *_: iter(pairs))
+    monkeypatch.setattr(postprocess, "_measure_familiarity", lambda *_: None)
     return postprocess.choose(tmp_path)
 
 

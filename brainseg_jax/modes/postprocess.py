@@ -77,8 +77,10 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     }
     path = cards.write(place.workdir, rules, place.step, said, name=place.name)
     _tell(path, rules, said, figures)
-    if not ensembles.said(workdir):
-        _measure_familiarity(restored, source, workdir, data_dir)
+    runs = ensembles.runs_of(workdir)
+    for run in runs:
+        own = restored if len(runs) == 1 else restore.restore(run)
+        _measure_familiarity(own, source, run, data_dir)
     return rules
 
 
@@ -117,6 +119,8 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
     }
     path = cards.write(workdir, rules, ensembles.step_of(workdir), said)
     _tell(path, rules, said, figures)
+    for run, fold in zip(members.folders(workdir), folds, strict=True):
+        _measure_familiarity(fold.restored, fold.source, run, data_dir)
     return rules
 
 
@@ -128,8 +132,6 @@ def _measure_familiarity(
 ) -> None:
     """How far validation patients lie from those trained on, for `predict` to compare."""
     about = restored.record.about
-    if about.info.dimensions != 2 or about.config["evaluation"]["window"]:
-        return
     training = _open_split(restored, about.config["data"]["train"], data_dir)
     embedder = make_embedder(restored, profiles.SLICES)
     found = familiarity.measure(embedder, training, validation)

@@ -87,7 +87,10 @@ def predict(
     if scanned:
         rules = card.rules if card else Rules()
         _tell_pictures(inputs, series)
-        rows = volumes.predict(restored, scanned, folder, axis, rules, also)
+        judge = familiarity.judge_of(workdir, restored)
+        rows = volumes.predict(
+            restored, scanned, folder, axis, rules, also, judge=judge
+        )
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
         known = truth.find(true, found, restored.record.about) if true else None

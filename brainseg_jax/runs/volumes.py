@@ -21,6 +21,8 @@ from brainseg_jax.runs import (
     seen_scans,
     unlike,
 )
+from brainseg_jax.runs.familiarity import Judge
+from brainseg_jax.runs.pictures import Unlike
 from brainseg_jax.runs.predicted import Row
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
@@ -28,13 +30,15 @@ from brainseg_jax.runs.scan_labels import Label
 from brainseg_jax.runs.seen_scans import See
 
 NO_RULES = Rules()
+NOBODY = Judge(None, {})
 
 
 class Making(NamedTuple):
-    """How a scan becomes labels."""
+    """How a scan becomes labels, and what is told of it."""
 
     see: See
     label: Label
+    unlike: Unlike | None
 
 
 def predict(
@@ -44,12 +48,14 @@ def predict(
     axis: str,
     rules: Rules = NO_RULES,
     also: Collection[str] = (),
+    *,
+    judge: Judge = NOBODY,
 ) -> list[Row]:
     """Writes a mask and a picture of every case; gives their rows of `predictions.csv`.
 
     `rules` mend the masks. Cases that an earlier command predicted the same way are left as
     they are, and those of other files keep their rows. `also` may have formats of
-    data/meshes.py.
+    data/meshes.py. `judge` tells of those far from the training images.
 
     Raises:
         UnreadableImage: if cases cannot be read, once all others are written.
@@ -64,14 +70,17 @@ def predict(
     cases = seen_scans.cases_of(found, about)
     _tell_missing(cases)
     names = dict(zip(cases, output_names(cases), strict=True))
-    model = predicted.fingerprint(restored, axis, rules, sorted(also))
+    measured = [judge.measured] if judge.unlike else []
+    model = predicted.fingerprint(restored, axis, rules, sorted(also), *measured)
     made_from = {case: predicted.made_from(case, model) for case in cases}
     kept = predicted.read_done(outputs)
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
     if rows:
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
     make = Making(
-        seen_scans.make_see(about, axis), scan_labels.make_label(restored, rules)
+        seen_scans.make_see(about, axis),
+        scan_labels.make_label(restored, rules),
+        judge.unlike,
     )
     left = [case for case in cases if case not in rows]
     predicted.tell_replaced(
@@ -99,7 +108,7 @@ def _predict_case(
     scan = seen_scans.read(case, about)
     seen = make.see(scan)
     labels = make.label(seen)
-    told = unlike.warnings_of(scan, seen, about, case.name)
+    told = unlike.warnings_of(scan, seen, about, case.name, make.unlike)
     said = (*told, *filter(None, [about.note]))
     return {
         **_named(case),
