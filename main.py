@@ -105,7 +105,9 @@ flags.DEFINE_multi_string(
     "split.",
 )
 flags.DEFINE_string(
-    "truth", "", "predict: folder of true masks, each with its picture's name."
+    "truth",
+    "",
+    "predict: folder of true masks, each with its picture's or scan's name.",
 )
 flags.DEFINE_integer(
     "nearest", 5, "similar: how many patients to show of each input.", lower_bound=1

@@ -1,6 +1,8 @@
 """A scan's mask as a picture: three planes through where most is marked."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,41 +16,74 @@ COLOURS = ((0, 255, 0), (255, 200, 0), (255, 60, 60), (80, 160, 255))
 HEIGHT = 320  # pixels of the picture
 
 
+class Plane(NamedTuple):
+    """A plane as large as it is in mm, and masks of it."""
+
+    grey: UInt8[np.ndarray, "h w"]
+    masks: Sequence[UInt8[np.ndarray, "h w"]]
+
+
 def write_planes(path: Path, scan: Scan, labels: UInt8[np.ndarray, "z y x"]) -> Path:
-    """Axial, coronal and sagittal plane side by side, of the first channel there is."""
+    """Axial, coronal and sagittal plane side by side, with a colour for each label."""
+    known = np.unique(labels[labels > 0])
+    return write_side_by_side(
+        path, [_coloured(plane, known) for plane in planes(scan, labels)]
+    )
+
+
+def _coloured(
+    plane: Plane, known: UInt8[np.ndarray, " k"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    picture = np.repeat(plane.grey[..., None], 3, axis=-1)
+    (found,) = plane.masks
+    for number, label in enumerate(known):
+        colour = COLOURS[number % len(COLOURS)]
+        picture = image_files.overlay(picture, found == label, colour, opacity=0.4)
+    return picture
+
+
+def planes(
+    scan: Scan,
+    labels: UInt8[np.ndarray, "z y x"],
+    *others: UInt8[np.ndarray, "z y x"],
+) -> list[Plane]:
+    """Of each axis, of the first channel there is, where most is marked by `labels`.
+
+    `others` are masks to show with them.
+    """
     there = [k for k in range(scan.image.shape[-1]) if k not in scan.missing]
     grey = _grey(scan.image[..., there[0]])
-    known = np.unique(labels[labels > 0])
-    parts = [_plane(grey, labels, known, scan, axis) for axis in scans.AXES]
+    return [_plane(grey, (labels, *others), scan, axis) for axis in scans.AXES]
+
+
+def write_side_by_side(
+    path: Path, pictures: Sequence[UInt8[np.ndarray, "h w 3"]]
+) -> Path:
+    """Each in the middle of a row of one height."""
     return image_files.write_png(
-        path, np.hstack([_in_the_middle(one) for one in parts])
+        path, np.hstack([_in_the_middle(one) for one in pictures])
     )
 
 
 def _plane(
     grey: UInt8[np.ndarray, "z y x"],
-    labels: UInt8[np.ndarray, "z y x"],
-    known: UInt8[np.ndarray, " k"],
+    masks: Sequence[UInt8[np.ndarray, "z y x"]],
     scan: Scan,
     axis: str,
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The plane with most that is marked, else the middle one; all in one proportion."""
-    marked = scans.slices(labels, axis)
-    area = (marked > 0).sum((1, 2))
+) -> Plane:
+    """The plane with most that the first marks, else the middle one; in one proportion."""
+    area = (scans.slices(masks[0], axis) > 0).sum((1, 2))
     place = int(area.argmax()) if area.any() else len(area) // 2
-    extent = np.multiply(labels.shape, scan.spacing)
+    extent = np.multiply(grey.shape, scan.spacing)
     scale = HEIGHT / max(extent[:2])  # the heights of the three planes
     height, width = np.maximum(1, np.rint(scale * np.delete(extent, scans.AXES[axis])))
     size = int(width), int(height)
     background = np.ascontiguousarray(scans.slices(grey, axis)[place])
-    fitted = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)
-    picture = np.repeat(fitted[..., None], 3, axis=-1)
-    mask = np.ascontiguousarray(marked[place])
-    found = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-    for number, label in enumerate(known):
-        colour = COLOURS[number % len(COLOURS)]
-        picture = image_files.overlay(picture, found == label, colour, opacity=0.4)
-    return picture
+    shown = [np.ascontiguousarray(scans.slices(one, axis)[place]) for one in masks]
+    return Plane(
+        cv2.resize(background, size, interpolation=cv2.INTER_LINEAR),
+        [cv2.resize(one, size, interpolation=cv2.INTER_NEAREST) for one in shown],
+    )
 
 
 def _in_the_middle(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H w 3"]:

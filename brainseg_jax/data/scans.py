@@ -24,6 +24,7 @@ from brainseg_jax.data.nifti_headers import DAMAGED, without_ones
 
 AXES = {"axial": 0, "coronal": 1, "sagittal": 2}  # across slices, of [z, y, x]
 APART = 1e-3  # mm by which the grids of one case's files may differ
+OF_VOXEL = 0.1  # share of a voxel by which a mask may lie elsewhere than its scan
 
 
 class Scan(NamedTuple):
@@ -102,6 +103,55 @@ def write_mask(path: Path, labels: UInt8[np.ndarray, "z y x"], scan: Scan) -> Pa
     voxels = to_file_order(labels, scan)
     image = type_of(scan)(voxels, scan.affine, header)
     return files.write_atomically(path, gzip.compress(image.to_bytes(), mtime=0))
+
+
+def read_mask(file: Path, scan: Scan) -> UInt8[np.ndarray, "z y x"]:
+    """Labels of a mask file on the scan's turned grid, in whichever order it has its axes.
+
+    Raises:
+        UnreadableImage: if it is no mask of labels, or lies elsewhere than the scan.
+    """
+    opened = _open(file)
+    voxels = _voxels(opened, file)
+    if voxels.ndim != 3 or voxels.min() < 0 or voxels.max() > 255:
+        raise UnreadableImage(
+            f"{file} has {' x '.join(map(str, voxels.shape))} voxels of {voxels.min():.3g} "
+            f"to {voxels.max():.3g}; a mask has 3 axes and labels from 0 to 255."
+        )
+    if (voxels != np.rint(voxels)).any():
+        raise UnreadableImage(
+            f"{file} has voxels between whole numbers, which are no labels: a mask that "
+            "was resampled. Resample it by the nearest neighbour."
+        )
+    (own, place), (wanted, other) = (
+        _turned_grid(affine, shape)
+        for affine, shape in ((opened.affine, voxels.shape), (scan.affine, scan.shape))
+    )
+    if own != wanted:
+        ours, theirs = (" x ".join(map(str, shape)) for shape in (own, wanted))
+        raise UnreadableImage(
+            f"The mask {file} has {ours} voxels from left to right, back to front and "
+            f"below upwards, its scan {theirs}. Resample it to the scan's grid."
+        )
+    ends = np.array([[0, 0, 0, 1], [*own, 1]]).T
+    apart = np.abs((place - other) @ ends).max()
+    if apart > OF_VOXEL * min(scan.spacing):
+        raise UnreadableImage(
+            f"The mask {file} lies up to {apart:.3g} mm from its scan: their affines "
+            "differ. Resample it to the scan's grid."
+        )
+    turn = orientations.io_orientation(opened.affine)
+    turned = orientations.apply_orientation(voxels, turn).transpose(2, 1, 0)
+    return np.ascontiguousarray(turned.astype(np.uint8))
+
+
+def _turned_grid(
+    affine: Float64[np.ndarray, "4 4"], shape: Sequence[int]
+) -> tuple[tuple[int, ...], Float64[np.ndarray, "4 4"]]:
+    """Shape [x, y, z] and affine of the same voxels once they are turned to RAS+."""
+    turn = orientations.io_orientation(affine)
+    lengths = np.array(shape)[np.argsort(turn[:, 0])]
+    return tuple(lengths.tolist()), affine @ orientations.inv_ornt_aff(turn, shape)
 
 
 def type_of(scan: Scan) -> Any:

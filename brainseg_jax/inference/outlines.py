@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Integer, Shaped, UInt8
 
 from brainseg_jax import files
-from brainseg_jax.data import image_files
+from brainseg_jax.data import image_files, scan_pictures
+from brainseg_jax.data.scans import Scan
 from brainseg_jax.inference.localise import Lesion
 
 TRUTH, PREDICTION, BOTH = (255, 0, 0), (0, 255, 0), (255, 255, 0)
@@ -63,6 +64,21 @@ def superimpose(
     true = edges(truth)
     picture = image_files.overlay(picture, true, TRUTH)
     return image_files.overlay(picture, own & true, BOTH)
+
+
+def write_of_scan(
+    path: Path,
+    scan: Scan,
+    prediction: UInt8[np.ndarray, "z y x"],
+    truth: UInt8[np.ndarray, "z y x"],
+) -> Path:
+    """Edges over the three planes with most true tumour; predicted, where there is none."""
+    masks = (truth, prediction) if truth.any() else (prediction, truth)
+    pictures = []
+    for plane in scan_pictures.planes(scan, *masks):
+        true, found = plane.masks if truth.any() else plane.masks[::-1]
+        pictures.append(superimpose(plane.grey[..., None], found, true))
+    return scan_pictures.write_side_by_side(path, pictures)
 
 
 def write(

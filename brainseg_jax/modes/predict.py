@@ -56,7 +56,7 @@ def predict(
     Where there are NIfTI files or DICOM series, it is scans that are predicted
     (runs/volumes.py), and pictures among them are left out. `axis` is that along which a
     model of slices sees them, one of scans.AXES. `also` is what else is written, of ALSO;
-    `true` a folder of masks of pictures, with which theirs are compared.
+    `true` a folder of masks, with which theirs are compared.
 
     Each mask has its image's own size and the publisher's label values; of a classifier
     there are the rows alone, of a net with two heads both. Intensities are normalised over
@@ -81,7 +81,7 @@ def predict(
     if series and series == scanned and restored.parts.task.name != "segmentation":
         found, scanned = found or image_files.find_images(inputs), []  # slice by slice
     _tell_ignored(also, OF_SCANS if scanned else picture_outputs.ALSO)
-    _check_truth(true, restored, scanned)
+    _check_truth(true, restored)
     card = ensembles.card_of(workdir, restored)
     restored = mending.as_chosen(restored, card)
     if scanned:
@@ -89,7 +89,7 @@ def predict(
         _tell_pictures(inputs, series)
         judge = familiarity.judge_of(workdir, restored)
         rows = volumes.predict(
-            restored, scanned, folder, axis, rules, also, judge=judge
+            restored, scanned, folder, axis, rules, also, judge=judge, true=true
         )
         logging.info("%d scans predicted in %s. Not for diagnosis.", len(rows), folder)
     else:
@@ -117,20 +117,11 @@ def _check_request(
     return output_folder.check(inputs, outputs)
 
 
-def _check_truth(
-    true: str, restored: restore.Restored, scanned: Sequence[pathlib.Path]
-) -> None:
-    """Refuses true masks where none are predicted, or where they are of scans."""
-    if not true:
-        return
-    if not restored.parts.task.uses_masks:
+def _check_truth(true: str, restored: restore.Restored) -> None:
+    """Refuses true masks where none are predicted."""
+    if true and not restored.parts.task.uses_masks:
         raise ValueError(
             "--truth has masks, and the model gives classes; leave it out."
-        )
-    if scanned:
-        raise ValueError(
-            "--truth is of pictures, and the inputs are scans. Prepare them as a data set "
-            "with its masks, and score it with --mode=evaluate."
         )
 
 

@@ -7,7 +7,7 @@ settings and files is kept.
 import csv
 import hashlib
 import pathlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -30,11 +30,14 @@ def fingerprint(restored: Restored, *settings: Any) -> str:
     return digest.hexdigest()
 
 
-def made_from(case: Case, model: str) -> str:
-    """Of a case's files, as they are now, and a model by its fingerprint."""
+def made_from(case: Case, model: str, masks: Sequence[pathlib.Path] = ()) -> str:
+    """Of a case's files, as they are now, and a model by its fingerprint.
+
+    `masks` are the true ones that it is compared with.
+    """
     files_now = [
         (str(file.absolute()), found.st_size, found.st_mtime_ns)
-        for given in case.files
+        for given in (*case.files, *masks)
         for file in (sorted(given.iterdir()) if given.is_dir() else [given])
         for found in [file.stat()]
     ]

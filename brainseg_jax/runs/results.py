@@ -30,6 +30,7 @@ COLUMNS = {
     "share": "of a picture: the share that is marked",
     "area_mm2": "of a picture whose spacing is known: what is marked",
     "true_pixels": "with `--truth`, of a picture: how many are marked in truth",
+    "true_voxels": "the same of a scan",
     "true_and_marked": "and how many of them are marked",
     "dice": "and the Dice of all that is marked, whatever its label",
     "dice_<class>": "and of each of several classes",

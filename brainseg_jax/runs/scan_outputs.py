@@ -14,7 +14,7 @@ from brainseg_jax.data import dicom_files, dicom_segments, meshes, scan_pictures
 from brainseg_jax.data.info import Info
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.data.scans import Scan
-from brainseg_jax.inference import localise, localise_volume
+from brainseg_jax.inference import localise, localise_volume, outlines
 from brainseg_jax.inference.localise import Lesion
 from brainseg_jax.runs import pages
 
@@ -30,10 +30,17 @@ def write(
     info: Info,
     also: Collection[str] = (),
     remarks: Sequence[str] = (),
+    true: UInt8[np.ndarray, "z y x"] | None = None,
 ) -> Row:
-    """Its columns of `predictions.csv`; the page says the `remarks`, too."""
+    """Its columns of `predictions.csv`; the page says the `remarks`, too.
+
+    With the `true` labels both are drawn.
+    """
     mask = write_mask(stem, case, scan, labels, info)
     scan_pictures.write_planes(stem.with_name(f"{stem.name}_overlay.png"), scan, labels)
+    if true is not None:
+        path = stem.with_name(f"{stem.name}_contours.png")
+        outlines.write_of_scan(path, scan, labels, true)
     found = localise_volume.lesions(labels, scan)
     text = json.dumps({"case": case.name, "lesions": found}, indent=1)
     files.write_atomically(

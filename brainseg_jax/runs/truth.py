@@ -1,4 +1,4 @@
-"""True masks of pictures that are predicted: found by name, and how well they are met."""
+"""True masks of what is predicted: pictures' found by name, and how well they are met."""
 
 import collections
 import pathlib
@@ -22,13 +22,12 @@ Row = dict[str, Any]
 Mask = UInt8[np.ndarray, "h w"]
 ENDINGS = (".tif", ".tiff", ".png", ".mat")  # JPEG changes labels
 SUFFIX = "_mask"
-COUNTS = ("true_pixels", "true_and_marked")
 
 
 class Truth(NamedTuple):
-    """Where each picture's mask is, what its labels mean, what two empty ones score."""
+    """Where the mask of each picture or case is, what labels mean, what empty ones give."""
 
-    masks: Mapping[pathlib.Path, pathlib.Path]
+    masks: Mapping[Any, pathlib.Path]
     members: Mapping[str, tuple[int, ...]]  # class -> its labels
     empty: str
     note: str = ""
@@ -43,14 +42,10 @@ def find(folder: str, pictures: Sequence[pathlib.Path], about: About) -> Truth:
         FileNotFoundError: if the folder is none, or holds no mask of any picture.
         ValueError: if several masks may be that of a picture.
     """
-    if not pathlib.Path(folder).is_dir():
-        raise FileNotFoundError(
-            f"--truth={folder} is no folder; name that of the masks."
-        )
-    by_name = _by_name(pathlib.Path(folder), {path.absolute() for path in pictures})
+    by_name = _by_name(folder_of(folder), {path.absolute() for path in pictures})
     repeats = collections.Counter(path.stem for path in pictures)
     found = {
-        path: _mask_of(path, by_name[path.stem], lone=repeats[path.stem] == 1)
+        path: mask_of(path, by_name[path.stem], lone=repeats[path.stem] == 1)
         for path in pictures
     }
     masks = {path: mask for path, mask in found.items() if mask}
@@ -62,12 +57,28 @@ def find(folder: str, pictures: Sequence[pathlib.Path], about: About) -> Truth:
         )
     if without := len(pictures) - len(masks):
         logging.warning("%d of %d pictures have no mask.", without, len(pictures))
+    return known_of(masks, pictures, about)
+
+
+def folder_of(folder: str) -> pathlib.Path:
+    """Raises FileNotFoundError if it is none."""
+    if not pathlib.Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"--truth={folder} is no folder; name that of the masks."
+        )
+    return pathlib.Path(folder)
+
+
+def known_of(
+    masks: Mapping[Any, pathlib.Path], inputs: Sequence[pathlib.Path], about: About
+) -> Truth:
+    """Masks with what the model's data set says of labels; `inputs` tell whose they are."""
     info = about.info.joined(about.config["task"]["foreground"])
     return Truth(
         masks,
         dict(zip(info.classes, info.members, strict=True)),
         about.config["evaluation"]["empty"],
-        _trained_on(pictures, about),
+        _trained_on(inputs, about),
     )
 
 
@@ -96,7 +107,12 @@ def read(path: pathlib.Path, shape: tuple[int, ...]) -> Mask:
     return mask
 
 
-def compare(predicted: Mask, true: Mask, truth: Truth) -> Row:
+def compare(
+    predicted: UInt8[np.ndarray, "*space"],
+    true: UInt8[np.ndarray, "*space"],
+    truth: Truth,
+    unit: str = "pixels",
+) -> Row:
     """Dice of all that is marked, whatever its label, and of each of several classes."""
     table = overlap.label_table(predicted[..., None], true[..., None])
     classes = {"dice": (*range(1, 256),)}
@@ -105,7 +121,7 @@ def compare(predicted: Mask, true: Mask, truth: Truth) -> Row:
     counts = overlap.counts_of_labels(table, list(classes.values()))
     dice = overlap.dice(counts, empty=truth.empty)[0]
     return {
-        "true_pixels": int(table[1:].sum()),
+        f"true_{unit}": int(table[1:].sum()),
         "true_and_marked": int(table[1:, 1:].sum()),
         **{name: round(float(one), 6) for name, one in zip(classes, dice, strict=True)},
     }
@@ -113,27 +129,31 @@ def compare(predicted: Mask, true: Mask, truth: Truth) -> Row:
 
 def tell(rows: Sequence[Row], truth: Truth) -> None:
     """Says how well the masks were met: over pictures, and over patients or folders."""
-    known = [row for row in rows if COUNTS[0] in row]
+    known = [row for row in rows if "true_pixels" in row]
     if not known:
         return
     true, both, marked = (
         np.array([int(row[name]) for row in known])[:, None]
-        for name in (*COUNTS, "pixels")
+        for name in ("true_pixels", "true_and_marked", "pixels")
     )
     counts = Counts(both, marked - both, true - both, np.zeros_like(both))
     names, pooled = scores.by_group(counts, [row["volume"] for row in known])
     logging.info(
         "Dice %s, mean of %d pictures; %s, mean of %d patients or folders.",
-        _mean(np.array([row["dice"] for row in known], float)),
+        mean(np.array([row["dice"] for row in known], float)),
         len(known),
-        _mean(overlap.dice(pooled, empty=truth.empty)),
+        mean(overlap.dice(pooled, empty=truth.empty)),
         len(names),
     )
+    tell_contaminated(truth)
+
+
+def tell_contaminated(truth: Truth) -> None:
     if truth.note:
         logging.warning("%s: this Dice says nothing of new patients.", truth.note)
 
 
-def _mean(scores: np.ndarray) -> str:
+def mean(scores: np.ndarray) -> str:
     """Of those that are defined: two empty masks may have none."""
     known = scores[~np.isnan(scores)]
     return f"{known.mean():.3f}" if known.size else "not defined"
@@ -151,16 +171,16 @@ def _by_name(
     return found
 
 
-def _mask_of(
-    picture: pathlib.Path, masks: Sequence[pathlib.Path], *, lone: bool
+def mask_of(
+    own: pathlib.Path, masks: Sequence[pathlib.Path], *, lone: bool
 ) -> pathlib.Path | None:
-    """The one in a folder of the picture's; in any other of a name that does not repeat."""
-    near = [path for path in masks if path.parent.name == picture.parent.name]
+    """The one in a folder of a file's own; in any other of a name that does not repeat."""
+    near = [path for path in masks if path.parent.name == own.parent.name]
     told = near or (masks if lone else [])
     if len(told) > 1:
         raise ValueError(
-            f"{told[0]} and {told[1]} may both be the mask of {picture}. Name a narrower "
-            "--truth, in which each picture has one."
+            f"{told[0]} and {told[1]} may both be the mask of {own}. Name a narrower "
+            "--truth, in which each input has one."
         )
     return told[0] if told else None
 

@@ -18,7 +18,9 @@ from brainseg_jax.runs import (
     results,
     scan_labels,
     scan_outputs,
+    scan_truth,
     seen_scans,
+    truth,
     unlike,
 )
 from brainseg_jax.runs.familiarity import Judge
@@ -28,6 +30,7 @@ from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
 from brainseg_jax.runs.scan_labels import Label
 from brainseg_jax.runs.seen_scans import See
+from brainseg_jax.runs.truth import Truth
 
 NO_RULES = Rules()
 NOBODY = Judge(None, {})
@@ -39,6 +42,7 @@ class Making(NamedTuple):
     see: See
     label: Label
     unlike: Unlike | None
+    truth: Truth | None
 
 
 def predict(
@@ -50,38 +54,36 @@ def predict(
     also: Collection[str] = (),
     *,
     judge: Judge = NOBODY,
+    true: str = "",
 ) -> list[Row]:
     """Writes a mask and a picture of every case; gives their rows of `predictions.csv`.
 
     `rules` mend the masks. Cases that an earlier command predicted the same way are left as
     they are, and those of other files keep their rows. `also` may have formats of
-    data/meshes.py. `judge` tells of those far from the training images.
+    data/meshes.py. `judge` tells of those far from the training images, `true` is a folder
+    of masks to compare with.
 
     Raises:
         UnreadableImage: if cases cannot be read, once all others are written.
         ValueError: if the model gives no masks.
     """
-    about, task = restored.record.about, restored.parts.task
-    if task.name != "segmentation":
-        raise ValueError(
-            f"The model is one of {task.name}; only models of masks alone "
-            "(segmentation) predict NIfTI volumes."
-        )
+    about = restored.record.about
+    _check_task(restored.parts.task.name)
     cases = seen_scans.cases_of(found, about)
     _tell_missing(cases)
+    known = scan_truth.find(true, cases, about) if true else None
     names = dict(zip(cases, output_names(cases), strict=True))
     measured = [judge.measured] if judge.unlike else []
     model = predicted.fingerprint(restored, axis, rules, sorted(also), *measured)
-    made_from = {case: predicted.made_from(case, model) for case in cases}
+    made_from = _made_from(cases, model, known)
     kept = predicted.read_done(outputs)
     rows = {case: kept[made_from[case]] for case in cases if made_from[case] in kept}
     if rows:
         logging.info("%d of %d cases are predicted already.", len(rows), len(cases))
-    make = Making(
-        seen_scans.make_see(about, axis),
-        scan_labels.make_label(restored, rules),
-        judge.unlike,
-    )
+    see = seen_scans.make_see(about, axis)
+    label = scan_labels.make_label(restored, rules)
+    make = Making(see, label, judge.unlike, known)
+    note = "; ".join(filter(None, (about.note, known.note if known else "")))
     left = [case for case in cases if case not in rows]
     predicted.tell_replaced(
         kept.values(), {names[case]: _named(case)["file"] for case in left}
@@ -92,31 +94,64 @@ def predict(
     for case in track(left, "predicting", transient=True):
         try:
             row = _predict_case(case, outputs / names[case], about, make, also)
-            row |= {"post_processed": rules != NO_RULES, "note": about.note}
+            row |= {"post_processed": rules != NO_RULES, "note": note}
             rows[case] = row | {"made_from": made_from[case]}
         except UnreadableImage as error:
             logging.warning("%s", error)
             rows[case] = {**_named(case), "fault": str(error)}
         results.write(outputs, [*others, *(rows[one] for one in cases if one in rows)])
+    if known:
+        scan_truth.tell([*rows.values()], known)
     _refuse_faults([rows[case] for case in cases], outputs)
     return [rows[case] for case in cases]
+
+
+def _check_task(name: str) -> None:
+    if name != "segmentation":
+        raise ValueError(
+            f"The model is one of {name}; only models of masks alone (segmentation) "
+            "predict NIfTI volumes."
+        )
+
+
+def _made_from(
+    cases: Sequence[Case], model: str, known: Truth | None
+) -> dict[Case, str]:
+    """Fingerprints of the cases with their true masks, where they have one."""
+    masks = known.masks if known else {}
+    return {
+        case: predicted.made_from(case, model, [masks[case]] if case in masks else [])
+        for case in cases
+    }
 
 
 def _predict_case(
     case: Case, stem: pathlib.Path, about: About, make: Making, also: Collection[str]
 ) -> Row:
     scan = seen_scans.read(case, about)
+    true = scan_truth.read(case, scan, make.truth)  # first: or nothing is written
     seen = make.see(scan)
     labels = make.label(seen)
     told = unlike.warnings_of(scan, seen, about, case.name, make.unlike)
     said = (*told, *filter(None, [about.note]))
     return {
         **_named(case),
-        **scan_outputs.write(stem, case, scan, labels, about.info, also, said),
+        **scan_outputs.write(stem, case, scan, labels, about.info, also, said, true),
+        **_compared(labels, true, make.truth),
         **sizes(labels, scan.spacing, about.info.names_of_labels),
         "missing": ";".join(case.missing),
         "warnings": "; ".join(told),
     }
+
+
+def _compared(
+    labels: UInt8[np.ndarray, "z y x"],
+    true: UInt8[np.ndarray, "z y x"] | None,
+    known: Truth | None,
+) -> Row:
+    if true is None or known is None:
+        return {}
+    return truth.compare(labels, true, known, "voxels")
 
 
 def _named(case: Case) -> Row:
