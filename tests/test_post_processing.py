@@ -11,7 +11,7 @@ from brainseg_jax.data import info as data_info
 from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.modes import postprocess
-from brainseg_jax.runs import cards, ensembles, mended_scores
+from brainseg_jax.runs import cards, ensembles, mended_scores, volume_rules
 from brainseg_jax.runs.cards import Card
 from brainseg_jax.runs.records import About
 from configs import base
@@ -97,7 +97,7 @@ def choose(tmp_path, monkeypatch, predicted, truth):
     monkeypatch.setattr(postprocess.ensembles, "restore_all", lambda workdir: restored)
     monkeypatch.setattr(postprocess.precision, "set_precision", lambda config: None)
     monkeypatch.setattr(postprocess, "_open_split", lambda *_: source)
-    monkeypatch.setattr(postprocess, "_labels", lambda *_: iter(pairs))
+    monkeypatch.setattr(volume_rules, "_labels", lambda _: iter(pairs))
     monkeypatch.setattr(postprocess, "_measure_familiarity", lambda *_: None)
     return postprocess.choose(tmp_path)
 

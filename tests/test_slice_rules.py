@@ -77,7 +77,7 @@ def test_small_parts_go_by_slice_and_the_largest_stays_through_slices():
 def choose(tmp_path, monkeypatch, probability, truth, *, exclusive=False):
     """For one patient's slices, predicted so; threshold 0.5 until now."""
     fold = make_fold(monkeypatch, probability, truth, exclusive=exclusive)
-    return slice_rules.choose(fold.restored, fold.source, tmp_path)
+    return slice_rules.choose_of([fold], tmp_path)
 
 
 def make_fold(monkeypatch, probability, truth, *, exclusive=False, patient="p"):

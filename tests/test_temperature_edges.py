@@ -47,7 +47,7 @@ def fitted(tmp_path, monkeypatch):
     scored = types.SimpleNamespace(measured=decided(WRONG))
     monkeypatch.setattr(temperatures.split_scores, "score", lambda *_: scored)
     net = tiny_nets.restored(task="classification")
-    return temperatures.choose(net, None, tmp_path)
+    return temperatures.choose_of([out_of_fold.Fold("", net, None)], tmp_path)
 
 
 def test_it_is_left_out_of_the_card_and_the_report_says_so(fitted, tmp_path, caplog):

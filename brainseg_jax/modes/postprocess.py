@@ -1,19 +1,13 @@
 """Chooses how predictions are mended, by the validation split of a run alone."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from absl import logging
-from rich.progress import track
 
 from brainseg_jax.data import profiles, sources
-from brainseg_jax.inference import post_processing
 from brainseg_jax.inference.post_processing import Rules
-from brainseg_jax.metrics import overlap
-from brainseg_jax.metrics import segmentation as scores
-from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.runs import (
     cards,
     ensembles,
@@ -22,15 +16,18 @@ from brainseg_jax.runs import (
     members,
     pixel_temperatures,
     precision,
-    predictor,
     restore,
     slice_rules,
     temperatures,
+    volume_rules,
 )
 from brainseg_jax.runs.embedder import make_embedder
 from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.records import About
 from brainseg_jax.runs.restore import Restored
+
+# Of models with their validation splits: the rules, and what the card says of them
+Chooser = Callable[[Sequence[Fold], pathlib.Path], tuple[Rules, dict[str, Any]]]
 
 
 def run(request: Any) -> None:
@@ -54,13 +51,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     if members.are_folds(workdir):
         return choose_of_folds(workdir, data_dir=data_dir)
     restored = ensembles.restore_all(workdir)
-    about, task = restored.record.about, restored.parts.task
-    chooser = CHOICES.get((task.name, about.info.dimensions))
-    if chooser is None:
-        raise ValueError(
-            f"{workdir} holds a model of {task.name} with {about.info.dimensions} axes; "
-            "--mode=postprocess is for masks alone and for classes of slices alone."
-        )
+    about, chooser = restored.record.about, _chooser_of(workdir, restored)
     precision.set_precision(about.config)
     split = about.config["data"]["validation"]
     source = _open_split(restored, split, data_dir, chooser is not OF_CLASSES)
@@ -68,7 +59,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
         _refuse_trained(about, source)
     place = ensembles.card_place(workdir, restored)
     figures = ensembles.figures_of(workdir)
-    rules, found = chooser(restored, source, figures)
+    rules, found = chooser([Fold(split, restored, source)], figures)
     said = {
         "chosen_on": split,
         "patients": len(set(source.patients)),
@@ -92,25 +83,18 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
 
     Raises:
         FileNotFoundError: if a checkpoint is gone, or the data set is not prepared.
-        ValueError: if the models are not of masks of slices.
+        ValueError: if the models have two heads.
     """
     runs = [restore.restore(folder) for folder in members.folders(workdir)]
-    about = runs[0].record.about
-    if (runs[0].parts.task.name, about.info.dimensions) != ("segmentation", 2):
-        raise ValueError(
-            f"{workdir} holds a cross-validation of {runs[0].parts.task.name} with "
-            f"{about.info.dimensions} axes; only of masks of slices its folds are pooled "
-            "for --mode=postprocess. Give it the folder of a fold."
-        )
+    about, chooser = runs[0].record.about, _chooser_of(workdir, runs[0])
     precision.set_precision(about.config)
     splits = [run.record.about.config["data"]["validation"] for run in runs]
     folds = [
-        Fold(split, run, _open_split(run, split, data_dir))
+        Fold(split, run, _open_split(run, split, data_dir, chooser is not OF_CLASSES))
         for split, run in zip(splits, runs, strict=True)
     ]
     figures = ensembles.figures_of(workdir)
-    rules, found = slice_rules.choose_of(folds, figures)
-    found |= pixel_temperatures.choose_of(folds, figures)
+    rules, found = chooser(folds, figures)
     said = {
         "chosen_on": "+".join(splits),
         "patients": sum(len({*fold.source.patients}) for fold in folds),
@@ -122,6 +106,17 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
     for run, fold in zip(members.folders(workdir), folds, strict=True):
         _measure_familiarity(fold.restored, fold.source, run, data_dir)
     return rules
+
+
+def _chooser_of(workdir: str | pathlib.Path, restored: Restored) -> Chooser:
+    task, axes = restored.parts.task.name, restored.record.about.info.dimensions
+    chooser = CHOICES.get((task, axes))
+    if chooser is None:
+        raise ValueError(
+            f"{workdir} holds a model of {task} with {axes} axes; --mode=postprocess is "
+            "for masks alone and for classes of slices alone."
+        )
+    return chooser
 
 
 def _measure_familiarity(
@@ -147,38 +142,17 @@ def _measure_familiarity(
     )
 
 
-def _of_volumes(
-    restored: Restored, source: sources.Source, folder: pathlib.Path
-) -> tuple[Rules, dict[str, Any]]:
-    """The best of all rules, with the scores with and without."""
-    tried = list(post_processing.candidates(source.info.painting))
-    counted = [
-        _count(pair, tried, source.info.members) for pair in _labels(restored, source)
-    ]
-    options = {"classes": tuple(source.info.classes), "empty": _empty(restored)}
-    dice = [
-        _mean_dice([of_one[place] for of_one in counted], source.patients, **options)
-        for place in range(len(tried))
-    ]
-    best = int(np.nanargmax(dice)) if not np.isnan(dice).all() else 0
-    return tried[best], {
-        "tried": len(tried),
-        "patient_dice_without": dice[0],
-        "patient_dice_with": dice[best],
-    }
-
-
 def _of_slices(
-    restored: Restored, source: sources.Source, folder: pathlib.Path
+    folds: Sequence[Fold], folder: pathlib.Path
 ) -> tuple[Rules, dict[str, Any]]:
     """Threshold, rules and temperature of masks."""
-    rules, said = slice_rules.choose(restored, source, folder)
-    return rules, said | pixel_temperatures.choose(restored, source, folder)
+    rules, said = slice_rules.choose_of(folds, folder)
+    return rules, said | pixel_temperatures.choose_of(folds, folder)
 
 
-OF_CLASSES = temperatures.choose
-CHOICES = {
-    ("segmentation", 3): _of_volumes,
+OF_CLASSES = temperatures.choose_of
+CHOICES: dict[tuple[str, int], Chooser] = {
+    ("segmentation", 3): volume_rules.choose_of,
     ("segmentation", 2): _of_slices,
     ("classification", 2): OF_CLASSES,
 }
@@ -212,38 +186,6 @@ def _open_split(
         with_masks=with_masks,
         only_tumour=options.only_tumour,
     )
-
-
-def _labels(
-    restored: Restored, source: sources.Source
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Predicted and true labels of every volume."""
-    label = predictor.make_labeller(restored)
-    shown = track(range(len(source)), "predicting", transient=True)
-    for place in shown:
-        image, mask = source.seen(place)
-        yield label(image, source.scaling[place]), mask
-
-
-def _count(
-    pair: tuple[np.ndarray, np.ndarray],
-    tried: Sequence[Rules],
-    members: Sequence[Sequence[int]],
-) -> list[Counts]:
-    """One volume's counts by each of the rules."""
-    labels, mask = pair
-    found = (post_processing.apply(labels, rules) for rules in tried)
-    tables = (overlap.label_table(one, mask) for one in found)
-    return [overlap.counts_of_labels(table, members) for table in tables]
-
-
-def _mean_dice(counted: Sequence[Counts], patients: Sequence[str], **options) -> float:
-    joined = Counts(*(np.concatenate(parts) for parts in zip(*counted, strict=True)))
-    return scores.summarise(joined, patients, resamples=1, **options)["patient_dice"]
-
-
-def _empty(restored: Restored) -> str:
-    return restored.record.about.config["evaluation"]["empty"]
 
 
 def _tell_temperature(path: pathlib.Path, said: dict[str, Any]) -> None:

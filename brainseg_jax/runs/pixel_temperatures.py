@@ -11,17 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from brainseg_jax.data.sources import Source
 from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.reports.parts import pixel_figure
 from brainseg_jax.runs import cards, split_scores
 from brainseg_jax.runs.out_of_fold import Fold
-from brainseg_jax.runs.restore import Restored
-
-
-def choose(restored: Restored, source: Source, folder: pathlib.Path) -> dict[str, Any]:
-    """As choose_of, for one model."""
-    return choose_of([Fold("", restored, source)], folder)
 
 
 def choose_of(folds: Sequence[Fold], folder: pathlib.Path) -> dict[str, Any]:

@@ -24,13 +24,6 @@ from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.restore import Restored
 
 
-def choose(
-    restored: Restored, source: Source, folder: pathlib.Path
-) -> tuple[Rules, dict[str, Any]]:
-    """As choose_of, for one model."""
-    return choose_of([Fold("", restored, source)], folder)
-
-
 def choose_of(
     folds: Sequence[Fold], folder: pathlib.Path
 ) -> tuple[Rules, dict[str, Any]]:

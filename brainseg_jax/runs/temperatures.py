@@ -1,28 +1,35 @@
-"""Fits a classifier's temperature to its validation split."""
+"""Fits a classifier's temperature to its validation split.
+
+Of a cross-validation each model is asked of its own validation fold, and all are pooled.
+"""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-from brainseg_jax.data.sources import Source
+import numpy as np
+
 from brainseg_jax.inference.post_processing import Rules
 from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import calibration_figure
 from brainseg_jax.runs import cards, mending, split_scores
-from brainseg_jax.runs.restore import Restored
+from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.tasks.parts.task import Task
 
 
-def choose(
-    restored: Restored, source: Source, folder: pathlib.Path
+def choose_of(
+    folds: Sequence[Fold], folder: pathlib.Path
 ) -> tuple[Rules, dict[str, Any]]:
     """No rules, and what the card says: the temperature, and calibration by it.
 
     One that was fitted at an end of its range is left out, and the card says so.
     """
-    task = restored.parts.task
-    decided = split_scores.score(restored, source).measured
+    first = folds[0].restored
+    task = first.parts.task
+    every = [split_scores.score(fold.restored, fold.source).measured for fold in folds]
+    decided = Decided(*map(np.concatenate, zip(*every, strict=True)))
     temperature = calibration.fit_temperature(
         decided, exclusive=mending.is_exclusive(task)
     )
@@ -36,7 +43,7 @@ def choose(
         },
         folder / "calibration.png",
         title="Calibration, on the validation split",
-        note=restored.record.about.note,
+        note=first.record.about.note,
     )
     return Rules(), {
         "temperature": temperature,
