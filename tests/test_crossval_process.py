@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from brainseg_jax.interrupt import Interrupted
-from brainseg_jax.modes import crossval, evaluate, predict, train
+from brainseg_jax.modes import crossval, evaluate, explain, postprocess, predict, train
 from brainseg_jax.runs import build, ensembles
 from tests import small_slices, test_volume_training, tiny_classifier, tiny_two_heads
 from tests.test_main import TINY, run, start, wait_for
@@ -109,6 +109,9 @@ def test_a_classifier_is_cross_validated(data_dir, tmp_path):
     assert {row["fold"] for row in rows} == {"fold_0", "fold_1"}
     assert (report / "folds.png").is_file() and (report / "roc.png").is_file()
     assert crossval.cross_validate(config, tmp_path, count=1) is None
+    postprocess.choose(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["chosen_on"] == "fold_1+fold_2" and card["patients"] > 1
 
 
 def test_two_heads_are_cross_validated_and_averaged(tmp_path):
@@ -141,6 +144,11 @@ def test_volumes_are_cross_validated(volumes, tmp_path):  # noqa: F811
     assert {row["fold"] for row in rows} == {"fold_0", "fold_1"}
     assert "patient_dice" in summary
     assert ensembles.restore_all(tmp_path).parts.model.members
+    postprocess.choose(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["chosen_on"] == "fold_1+fold_2" and card["tried"] > 1
+    found = explain.explain(str(tmp_path), [], str(tmp_path / "explained"))
+    assert {row["patient"] for row in found} <= {row["patient"] for row in rows}
 
 
 def test_a_run_with_restarts_resumes_bit_for_bit_and_keeps_snapshots(
