@@ -47,11 +47,10 @@ def noise(*shape, seed=0):
 
 
 def of_whole(model, image):
-    """Marks and heat of each map, as of an image that is seen whole."""
-    logits = model.apply(WEIGHTS, image[None])
-    asked = gradcam.asked(logits, TASK, TASK.classes)
-    heats = [gradcam.heat(WEIGHTS, image[None], one, model=model) for _, one in asked]
-    space = image.shape[:-1]
+    """Heat of each map, as of an image that is seen whole."""
+    space, whole = image.shape[:-1], jnp.asarray(image[None])
+    asked = gradcam.asked(model.apply(WEIGHTS, whole), TASK, TASK.classes)
+    heats = [gradcam.heat(WEIGHTS, whole, one, model=model) for _, one in asked]
     return [np.asarray(gradcam.fitted(heat, space))[0] for heat in heats]
 
 
