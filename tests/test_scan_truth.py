@@ -115,11 +115,15 @@ def moved(by):
 
 
 def turned(degrees):
-    """Around the line from one corner to the opposite one, which both stay."""
-    along = AFFINE[:3, :3] @ SHAPE
-    turn = Rotation.from_rotvec(np.deg2rad(degrees) * along / np.linalg.norm(along))
+    """Around the line between two opposite corners of the RAS+ grid, which both stay."""
+    corner = (AFFINE @ [SHAPE[0] - 1, SHAPE[1] - 1, 0, 1])[
+        :3
+    ]  # x and y point to L and P
+    along = np.array(SHAPE) / np.linalg.norm(SHAPE)
+    turn = Rotation.from_rotvec(np.deg2rad(degrees) * along).as_matrix()
     affine = AFFINE.copy()
-    affine[:3, :3] = turn.as_matrix() @ AFFINE[:3, :3]
+    affine[:3, :3] = turn @ AFFINE[:3, :3]
+    affine[:3, 3] = corner + turn @ (AFFINE[:3, 3] - corner)
     return affine
 
 
