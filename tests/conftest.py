@@ -90,6 +90,16 @@ def config(data_dir):
     return config
 
 
+@pytest.fixture(scope="session")
+def finished(data_dir, tmp_path_factory):
+    """Folder and summary of an uninterrupted run of the tiny config, which none changes."""
+    config = tiny_config.get_config()
+    config.data.data_dir = str(data_dir)
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    train = importlib.import_module("brainseg_jax.modes.train")
+    return workdir, train.train(config, str(workdir))
+
+
 @pytest.fixture
 def keras():
     """Keras on the JAX backend; it promotes ranks where we do not."""

@@ -4,6 +4,7 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 import tensorflow_datasets as tfds
 
 from configs import base
@@ -12,6 +13,7 @@ from datasets import prepare
 PATIENTS, SLICES = 6, 2
 SHAPE, OTHER_SHAPE = (16, 20), (12, 10)  # not square, to tell rows from columns
 PATTERN = "(?P<patient>[^/_]+)_[^/]*$"
+FILE = "P1_2.png"  # one of them
 
 
 def picture(number, shape=SHAPE, dtype=np.uint8, channels=1):
@@ -48,6 +50,12 @@ def write_pairs(folder, *, images="images", masks="masks", suffix="", dtype=np.u
         write(folder / images / f"{name}.png", picture(number, shape, dtype))
         write(folder / masks / f"{name}{suffix}.png", mask(number, shape))
     return folder
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """The raw folder of pairs; a test module that takes it gives it its name."""
+    return write_pairs(tmp_path / "raw")
 
 
 def write_classes(folder, classes=("no", "yes")):

@@ -1,41 +1,18 @@
 """Raw files of the BraTS builder that are not as published: each named, nothing left."""
 
-import csv
 import gzip
-import os
-import pathlib
 import shutil
-import tarfile
 import tracemalloc
-import zipfile
 
 import nibabel
 import numpy as np
 import pytest
 
-from brainseg_jax.data import index as data_index
-from brainseg_jax.data import leakage
 from datasets import nifti, raw
-from datasets.brats2021 import raw_files, releases, tcga
-from tests import small_cases
+from tests import damaged_cases, small_cases
+from tests.damaged_cases import CASE, path_of
 
-CASE = small_cases.name_of(2)
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    tree = tmp_path_factory.mktemp("raw") / "tree"
-    return small_cases.write_tree(tree, cases=3)
-
-
-@pytest.fixture
-def tree(original, tmp_path):
-    """A copy to damage."""
-    return pathlib.Path(shutil.copytree(original, tmp_path / "tree"))
-
-
-def path_of(tree, part="t1", case=CASE):
-    return tree / case / f"{case}_{part}.nii.gz"
+original, tree = damaged_cases.original, damaged_cases.tree
 
 
 def save(path, voxels, affine=None, image=nibabel.Nifti1Image, **header):
@@ -269,16 +246,6 @@ def test_bad_cases_are_skipped_and_listed(tree, tmp_path):
     }
 
 
-def test_all_faults_are_named_at_once(tree, tmp_path):
-    for number in (1, 2, 3):
-        path_of(tree, "seg", small_cases.name_of(number)).write_bytes(b"")
-    with pytest.raises(raw.BadFile, match="^3 raw files cannot be used") as refusal:
-        small_cases.build(tree, tmp_path / "data", skip_bad_files=True)
-    for number in (1, 2, 3):
-        assert small_cases.name_of(number) in str(refusal.value)
-    assert small_cases.nothing_is_left(tmp_path / "data")
-
-
 def test_a_bomb_is_not_unpacked():
     image = small_cases.oriented(small_cases.parts_of(1)["t1"])
     bomb = gzip.compress(image.to_bytes() + bytes(2**26))
@@ -288,140 +255,3 @@ def test_a_bomb_is_not_unpacked():
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(bomb) < 2**17 and most < 2**22
-
-
-def test_files_that_may_not_be_read_are_named(tree, tmp_path, monkeypatch):
-    read = pathlib.Path.read_bytes
-
-    def refuse(path):
-        if path.name.endswith("t1.nii.gz") and CASE in path.name:
-            raise PermissionError(13, os.strerror(13), str(path))
-        return read(path)
-
-    monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)  # tests may run as root
-    with pytest.raises(raw.BadFile, match=r"t1.nii.gz: cannot be read \(Permission de"):
-        small_cases.build(tree, tmp_path / "data")
-
-
-def test_an_axis_order_that_no_published_case_has(tmp_path):
-    shutil.copytree(small_cases.write_tree(tmp_path / "phantom"), tmp_path / "real")
-    for path in sorted((tmp_path / "real").rglob("*PHANTOM*"), reverse=True):
-        path.rename(path.with_name(path.name.replace("PHANTOM", "0")))
-    with pytest.raises(
-        raw.BadFile, match="7 x 8 x 9 voxels along z, y and x, where all"
-    ):
-        small_cases.build(tmp_path / "real", tmp_path / "data", "kaggle")
-
-
-def test_synthetic_and_real_cases_are_told_apart(tree, tmp_path):
-    with pytest.raises(
-        raw.BadFile, match="is synthetic, so it is not for brats2021/kag"
-    ):
-        small_cases.build(tree, tmp_path / "data", "kaggle")
-    for path in sorted(tree.rglob("*PHANTOM*"), reverse=True):
-        path.rename(path.with_name(path.name.replace("PHANTOM", "0")))
-    with pytest.raises(
-        raw.BadFile, match="is real, so it is not for brats2021/phantom"
-    ):
-        small_cases.build(tree, tmp_path / "data")
-
-
-def test_two_years_are_not_mixed(tree, tmp_path):
-    folder = tree / "BraTS-GLI-PHANTOM00001-000"
-    folder.mkdir()
-    shutil.copy(path_of(tree), folder / f"{folder.name}-t1n.nii.gz")
-    with pytest.raises(raw.BadFile, match="cases of BraTS 2021 and of BraTS 2023"):
-        small_cases.build(tree, tmp_path / "data")
-
-
-@pytest.mark.parametrize(
-    "name, said",
-    [
-        ("", "brats2021 needs raw data"),
-        ("nowhere", "There is no .*nowhere"),
-        ("around", r"(?s)holds no BraTS2021_.*\nPerhaps .*around/training.tar\?"),
-    ],
-)
-def test_without_raw_files_it_is_said_how_to_get_them(tmp_path, name, said):
-    (tmp_path / "around").mkdir()
-    (tmp_path / "around" / "training.tar").write_bytes(b"")
-    with pytest.raises(raw.MissingRawData, match=said) as refusal:
-        small_cases.build(name and tmp_path / name, tmp_path / "data", "kaggle")
-    assert "BraTS2021_Training_Data.tar" in str(refusal.value)
-
-
-@pytest.mark.parametrize("mode", ["w:gz", "cut"])
-def test_a_tar_that_cannot_be_read_in_place_is_refused(tree, tmp_path, mode):
-    path = tmp_path / ("cases.tar.gz" if mode == "w:gz" else "cases.tar")
-    with tarfile.open(path, "w:gz" if mode == "w:gz" else "w") as archive:
-        archive.add(tree, ".")
-    if mode == "cut":
-        path.write_bytes(path.read_bytes()[:9000])
-    with pytest.raises(raw.BadFile, match="cannot be read as a tar .*fetch it again"):
-        small_cases.build(path, tmp_path / "data")
-
-
-def test_a_zip_around_the_tar_is_to_be_unpacked(tmp_path):
-    path = tmp_path / "archive.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("BraTS2021_00495.tar", b"")
-        archive.writestr("BraTS2021_Training_Data.tar", b"")
-    said = r"holds BraTS2021_Training_Data.tar: unpack the zip, and pass that"
-    with pytest.raises(raw.BadFile, match=said):
-        small_cases.build(path, tmp_path / "data", "kaggle")
-
-
-def write_mapping(tree, rows):
-    with (tree / "BraTS21-17_Mapping.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(
-            [["BraTS2021 ID", "Data Collection", "Local ID"], *rows]
-        )
-
-
-def test_the_publishers_table_names_patients(tree, tmp_path, capsys):
-    rows = [
-        [small_cases.name_of(1), "TCGA-LGG", "TCGA-CS-4941"],
-        [CASE, "TCGA-LGG", "TCGA-CS-4941"],
-        [small_cases.name_of(3), "UPENN-GBM", "UPENN-GBM-00002"],
-    ]
-    write_mapping(tree, rows)
-    builder = small_cases.build(tree, tmp_path / "data")
-    assert builder.info.metadata["folds"].keys() == {
-        "TCGA_CS_4941",
-        small_cases.name_of(3),
-    }
-    stored = small_cases.examples(builder)
-    assert stored[CASE]["patient"] == b"TCGA_CS_4941"
-    said = "2 of 3 cases are called by their patients in TCGA."
-    assert said in capsys.readouterr().out
-
-
-def test_only_of_real_cases_it_is_said_that_none_is_known(tree, capsys):
-    files = raw_files.open_brats(tree)
-    cases = releases.find_cases(files.names).cases
-    told, bad = tcga.find_patients(files, cases)
-    assert not bad and told == {one.key: one.patient for one in cases}
-    assert "TCGA" not in capsys.readouterr().out
-    real = [one._replace(key=one.key.replace("PHANTOM", "")) for one in cases]
-    tcga.find_patients(files, real)
-    said = "0 of 3 cases are called by their patients in TCGA.\nWhether a model"
-    assert said in capsys.readouterr().out
-
-
-def test_a_patient_whom_a_model_of_lgg_was_trained_on_is_known(tree, tmp_path):
-    write_mapping(tree, [[CASE, "TCGA-CS-4941"]])
-    small_cases.build(tree, tmp_path / "data")
-    index = data_index.read_index(next(tmp_path.glob("data/brats2021/phantom/*")))
-    # As folders of the LGG set are called: with the date of the scan.
-    trained = ["TCGA_CS_4941_19960909", "TCGA_CS_4942_19970222"]
-    assert leakage.known(index.patients, trained) == ["TCGA_CS_4941"]
-    assert leakage.known(trained, index.patients) == trained[:1]
-
-
-def test_a_table_that_contradicts_itself_is_named(tree, tmp_path):
-    write_mapping(tree, [[CASE, "TCGA-CS-4941"], [CASE, "TCGA-HT-1234"]])
-    with pytest.raises(
-        raw.BadFile,
-        match="Mapping.csv: says that case .*2 is TCGA_HT_1234's and TCGA_C",
-    ):
-        small_cases.build(tree, tmp_path / "data")

@@ -20,7 +20,7 @@ from brainseg_jax.reports import classification
 from brainseg_jax.runs import build, checkpoints, restore, scorable
 from brainseg_jax.training import objective
 from tests import tiny_classifier
-from tests.test_train import fingerprint, scores_of, stopping
+from tests.whole_runs import fingerprint, scores_of, stopping
 
 BATCH = {
     "image": np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8),

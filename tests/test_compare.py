@@ -1,29 +1,18 @@
-"""Runs compared over the same patients: made-up folders by hand, and trained ones."""
+"""Runs compared over the same patients: made-up folders, by hand."""
 
-import contextlib
 import csv
 import json
 import pathlib
-import types
 
 import cv2
 import numpy as np
 import pytest
-import scipy.stats
 
 from brainseg_jax import files
-from brainseg_jax.metrics import paired
-from brainseg_jax.modes import compare, train
-from brainseg_jax.reports.parts import (
-    comparison_charts,
-    comparison_tables,
-    patient_scores,
-    prediction_grid,
-)
-from brainseg_jax.runs import notes, reported
-from tests import tiny_classifier, tiny_config
+from brainseg_jax.modes import compare
+from brainseg_jax.reports.parts import patient_scores
+from brainseg_jax.runs import reported
 from tests.test_records import make_about
-from tests.test_train import finished  # noqa: F401
 
 DICE = {"first": {"p": 0.5, "q": 0.8, "r": 0.6}, "second": {"p": 0.7, "q": 0.7, "r": 1}}
 
@@ -175,12 +164,6 @@ def test_distances_of_another_kind_are_not_paired_and_all_say_so(
     assert said in rows_of(tmp_path / "out" / "pairs.csv")[0]["note"]
 
 
-def test_a_chart_has_shares_alone_and_of_classes_dice():
-    names = ["Dice", "Dice WT", "IoU", "IoU WT", "HD95 (mm)", "mask lesion F1"]
-    drawn = [name for name in (*names, "accuracy") if patient_scores.is_drawn(name)]
-    assert drawn == ["Dice", "Dice WT", "IoU", "mask lesion F1", "accuracy"]
-
-
 @pytest.mark.parametrize(
     "dice, options, message",
     [
@@ -226,18 +209,6 @@ def test_reports_with_and_without_the_spread_over_patients_compare(tmp_path):
     assert [*found["runs"]] == ["first", "second"]
 
 
-def test_runs_are_named_by_as_much_of_their_path_as_tells_them_apart(tmp_path):
-    named = reported.unique_names(["runs/x/net", "runs/y/net", "runs/z/other"])
-    assert named == ["x/net", "y/net", "z/other"]
-    assert reported.unique_names(["runs/x", "runs/y"]) == ["x", "y"]
-    with pytest.raises(ValueError, match="two runs or more"):
-        reported.unique_names(["runs/x"])
-    with pytest.raises(ValueError, match="twice"):
-        reported.unique_names(["runs/x", "runs/y/../x"])
-    with pytest.raises(FileNotFoundError, match="config.json is missing"):
-        reported.read_about(str(tmp_path))
-
-
 def test_a_report_of_another_checkpoint_is_refused(tmp_path, monkeypatch):
     runs = [write_run(tmp_path / name, dice) for name, dice in DICE.items()]
     monkeypatch.setattr(
@@ -271,87 +242,6 @@ def test_a_report_of_an_older_version_is_read_by_todays_names(tmp_path):
 
 def make_record(step):
     return reported.records.Record(make_about(), reported.records.Progress(), step)
-
-
-def test_patients_that_either_lacks_make_no_pair():
-    found = paired.compare(np.array([0.5, np.nan, 1.0]), np.array([0.5, 0.2, np.nan]))
-    assert [found[name] for name in ("patients", "equal", "difference")] == [1, 1, 0]
-    # One patient has no interval, and without a difference there is no test.
-    assert np.isnan([found["low"], found["high"], found["wilcoxon_p"]]).all()
-
-
-def test_wilcoxon_is_scipys_with_zeros_left_out_and_rounding_forgotten():
-    moved = np.array([0.1, 0.3, -0.2, 0.4, 0.5, 0.7])
-    known = scipy.stats.wilcoxon(moved).pvalue
-    blurred = np.array([*moved, 0, 1e-9]) + 1e-12
-    assert paired.wilcoxon(blurred) == pytest.approx(known)
-    # Ties and few patients: a number, without a warning.
-    assert 0 < paired.wilcoxon(np.array([0.1, 0.1, -0.1, 0.2, 0, 0])) <= 1
-
-
-def test_the_interval_of_a_class_is_found_within_its_name():
-    summary = {
-        "patient_dice": 0.5, "patient_dice_low": 0.4, "patient_dice_high": 0.6,
-        "patient_dice_ET": 0.3, "patient_dice_low_ET": 0.2, "patient_dice_high_ET": 0.4,
-        "slices": 3, "note": "x",
-    }  # fmt: skip
-    rows = comparison_tables.scores_of_runs({"a": summary})
-    assert [(row["score"], row["low"], row["high"]) for row in rows] == [
-        ("patient_dice", 0.4, 0.6), ("patient_dice_ET", 0.2, 0.4),
-    ]  # fmt: skip
-
-
-def test_a_lone_class_is_scored_by_kind_where_the_table_says_it():
-    info = types.SimpleNamespace(kinds=("glioma", "cyst"))
-    rows = [
-        {"patient": name, "class": "tumour", "dice": dice, "label": kind}
-        for name, dice, kind in (("p", "0.5", "cyst"), ("q", "nan", "glioma"))
-    ]
-    found = patient_scores.of_masks(rows, info)
-    assert patient_scores.defined(found) == ["Dice", "Dice cyst"]
-    assert found["Dice cyst"]["p"] == 0.5 and np.isnan(found["Dice cyst"]["q"])
-    older = [{key: row[key] for key in row if key != "label"} for row in rows]
-    assert [*patient_scores.of_masks(older, info)] == ["Dice"]
-
-
-def test_notes_of_some_runs_say_whose_they_are():
-    each = {"a": "PHANTOM; CONTAMINATED", "b": "PHANTOM"}
-    assert notes.common(each) == "PHANTOM; a: CONTAMINATED"
-
-
-def test_the_slice_with_most_tumour_is_shown_and_without_tumour_the_most_predicted():
-    def row(patient, key, true, false):
-        counts = {"true_positives": true, "false_negatives": 1 if true else 0}
-        return {"patient": patient, "key": key, "false_positives": false, **counts}
-
-    rows = [row("p", "p1", 5, 900), row("p", "p2", 7, 0), row("q", "q1", 0, 3)]
-    rows += [row("p", "p1", 4, 0), row("q", "q2", 0, 2)]
-    # p1 has two classes, of 6 and 5 pixels: more than the 8 of p2.
-    assert prediction_grid.largest_slices(rows) == {"p": "p1", "q": "q1"}
-
-
-def test_a_lone_validation_lies_at_its_epoch(tmp_path, monkeypatch):
-    pages = []
-    page = comparison_charts.figures.page
-
-    @contextlib.contextmanager
-    def kept(*arguments):
-        with page(*arguments) as figure:
-            pages.append(figure)
-            yield figure
-
-    monkeypatch.setattr(comparison_charts.figures, "page", kept)
-    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.9, "dice": 0.5}]
-    comparison_charts.curves(
-        {"a": history, "b": history},
-        tmp_path / "c.png",
-        columns={"loss": "Loss", "dice": "Dice"},
-        title="",
-    )
-    for axes in pages[0].axes:
-        low, high = axes.get_xlim()
-        assert (low, high) == (0.5, 2.5)
-        assert [tick for tick in axes.get_xticks() if low < tick < high] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -389,78 +279,3 @@ def test_the_command_to_give_first_names_the_other_data_set(tmp_path):
     said = "--workdir=.*/first --split=fold_4 --data_name=folder/mine --data_dir=away"
     with pytest.raises(FileNotFoundError, match=said):
         compare.compare(runs, data_name="folder/mine", data_dir="away")
-
-
-def test_curves_need_an_epoch(tmp_path):
-    with pytest.raises(ValueError, match="share no curve"):
-        comparison_charts.curves(
-            {"a": [], "b": []},
-            tmp_path / "c.png",
-            columns={"train_loss": "x"},
-            title="",
-        )
-
-
-@pytest.mark.slow
-def test_two_trained_runs_of_masks_are_compared(
-    finished,  # noqa: F811
-    data_dir,
-    tmp_path,
-    monkeypatch,
-):
-    config = tiny_config.get_config()
-    config.data.data_dir, config.seed = str(data_dir), 1
-    config.data.channels = ("FLAIR", "post-contrast")
-    train.train(config, str(tmp_path / "two_channels"))
-    drawn = []
-    draw = prediction_grid.draw_panels
-    monkeypatch.setattr(
-        prediction_grid, "draw_panels", lambda panels, *a, **o: drawn.extend(panels)
-        or draw(panels, *a, **o),
-    )  # fmt: skip
-    runs = [str(finished[0]), str(tmp_path / "two_channels")]
-    found = compare.compare(runs, outputs=str(tmp_path / "out"))
-    names = [*found["runs"]]
-    assert names == ["whole", "two_channels"]
-    # Two patients: the best, and one that is the median and the worst.
-    assert len(drawn) == 2 * 4
-    assert drawn[4].caption.startswith("median and worst")
-    truth = drawn[1].picture.astype(int)
-    assert (truth[..., 0] > truth[..., 1] + 40).any()  # red
-    report = finished[0] / "evaluation" / "fold_4"
-    pixels = {row["key"]: row for row in rows_of(report / "metrics.csv")}
-    by_patient = prediction_grid.largest_slices([*pixels.values()])
-    means = prediction_grid.mean_over_runs(
-        {name: {row["patient"]: float(row[name]) for row in patients(tmp_path, dice=True)}
-         for name in names}
-    )  # fmt: skip
-    assert {row["score"] for row in patients(tmp_path)} >= {"IoU", "HD95 (pixels)"}
-    best = pixels[by_patient[max(means, key=lambda patient: means[patient])]]
-    marked = int(best["true_positives"]) + int(best["false_positives"])
-    green = drawn[2].picture.astype(int)
-    coloured = (green[..., 1] > green[..., 0] + 10).sum()
-    # What is painted of the first run is what its evaluation counted.
-    assert coloured == pytest.approx(marked, rel=0.02, abs=20)
-    assert cv2.imread(str(tmp_path / "out" / "grid.png")) is not None
-
-
-def patients(tmp_path, dice=False):
-    rows = rows_of(tmp_path / "out" / "patients.csv")
-    return [row for row in rows if row["score"] == "Dice"] if dice else rows
-
-
-@pytest.mark.slow
-def test_two_trained_runs_of_classes_are_compared(data_dir, tmp_path):
-    runs = []
-    for seed in range(2):
-        config = tiny_classifier.get_config()
-        config.data.data_dir, config.seed = str(data_dir), seed
-        runs.append(str(tmp_path / f"seed_{seed}"))
-        train.train(config, runs[-1])
-    found = compare.compare(runs)
-    folder = tmp_path / "seed_0" / "compare"
-    assert {row["score"] for row in found["pairs"]} >= {"accuracy"}
-    for row in rows_of(folder / "patients.csv"):
-        assert 0 <= float(row["seed_0"]) <= 1
-    picture = cv2.imread(str(folder / "bars.png"))
-    assert picture.std() > 5 and not (folder / "grid.png").exists()

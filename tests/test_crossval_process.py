@@ -11,8 +11,8 @@ from brainseg_jax.modes import crossval, evaluate, explain, postprocess, predict
 from brainseg_jax.runs import build, ensembles
 from tests import small_slices, test_volume_training, tiny_classifier, tiny_two_heads
 from tests.test_main import TINY, run, start, wait_for
-from tests.test_train import fingerprint, scores_of, stopping
 from tests.test_volume_training import volumes  # noqa: F401
+from tests.whole_runs import fingerprint, scores_of, stopping
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 
 from brainseg_jax.models import attention_unet, encoder_unet, unet_plus_plus
 from tests.fixtures import seeded
+from tests.keras_unets import WIDTHS, Drawing, decoded, gated, nested_nodes
 from tests.keras_weights import ours, randomise
 from tests.test_encoders import ENCODERS, KERAS, draw, give
-from tests.test_unets import WIDTHS, Drawing, decoded, gated, nested_nodes
 
 SIZE = (64, 96)  # not square, so that exchanged axes show
 FORMS = {"vgg16": "on VGG16 (ours)", "efficientnet_b0": "on EfficientNetB0 (ours)"}

@@ -13,8 +13,7 @@ from brainseg_jax.inference import ensemble, folding
 from brainseg_jax.models.parts.heads import Heads
 from brainseg_jax.modes import evaluate, predict
 from brainseg_jax.runs import ensembles, experiment, restore
-from tests import test_scans
-from tests.test_train import finished  # noqa: F401
+from tests import small_scans
 
 
 class Affine(nn.Module):
@@ -80,11 +79,7 @@ def test_members_are_folded_each_by_itself():
 
 
 @pytest.mark.slow
-def test_runs_are_averaged_in_evaluating_and_predicting(
-    finished,  # noqa: F811
-    data_dir,
-    tmp_path,
-):
+def test_runs_are_averaged_in_evaluating_and_predicting(finished, data_dir, tmp_path):
     workdir = str(finished[0])
     twice = f"{workdir},{shutil.copytree(workdir, tmp_path / 'same')}"
     summary = evaluate.evaluate(twice)
@@ -107,7 +102,7 @@ def test_runs_are_averaged_in_evaluating_and_predicting(
 
 def test_spacings_of_runs_are_alike_to_one_percent(monkeypatch):
     runs = {
-        name: test_scans.restored(("a",), window=(4,) * 3, spacing=(1.0, 1.0, last))
+        name: small_scans.restored(("a",), window=(4,) * 3, spacing=(1.0, 1.0, last))
         for name, last in (("one", 1.0), ("near", 1.005), ("far", 2.5))
     }
     monkeypatch.setattr(restore, "restore", runs.get)
@@ -119,7 +114,7 @@ def test_spacings_of_runs_are_alike_to_one_percent(monkeypatch):
 
 def test_only_runs_that_were_all_trained_so_take_scans_that_lack_a_channel(monkeypatch):
     runs = {
-        name: test_scans.restored(("a", "b"), window=(4, 4), dropout=chance)
+        name: small_scans.restored(("a", "b"), window=(4, 4), dropout=chance)
         for name, chance in (("some", 0.2), ("more", 0.4), ("none", 0.0))
     }
     monkeypatch.setattr(restore, "restore", runs.get)
@@ -130,7 +125,7 @@ def test_only_runs_that_were_all_trained_so_take_scans_that_lack_a_channel(monke
 
 
 def test_who_chose_the_epoch_that_any_run_began_from_is_known(monkeypatch):
-    one = test_scans.restored(("a",), window=(4, 4))
+    one = small_scans.restored(("a",), window=(4, 4))
     runs = {
         name: one._replace(record=one.record._replace(about=about))
         for name in "ab"
@@ -141,7 +136,9 @@ def test_who_chose_the_epoch_that_any_run_began_from_is_known(monkeypatch):
 
 
 def test_runs_that_differ_in_what_they_mean_are_refused(monkeypatch):
-    runs = {name: test_scans.restored(name, window=(4, 4)) for name in (("a",), ("b",))}
+    runs = {
+        name: small_scans.restored(name, window=(4, 4)) for name in (("a",), ("b",))
+    }
     monkeypatch.setattr(restore, "restore", lambda folder: runs[folder,])
     with pytest.raises(ValueError, match="a and b cannot be averaged: channels is"):
         ensembles.restore_all("a,b")

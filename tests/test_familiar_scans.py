@@ -7,7 +7,7 @@ from brainseg_jax.data import modalities
 from brainseg_jax.runs import familiarity, volumes
 from brainseg_jax.runs.embedder import Embedder
 from brainseg_jax.runs.familiarity import Familiarity
-from tests.test_scans import affine_of, noise, restored, write_case
+from tests.small_scans import affine_of, noise, restored, write_case
 
 
 @pytest.fixture

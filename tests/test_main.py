@@ -16,7 +16,7 @@ import pytest
 import main
 from brainseg_jax.benchmarks import epoch
 from configs import base
-from tests.test_train import fingerprint, scores_of
+from tests.whole_runs import fingerprint, scores_of
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = ROOT / "tests" / "tiny_config.py"

@@ -19,7 +19,7 @@ from brainseg_jax.modes import evaluate, predict, train
 from brainseg_jax.runs import build, pictures, restore, scan_labels, seen_scans
 from tests import tiny_config, tiny_nets
 from tests.test_predictions import write
-from tests.test_train import fingerprint, stopping
+from tests.whole_runs import fingerprint, stopping
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from brainseg_jax.reports import segmentation
 from brainseg_jax.runs import summaries
 from tests.test_main import run
 from tests.test_report_page import Parsed, loads_nothing
-from tests.test_train import finished  # noqa: F401
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -29,7 +28,7 @@ PICTURES = ("patients", "panels", "calibration", "training", "failures")
 
 
 @pytest.fixture(scope="module")
-def report(finished):  # noqa: F811
+def report(finished):
     """The folder of the report, by main.py as a process."""
     status, printed = run("--mode=evaluate", f"--workdir={finished[0]}")
     assert status == 0 and "PHANTOM" in printed, printed

@@ -13,8 +13,8 @@ from brainseg_jax.data import modalities
 from brainseg_jax.data.image_files import UnreadableImage
 from brainseg_jax.data.modalities import Case
 from brainseg_jax.runs import scan_truth, volumes
+from tests.small_scans import affine_of, restored, write_case
 from tests.test_prediction_docs import is_known
-from tests.test_scans import affine_of, restored, write_case
 
 SHAPE = (6, 5, 4)
 AFFINE = affine_of("LPS", (1, 1, 1), SHAPE)

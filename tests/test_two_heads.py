@@ -22,7 +22,7 @@ from brainseg_jax.runs import build, experiment, restore
 from brainseg_jax.tasks import segmentation_and_classification
 from brainseg_jax.training import objective
 from tests import small_slices, tiny_two_heads
-from tests.test_train import fingerprint, scores_of, stopping
+from tests.whole_runs import fingerprint, scores_of, stopping
 
 TASK = segmentation_and_classification.make_task(
     {"tumour": 1}, ("meningioma", "glioma", "pituitary"), exclusive=False, threshold=0.5

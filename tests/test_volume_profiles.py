@@ -12,7 +12,7 @@ from brainseg_jax.data import modalities, scans, volume_profiles
 from brainseg_jax.runs import seen_scans, unlike, volumes
 from datasets import grids
 from datasets.synthetic import glioma
-from tests.test_scans import affine_of, restored, write_case
+from tests.small_scans import affine_of, restored, write_case
 
 STEP = 5.0  # mm
 

@@ -10,7 +10,7 @@ from brainseg_jax.modes import evaluate, train
 from brainseg_jax.runs import build, restore
 from configs import residual_unet3d_brats
 from tests import small
-from tests.test_train import fingerprint, scores_of, stopping
+from tests.whole_runs import fingerprint, scores_of, stopping
 
 pytestmark = pytest.mark.slow
 REGIONS = ("WT", "TC", "ET")
