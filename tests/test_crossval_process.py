@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 
 import pytest
@@ -126,9 +127,10 @@ def test_two_heads_are_cross_validated_and_averaged(tmp_path):
         assert {row["fold"] for row in rows} == {"fold_0", "fold_1"}
         assert (report / head / "folds.csv").is_file()
     # Of the same net twice, masks and classes are as they were.
-    single = tmp_path / "cv" / "fold_0"
+    single, copy = tmp_path / "cv" / "fold_0", tmp_path / "copy"
+    shutil.copytree(single, copy)
     one, two = (
-        evaluate.evaluate(named) for named in (str(single), f"{single},{single}")
+        evaluate.evaluate(named) for named in (str(single), f"{single},{copy}")
     )
     assert two == pytest.approx(one, rel=1e-4, abs=1e-4, nan_ok=True)
     rows = predict.predict(
