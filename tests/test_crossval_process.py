@@ -129,9 +129,7 @@ def test_two_heads_are_cross_validated_and_averaged(tmp_path):
     # Of the same net twice, masks and classes are as they were.
     single, copy = tmp_path / "cv" / "fold_0", tmp_path / "copy"
     shutil.copytree(single, copy)
-    one, two = (
-        evaluate.evaluate(named) for named in (str(single), f"{single},{copy}")
-    )
+    one, two = (evaluate.evaluate(named) for named in (str(single), f"{single},{copy}"))
     assert two == pytest.approx(one, rel=1e-4, abs=1e-4, nan_ok=True)
     rows = predict.predict(
         str(tmp_path / "cv"), [str(next(raw.rglob("*.mat")))], str(tmp_path / "out")

@@ -11,7 +11,7 @@ from brainseg_jax.models.parts import conv3, kernel_gradients, layers
 from tests.test_models import CONTRACTS, first_key, keys, make_model, noise
 
 STEPS, RATE = 5, 1e-3
-# Halved four times, it is normalised over eight voxels at the bottom; over two, rounding grows.
+# At its bottom eight voxels are normalised together; of two, rounding is amplified.
 LARGER = {"residual_unet3d": (1, 32, 32, 32, 3)}
 # Relative error of float32 from which the next steps of two roundings go apart.
 CHAOTIC = 1e-3

@@ -1,12 +1,13 @@
 """Training without a validation split: no epoch is chosen, the last is kept and scored."""
 
+import json
 import pathlib
 import types
 
 import pytest
 
 from brainseg_jax.modes import crossval, evaluate, postprocess, train
-from brainseg_jax.runs import checks, fold_rule, loop, restore
+from brainseg_jax.runs import cards, checks, ensembles, fold_rule, loop, restore
 from brainseg_jax.runs.fold_rule import Splits
 from brainseg_jax.runs.records import Progress
 from brainseg_jax.terminal import Clock
@@ -59,10 +60,17 @@ def test_whichever_epoch_is_the_last_can_be_predicted_with(config, monkeypatch):
     assert own._evaluate(state, progress, Clock())[0] == "renewed"
 
 
-def test_nothing_can_be_chosen_by_it_afterwards(run):
-    for folder in (run, run.parent):
-        with pytest.raises(ValueError, match="trained without a validation split"):
-            postprocess.choose(folder)
+def test_a_single_run_has_nobody_to_choose_by_and_a_cross_validation_its_tested_folds(
+    run,
+):
+    with pytest.raises(ValueError, match="trained without a validation split"):
+        postprocess.choose(run)
+    rules = postprocess.choose(run.parent)
+    card = json.loads((run.parent / "card.json").read_text())
+    assert card["chosen_on"] == "fold_0" and card["tried"] > 1
+    kept = cards.read(run.parent, ensembles.step_of(run.parent))
+    assert kept.rules == rules
+    assert not (run / "card.json").exists()
 
 
 def test_where_every_patient_trains_there_is_nothing_to_score(run, data_dir, config):

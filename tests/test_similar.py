@@ -154,10 +154,22 @@ def test_vectors_are_the_same_over_eight_devices(mode):
 def test_files_that_cannot_be_read_are_not_counted(monkeypatch, tmp_path, caplog):
     failed = {"a.png": "it is no picture."}
     asked = queries.Asked(iter(()), 1, failed)
-    opened = tiny_nets.restored(), Embedder(4, Counting()), None, "fold_0"
-    monkeypatch.setattr(similar, "_open", lambda *_: opened)
+    opened = Embedder(4, Counting()), None, "fold_0"
+    monkeypatch.setattr(queries, "restore", lambda _: tiny_nets.restored())
+    monkeypatch.setattr(similar, "_open_stored", lambda *_: opened)
     monkeypatch.setattr(queries, "of_inputs", lambda *_: asked)
     (tmp_path / "a.png").write_bytes(b"x")
     with caplog.at_level("INFO"), pytest.raises(UnreadableImage, match="1 of 1 files"):
         similar.look_up("run", [str(tmp_path / "a.png")], str(tmp_path / "out"))
     assert "Cases like those of 0 files" in caplog.text
+
+
+def test_files_that_no_model_of_slices_takes_are_refused_before_any_vector_is_made(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(queries, "restore", lambda _: tiny_nets.restored())
+    monkeypatch.setattr(similar, "_open_stored", lambda *_: pytest.fail("vectors"))
+    (tmp_path / "a.nii.gz").write_bytes(b"x")
+    with pytest.raises(ValueError, match="a.nii.gz is a scan"):
+        similar.look_up("run", [str(tmp_path / "a.nii.gz")], str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

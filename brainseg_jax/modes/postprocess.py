@@ -78,6 +78,7 @@ def choose(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
 def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules:
     """The same for a cross-validation, by each model's own validation fold.
 
+    Without validation folds by the tested ones, which their models have not seen either.
     The card is of the ensemble of all. It is not asked in the report out of fold, whose
     patients it was chosen by.
 
@@ -88,7 +89,8 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
     runs = [restore.restore(folder) for folder in members.folders(workdir)]
     about, chooser = runs[0].record.about, _chooser_of(workdir, runs[0])
     precision.set_precision(about.config)
-    splits = [_validation_of(workdir, run.record.about) for run in runs]
+    options = [run.record.about.config["data"] for run in runs]
+    splits = [one["validation"] or one["test"] for one in options]
     folds = [
         Fold(split, run, _open_split(run, split, data_dir, chooser is not OF_CLASSES))
         for split, run in zip(splits, runs, strict=True)

@@ -77,9 +77,10 @@ def look_up(
     """
     inputs = image_files.expand(inputs)
     folder = output_folder.check(inputs, outputs)
-    restored, embedder, cases, _ = _open(workdir, split, data_name, data_dir)
+    restored = queries.restore(workdir)
     about, guess = restored.record.about, _make_guess(restored)
     asked, total, failed = queries.of_inputs(about, inputs)
+    embedder, cases, _ = _open_stored(workdir, restored, split, data_name, data_dir)
     rows: list[Row] = []
     shown = track(asked, "looking up", total=total, transient=True)
     for batch in _batches(iter(shown), embedder.size):
@@ -118,8 +119,9 @@ def judge(
             several models was trained on the patients that would be asked about.
     """
     folder = output_folder.check((), outputs)
-    restored, embedder, cases, split = _open(workdir, split, data_name, data_dir)
+    restored = queries.restore(workdir)
     about = restored.record.about
+    embedder, cases, split = _open_stored(workdir, restored, split, data_name, data_dir)
     own = scored_splits.default_split(about)
     asked = scored_splits.open_source(restored, own, data_dir=data_dir)
     if asked.info.labels != cases.source.info.labels:
@@ -149,18 +151,17 @@ def judge(
     return rows
 
 
-def _open(
-    workdir: str, split: str, data_name: str, data_dir: str
-) -> tuple[Restored, Embedder, Stored, str]:
-    """The model, what makes vectors with it, and the cases that are searched."""
-    restored = queries.restore(workdir)
+def _open_stored(
+    workdir: str, restored: Restored, split: str, data_name: str, data_dir: str
+) -> tuple[Embedder, Stored, str]:
+    """What makes vectors with a model, the cases that are searched, and their split."""
     split = split or _trained_on(workdir)
     source = scored_splits.open_source(
         restored, split, data_name=data_name, data_dir=data_dir
     )
     embedder = make_embedder(restored, len(source))
     vectors = _vectors(workdir, restored, embedder, source, split)
-    return restored, embedder, Stored(source, vectors), split
+    return embedder, Stored(source, vectors), split
 
 
 def _trained_on(workdir: str) -> str:
