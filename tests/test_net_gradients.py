@@ -59,6 +59,11 @@ def errors(gradients, expected):
     ]
 
 
+def same(gradients, others):
+    """Bit for bit."""
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, gradients, others)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", registry.names(models))
 def test_a_net_learns_as_with_xlas_own_convolutions(name, monkeypatch):
@@ -78,6 +83,9 @@ def test_a_net_learns_as_with_xlas_own_convolutions(name, monkeypatch):
         patch.setattr(kernel_gradients, "fastest", lambda *_: kernel_gradients.DIRECT)
         patch.setattr(conv3, "conv3", conv3.direct)
         of_direct, direct = learn(model, variables, image, target)
+        if same(ours, direct):  # it has XLA's own at this size
+            assert losses == of_direct
+            return
         with jax.enable_x64(True):
             patch.setattr(jnp, "float32", jnp.float64)  # which logits are cast to
             wide = make_model(name, dtype=np.float64)
