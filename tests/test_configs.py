@@ -117,11 +117,11 @@ def initial_state(config, model, optimizer):
 
 
 def of_a_kind():
-    """Each experiment; slow where another differs in its model alone.
+    """One of each kind of step and model; slow where another has its kind of step.
 
-    The model itself is built at full size below.
+    The models of all are built at full size below.
     """
-    seen = set()
+    seen, models_seen = set(), set()
     for name, argument in EXPERIMENTS:
         config = load(name, argument)
         model = config.model
@@ -130,8 +130,12 @@ def of_a_kind():
             (config.compute_dtype, bool(config.data.patch), config.task.targets),
             (tuple(config.losses), config.optimizer.name, config.ema_decay > 0),
         )
+        with_model = parts, model.to_json(sort_keys=True)
+        if with_model in models_seen:
+            continue
         yield pytest.param(name, argument, marks=[pytest.mark.slow] * (parts in seen))
         seen.add(parts)
+        models_seen.add(with_model)
 
 
 def test_every_experiment_goes_by_a_score_that_it_has():
