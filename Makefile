@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= --numprocesses=2 --dist=worksteal
+WORKERS ?= --numprocesses=2 --dist=worksteal --durations=20
 RUN := $(VENV)/bin/python
 
 .PHONY: help demo test test-all lint format clean

@@ -1,6 +1,7 @@
 """Brain tumour segmentation in MRI: prepare data, train, evaluate, predict, benchmark.
 
     python main.py --config=configs/resunet_lgg.py
+    python main.py --mode=prepare --config=configs/resunet_lgg.py    its data set alone
     python main.py --mode=evaluate --workdir=runs/resunet_lgg
     python main.py --mode=predict --workdir=runs/resunet_lgg --inputs=DIR --outputs=DIR
     python main.py --mode=pipeline --classifier=runs/... --segmenter=runs/...   two stages
@@ -15,6 +16,7 @@
     python main.py --mode=benchmark         the speed of every model
     python main.py --mode=describe --config=configs/resunet_lgg.py   pictures of its data
     python main.py --mode=audit --config=configs/resunet_lgg.py      leaks between splits
+    python main.py --mode=trials --workdir=runs/a --outputs=x.json   a search for a recipe
 
 Any key that a config has can be set on the command line: --config.batch_size=8.
 """
