@@ -117,25 +117,24 @@ def initial_state(config, model, optimizer):
 
 
 def of_a_kind():
-    """One of each kind of step and model; slow where another has its kind of step.
+    """One of each kind of step and model; slow where another has its kind of target.
 
     The models of all are built at full size below.
     """
-    seen, models_seen = set(), set()
+    targets, seen = set(), set()
     for name, argument in EXPERIMENTS:
         config = load(name, argument)
         model = config.model
-        parts = (
-            (config.task.name, bool(model.frozen or model.frozen_up_to)),
-            (config.compute_dtype, bool(config.data.patch), config.task.targets),
+        target = config.task.name, config.task.targets, bool(config.data.patch)
+        kind = (
+            (*target, model.to_json(sort_keys=True), config.compute_dtype),
             (tuple(config.losses), config.optimizer.name, config.ema_decay > 0),
         )
-        with_model = parts, model.to_json(sort_keys=True)
-        if with_model in models_seen:
-            continue
-        yield pytest.param(name, argument, marks=[pytest.mark.slow] * (parts in seen))
-        seen.add(parts)
-        models_seen.add(with_model)
+        if kind not in seen:
+            marks = [pytest.mark.slow] * (target in targets)
+            yield pytest.param(name, argument, marks=marks)
+        targets.add(target)
+        seen.add(kind)
 
 
 def test_every_experiment_goes_by_a_score_that_it_has():

@@ -1,5 +1,6 @@
 """The contract that every model in brainseg_jax/models keeps."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -131,6 +132,38 @@ def variables():
     return Initial()
 
 
+class Applied(dict):
+    """Each model compiled to be evaluated: (variables, image) -> logits, its statistics."""
+
+    def __missing__(self, name):
+        apply = functools.partial(make_model(name).apply, mutable="batch_stats")
+        self[name] = jax.jit(apply)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def applied():
+    return Applied()
+
+
+class Trained(dict):
+    """Logits and updated statistics of each model, seeing its contract's image once."""
+
+    def __init__(self, variables):
+        self.variables = variables
+
+    def __missing__(self, name):
+        shape = CONTRACTS[name].shape
+        arguments = self.variables[name], noise(shape), keys(shape[0])
+        self[name] = jax.jit(train, static_argnums=0)(make_model(name), *arguments)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def trained(variables):
+    return Trained(variables)
+
+
 def train(model, variables, image, keys):
     return model.apply(variables, image, train=True, keys=keys, mutable=["batch_stats"])
 
@@ -181,63 +214,67 @@ def test_a_form_has_its_parameters(name, form):
         assert (leaf.shape, leaf.dtype) == ((1, *space, count), jnp.float32)
 
 
-def test_batch_statistics_move_in_training_alone(compiled, variables):
-    model, contract = make_model(compiled), CONTRACTS[compiled]
+def test_batch_statistics_move_in_training_alone(compiled, variables, trained, applied):
+    contract = CONTRACTS[compiled]
     if not contract.statistics:
         assert "batch_stats" not in variables[compiled]
         return
-    before, image = variables[compiled]["batch_stats"], noise(contract.shape)
-    _, trained = jax.jit(train, static_argnums=0)(
-        model, variables[compiled], image, keys(contract.shape[0])
-    )
+    before = variables[compiled]["batch_stats"]
+    _, updated = trained[compiled]
     moved = jax.tree_util.tree_map_with_path(
         lambda path, a, b: bool((a != b).any()) or "normalization" in str(path),
         before,
-        trained["batch_stats"],
+        updated["batch_stats"],
     )
     assert jax.tree.leaves(moved) and all(jax.tree.leaves(moved))
-    _, evaluated = jax.jit(model.apply, static_argnames="mutable")(
-        variables[compiled], image, mutable="batch_stats"
-    )
+    _, evaluated = applied[compiled](variables[compiled], noise(contract.shape))
     assert_near(evaluated["batch_stats"], before, atol=0)
 
 
 @of_few
-def test_jit_changes_nothing(name, variables):
-    model, contract = make_model(name), CONTRACTS[name]
-    arguments = (variables[name], noise(contract.shape), keys(contract.shape[0]))
-    compiled = jax.jit(train, static_argnums=0)(model, *arguments)
-    assert_near(compiled, train(model, *arguments), atol=1e-3)
+def test_jit_changes_nothing(name, variables, trained):
+    shape = CONTRACTS[name].shape
+    arguments = variables[name], noise(shape), keys(shape[0])
+    assert_near(trained[name], train(make_model(name), *arguments), atol=1e-3)
 
 
-def test_an_image_does_not_change_its_neighbours_logits(compiled, variables):
-    apply = jax.jit(make_model(compiled).apply)
+def test_an_image_does_not_change_its_neighbours_logits(compiled, variables, applied):
     image = noise(CONTRACTS[compiled].shape)
     others = image.at[1:].set(3 - image[1:])
     first, same = (
-        jax.tree.map(lambda leaf: leaf[:1], apply(variables[compiled], batch))
+        jax.tree.map(
+            lambda leaf: leaf[:1], applied[compiled](variables[compiled], batch)[0]
+        )
         for batch in (image, others)
     )
     assert_near(first, same, 1e-4)
 
 
-def test_bfloat16_touches_neither_logits_nor_parameters(compiled, variables):
-    contract = CONTRACTS[compiled]
-    model = make_model(compiled, dtype=jnp.bfloat16)
+def test_bfloat16_touches_neither_logits_nor_parameters(name):
+    contract = CONTRACTS[name]
+    model = make_model(name, dtype=jnp.bfloat16)
     image = noise(contract.shape)
-    start = variables[compiled]
-    fresh = jax.eval_shape(model.init, first_key(), image)
-    logits, trained = jax.jit(train, static_argnums=0)(
-        model, start, image, keys(contract.shape[0])
+    start = jax.eval_shape(model.init, first_key(), image)
+    logits, trained = jax.eval_shape(
+        functools.partial(train, model), start, image, keys(contract.shape[0])
     )
-    kept = {leaf.dtype for leaf in jax.tree.leaves((logits, fresh, trained))}
+    kept = {leaf.dtype for leaf in jax.tree.leaves((logits, start, trained))}
     assert kept == {jnp.dtype("float32")}
     # But all between: only output convolutions and the last layers of heads are float32.
     lines = str(jax.make_jaxpr(model.apply)(start, image)).splitlines()
     products = [x for x in lines if "= conv_general" in x or "= dot_general" in x]
     last = products[-len(jax.tree.leaves(logits)) :]
     assert [line for line in products if ":f32" in line] == last
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((logits, trained)))
+
+
+@of_few
+def test_bfloat16_trains_with_finite_numbers(name, variables):
+    contract = CONTRACTS[name]
+    model = make_model(name, dtype=jnp.bfloat16)
+    found = jax.jit(train, static_argnums=0)(
+        model, variables[name], noise(contract.shape), keys(contract.shape[0])
+    )
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
 def test_a_size_it_cannot_take_is_refused_with_what_it_can(name):
@@ -284,12 +321,9 @@ def test_outside_training_the_axis_name_is_ignored(name):
     jax.eval_shape(model.apply, variables, image)
 
 
-def test_two_halves_of_a_batch_train_as_one(compiled, variables):
+def test_two_halves_of_a_batch_train_as_one(compiled, variables, trained):
     contract = CONTRACTS[compiled]
     image, key = noise(contract.shape), keys(contract.shape[0])
-    whole = jax.jit(train, static_argnums=0)(
-        make_model(compiled), variables[compiled], image, key
-    )
     logits, updated = jax.jit(
         jax.vmap(
             lambda image, key: train(
@@ -304,4 +338,4 @@ def test_two_halves_of_a_batch_train_as_one(compiled, variables):
     )(image.reshape(2, -1, *image.shape[1:]), key.reshape(2, -1))
     joined = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), logits)
     assert shapes(joined) == contract.logits
-    assert_near((joined, updated), whole, atol=1e-3)
+    assert_near((joined, updated), trained[compiled], atol=1e-3)

@@ -178,8 +178,15 @@ def measured(kind, mode, count):
     return jax.device_get(state.variables), found
 
 
-@pytest.mark.parametrize("mode, count", [("pmap", 8), ("mesh", 2)])
-@pytest.mark.parametrize("kind", [classifier, net_of_two_heads])
+@pytest.mark.parametrize(
+    "kind, mode, count",
+    [
+        (classifier, "pmap", 8),
+        (net_of_two_heads, "mesh", 2),
+        pytest.param(classifier, "mesh", 2, marks=pytest.mark.slow),
+        pytest.param(net_of_two_heads, "pmap", 8, marks=pytest.mark.slow),
+    ],
+)
 def test_labels_are_learnt_alike_on_any_number_of_devices(kind, mode, count):
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5),
@@ -190,8 +197,16 @@ def test_labels_are_learnt_alike_on_any_number_of_devices(kind, mode, count):
 
 # A bias before BatchNorm has no gradient, and Adam makes a full step of its rounding:
 # weights may differ where losses do not.
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("count", [1, 2, 8])
+@pytest.mark.parametrize(
+    "mode, count",
+    [
+        ("mesh", 8),
+        *(
+            pytest.param(mode, count, marks=pytest.mark.slow)
+            for mode, count in (("pmap", 2), ("pmap", 8), ("mesh", 1), ("mesh", 2))
+        ),
+    ],
+)
 def test_adam_losses_agree_on_any_number_of_devices(mode, count):
     _, expected = trained("adam", "pmap", 1)
     _, found = trained("adam", mode, count)
