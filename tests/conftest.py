@@ -101,6 +101,13 @@ def finished(data_dir, tmp_path_factory):
 
 
 @pytest.fixture
+def unscored(monkeypatch):
+    """Training ends with its last checkpoint: half of a tiny run's time is its report."""
+    train = importlib.import_module("brainseg_jax.modes.train")
+    monkeypatch.setattr(train, "_score", lambda *_: None)
+
+
+@pytest.fixture
 def keras():
     """Keras on the JAX backend; it promotes ranks where we do not."""
     jax.config.update("jax_numpy_rank_promotion", "allow")

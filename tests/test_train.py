@@ -24,7 +24,7 @@ from tests.whole_runs import fingerprint, scores_of, stopping
     ],
 )
 def test_resumed_run_equals_uninterrupted_run(
-    finished, config, tmp_path, monkeypatch, part, after
+    finished, config, unscored, tmp_path, monkeypatch, part, after
 ):
     with monkeypatch.context() as patch:
         patch.setattr(build, "make_run", stopping(after, part=part))
@@ -47,7 +47,7 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, config):
     assert after == before
 
 
-def test_more_epochs_extend_a_run(config, tmp_path):
+def test_more_epochs_extend_a_run(config, unscored, tmp_path):
     config.epochs = 1
     train.train(config, str(tmp_path))
     config.epochs = 2
@@ -114,17 +114,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
         train.train(config, str(tmp_path))
 
 
-def test_an_extended_run_is_scored_again(config, tmp_path, monkeypatch):
-    config.epochs = 1
-    train.train(config, str(tmp_path))
-    report = tmp_path / "evaluation" / "fold_4" / "summary.json"
-    old = json.loads(report.read_text())
-    report.write_text(json.dumps({**old, "checkpoint_step": -1}))
-    assert train.train(config, str(tmp_path)) is not None
-    assert json.loads(report.read_text())["checkpoint_step"] == old["checkpoint_step"]
-    assert train.train(config, str(tmp_path)) is None
-
-
 def test_patients_that_chose_an_earlier_runs_epoch_are_remembered(
     finished, config, tmp_path, caplog
 ):
@@ -165,7 +154,9 @@ def test_a_run_stopped_in_its_first_epoch_can_be_scored(config, tmp_path, monkey
     assert (report / "summary.json").exists() and not (report / "training.png").exists()
 
 
-def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(config, tmp_path):
+def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(
+    config, unscored, tmp_path
+):
     config.epochs, config.checkpoint.every_steps = 1, 1
     train.train(config, str(tmp_path))
     with open(tmp_path / "history.csv") as file:
@@ -177,7 +168,7 @@ def test_waiting_for_steps_before_a_checkpoint_is_part_of_the_steps(config, tmp_
 
 
 @pytest.mark.parametrize("cache", ["host", "none"])
-def test_every_cache_trains_the_same(finished, config, tmp_path, cache):
+def test_every_cache_trains_the_same(finished, config, unscored, tmp_path, cache):
     config.data.cache = cache
     train.train(config, str(tmp_path))
     _, _, record = fingerprint(tmp_path)
@@ -189,7 +180,7 @@ def test_every_cache_trains_the_same(finished, config, tmp_path, cache):
         )
 
 
-def test_starting_from_another_runs_weights(finished, config, tmp_path):
+def test_starting_from_another_runs_weights(finished, config, unscored, tmp_path):
     config.init_from = str(finished[0])
     config.epochs = 1
     config.schedule.rate = 1e-9

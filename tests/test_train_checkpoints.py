@@ -1,5 +1,6 @@
 """Checkpoints and summaries of runs that were stopped, damaged or read meanwhile."""
 
+import json
 import shutil
 
 import jax
@@ -68,6 +69,15 @@ def test_a_damaged_summary_counts_as_none(finished, tmp_path, content):
     assert not report_folders.is_reported(run)
 
 
+def test_a_report_of_an_earlier_checkpoint_counts_as_none(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    report = run / "evaluation" / "fold_4" / "summary.json"
+    report.write_text(
+        json.dumps({**json.loads(report.read_text()), "checkpoint_step": 1})
+    )
+    assert not report_folders.is_reported(run)
+
+
 def test_a_finished_run_with_a_damaged_summary_is_scored_again(
     finished, config, tmp_path
 ):
@@ -75,7 +85,7 @@ def test_a_finished_run_with_a_damaged_summary_is_scored_again(
     report = run / "evaluation" / "fold_4" / "summary.json"
     report.write_text(report.read_text()[:40])
     assert train.train(config, str(run)) == finished[1]
-    assert report_folders.is_reported(run)
+    assert train.train(config, str(run)) is None
 
 
 @pytest.mark.parametrize("read", [restore.restore, restore.read_best])
@@ -104,7 +114,7 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_equal_epochs_the_first_is_best_everywhere(config, tmp_path):
+def test_of_equal_epochs_the_first_is_best_everywhere(config, unscored, tmp_path):
     config.evaluation.threshold = 1.0  # nothing is ever predicted
     train.train(config, str(tmp_path))
     _, _, record = fingerprint(tmp_path)

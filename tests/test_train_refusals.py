@@ -1,6 +1,7 @@
 """Training that would mislead is refused before it begins."""
 
 import os
+import shutil
 
 import pytest
 
@@ -17,12 +18,11 @@ def test_a_changed_config_is_refused_with_both_values(finished, config):
         train.train(config, str(finished[0]))
 
 
-def test_going_on_with_other_data_is_refused(config, tmp_path):
-    config.epochs = 1
-    train.train(config, str(tmp_path / "run"))
+def test_going_on_with_other_data_is_refused(finished, config, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
     other = phantom.write_lgg(tmp_path / "raw", patients=8, slices=4)
     prepare.prepare("lgg_mri/phantom", tmp_path / "data", other)
-    config.data.data_dir, config.epochs = str(tmp_path / "data"), 2
+    config.data.data_dir, config.epochs = str(tmp_path / "data"), 3
     with pytest.raises(ValueError, match=r"not the one this run began with.*keys"):
         train.train(config, str(tmp_path / "run"))
 

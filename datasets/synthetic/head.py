@@ -5,13 +5,13 @@ subject; skull, scalp and face, which the template lacks, are layers around it.
 """
 
 import functools
+import importlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float32
-from nilearn import datasets as nilearn_datasets
 from scipy import ndimage
 
 SIZE = 256
@@ -42,6 +42,8 @@ class Template(NamedTuple):
 @functools.cache
 def template() -> Template:
     """The head that every subject is a variation of, from files in nilearn's package."""
+    # It takes seconds to import, and what only reads real files needs none of it.
+    nilearn_datasets = importlib.import_module("nilearn.datasets")
     whole = nilearn_datasets.load_mni152_template(resolution=1)
     grey, white = (
         load(resolution=1).get_fdata(dtype=np.float32)
