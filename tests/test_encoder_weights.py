@@ -145,8 +145,8 @@ def test_a_run_from_a_pretrained_runs_weights_keeps_its_preprocessing(config, tm
             "upsampling='linear', but this config has 'nearest'",
         ),
         (
-            ("vgg16", {}),
-            ("encoder_unet", {"encoder": "vgg16", "preprocessing": "caffe"}),
+            ("resnet50", {}),
+            ("encoder_unet", {"encoder": "resnet50", "preprocessing": "caffe"}),
             "preprocessing='caffe'",
         ),
     ],

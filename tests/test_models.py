@@ -250,9 +250,9 @@ def test_an_image_does_not_change_its_neighbours_logits(compiled, variables, app
     assert_near(first, same, 1e-4)
 
 
-def test_bfloat16_touches_neither_logits_nor_parameters(name):
-    contract = CONTRACTS[name]
-    model = make_model(name, dtype=jnp.bfloat16)
+def test_bfloat16_touches_neither_logits_nor_parameters(compiled):
+    contract = CONTRACTS[compiled]
+    model = make_model(compiled, dtype=jnp.bfloat16)
     image = noise(contract.shape)
     start = jax.eval_shape(model.init, first_key(), image)
     logits, trained = jax.eval_shape(
