@@ -14,6 +14,7 @@ from brainseg_jax.runs import (
     experiment,
     familiarity,
     members,
+    out_of_fold,
     pixel_temperatures,
     precision,
     restore,
@@ -98,7 +99,7 @@ def choose_of_folds(workdir: str | pathlib.Path, *, data_dir: str = "") -> Rules
     figures = ensembles.figures_of(workdir)
     rules, found = chooser(folds, figures)
     said = {
-        "chosen_on": "+".join(splits),
+        "chosen_on": out_of_fold.splits_of(folds),
         "patients": sum(len({*fold.source.patients}) for fold in folds),
         **found,
         "note": about.note,

@@ -41,6 +41,11 @@ class Fold(NamedTuple):
     source: Source
 
 
+def splits_of(folds: Sequence[Fold]) -> str:
+    """What all are asked of, as a config names splits together."""
+    return "+".join(fold.split for fold in folds)
+
+
 def pool(scored: Sequence[Scored], parts: Sequence[Source], whole: Source) -> Scored:
     """Scores of all parts in the order of the split that they make together."""
     by_example = _joiner([part.keys for part in parts], whole.keys)

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.reports.parts import pixel_figure
-from brainseg_jax.runs import cards, split_scores
+from brainseg_jax.runs import cards, out_of_fold, split_scores
 from brainseg_jax.runs.out_of_fold import Fold
 
 
@@ -41,7 +41,7 @@ def choose_of(folds: Sequence[Fold], folder: pathlib.Path) -> dict[str, Any]:
         temperature,
         folder / "calibration.png",
         policy=policy,
-        title="Calibration of pixels, on the validation split",
+        title=f"Calibration of pixels, on {out_of_fold.splits_of(folds)}",
         note=first.record.about.note,
     )
     return {

@@ -19,7 +19,7 @@ from brainseg_jax.metrics import segmentation as scores
 from brainseg_jax.metrics.overlap import Counts
 from brainseg_jax.metrics.threshold_sweep import Sweep
 from brainseg_jax.reports.parts import threshold_figure
-from brainseg_jax.runs import mending, predictor, split_masks
+from brainseg_jax.runs import mending, out_of_fold, predictor, split_masks
 from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.runs.restore import Restored
 
@@ -39,7 +39,8 @@ def choose_of(
     if has_threshold:
         found = sweep(folds, empty)
         best = found.best(usual)
-        _write(found, folder, best=best, usual=usual, note=about.note)
+        split = out_of_fold.splits_of(folds)
+        _write(found, folder, split, best=best, usual=usual, note=about.note)
     without, *_ = _dice(folds, [Rules()])
     tried = list(post_processing.slice_candidates())
     dice = _dice([_at_threshold(fold, best) for fold in folds], tried)
@@ -84,7 +85,13 @@ def _tallies(restored: Restored, source: Source) -> np.ndarray:
 
 
 def _write(
-    found: Sweep, folder: pathlib.Path, *, best: float, usual: float, note: str
+    found: Sweep,
+    folder: pathlib.Path,
+    split: str,
+    *,
+    best: float,
+    usual: float,
+    note: str,
 ) -> None:
     rows = [{**row, "note": note} for row in threshold_sweep.rows(found)]
     files.write_csv(folder / "thresholds.csv", rows)
@@ -93,7 +100,7 @@ def _write(
         folder / "thresholds.png",
         best=best,
         usual=usual,
-        title="Threshold, on the validation split",
+        title=f"Threshold, on {split}",
         note=note,
     )
 

@@ -14,7 +14,7 @@ from brainseg_jax.inference.scoring import Scored
 from brainseg_jax.metrics import calibration, pixel_calibration
 from brainseg_jax.metrics.decisions import Decided
 from brainseg_jax.reports.parts import calibration_figure
-from brainseg_jax.runs import cards, mending, split_scores
+from brainseg_jax.runs import cards, mending, out_of_fold, split_scores
 from brainseg_jax.runs.out_of_fold import Fold
 from brainseg_jax.tasks.parts.task import Task
 
@@ -42,7 +42,7 @@ def choose_of(
             f"at temperature {temperature:.2f}": calibration.reliability(mended),
         },
         folder / "calibration.png",
-        title="Calibration, on the validation split",
+        title=f"Calibration, on {out_of_fold.splits_of(folds)}",
         note=first.record.about.note,
     )
     return Rules(), {
