@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import types
 
 import pytest
 
@@ -9,6 +10,7 @@ from brainseg_jax.modes import train
 from brainseg_jax.runs import checkpoints, records, resume, run_folder
 from datasets import prepare
 from datasets.synthetic import phantom
+from tests import tiny_config
 from tests.test_records import make_about
 
 
@@ -35,6 +37,24 @@ def test_weights_that_have_seen_the_test_patients_are_refused(
     config.data.test = "fold_0"
     with pytest.raises(ValueError, match="was trained on .* name folds"):
         train.train(config, str(tmp_path))
+
+
+def test_so_are_they_where_the_test_split_is_of_official_folds():
+    config = tiny_config.get_config()
+    config.init_from = "other"
+    config.data.train, config.data.validation = "official_0", ""
+    config.data.test = "official_1"
+    info = types.SimpleNamespace(leaky={})
+    run = types.SimpleNamespace(
+        config=config,
+        training=types.SimpleNamespace(info=info),
+        validation=None,
+        tested=frozenset(["p1", "p2"]),
+    )
+    about = make_about(trained_patients=("p2", "p3"))
+    origin = records.Record(about, records.Progress(), 0)
+    with pytest.raises(ValueError, match=r"other was trained on 1 patients .*\(p2"):
+        resume.check_earlier_patients(run, origin)
 
 
 @pytest.mark.parametrize(

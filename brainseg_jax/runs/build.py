@@ -32,6 +32,7 @@ class Run:
     devices: parallel.Devices
     training: sources.Source
     validation: sources.Source | None  # None: no epoch is chosen
+    tested: frozenset[str]  # patients of the test split
     order: Order
     parts: Parts
     frozen: frozenset[freezing.Path]
@@ -119,6 +120,7 @@ def make_run(config: ConfigDict, folder: pathlib.Path) -> Run:
         devices=devices,
         training=training,
         validation=validation,
+        tested=frozenset(opened["test"].patients if "test" in opened else ()),
         order=order,
         parts=parts,
         frozen=frozen,

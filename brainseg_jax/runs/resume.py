@@ -97,21 +97,17 @@ def check_earlier_patients(run: Run, origin: Record) -> None:
     Raises:
         ValueError: naming some of those patients.
     """
-    options, folds = run.config.data, run.training.info.folds
-    wanted = f"{options.validation}+{options.test}".split("+")
-    scored = {name for name, fold in folds.items() if f"fold_{fold}" in wanted}
+    scored = run.tested
     if run.validation is not None:
         scored |= {*run.validation.patients}
-    leaky = options.train in run.training.info.leaky
+    leaky = run.config.data.train in run.training.info.leaky
     if (known := leakage.known(scored, origin.about.trained_patients)) and not leaky:
         raise ValueError(
             f"config.init_from={run.config.init_from} was trained on {len(known)} "
             f"patients of the validation or test split ({', '.join(known[:3])}...); "
             "name folds that it has not seen."
         )
-    test = options.test.split("+")
-    tested = {name for name, fold in folds.items() if f"fold_{fold}" in test}
-    if chosen := leakage.known(tested, origin.choice.patients):
+    if chosen := leakage.known(run.tested, origin.choice.patients):
         logging.warning(
             "config.init_from=%s chose its epoch by %d patients of the test split "
             "(%s...); its report will say so.",
