@@ -4,15 +4,15 @@ import gc
 import importlib
 import os
 import pathlib
-import tempfile
+
+from tests import compiling
 
 # On a busy machine eight devices of two cores may wait long for each other; XLA would end
-# the process after 40 seconds. The last two compile a small net in a fourth of the time,
-# and the tests compile more than they compute.
+# the process after 40 seconds. The tests compile more than they compute.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     " --xla_cpu_collective_call_terminate_timeout_seconds=600"
-    " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    f" {compiling.FASTER}"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -40,10 +40,9 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
-CACHE = pathlib.Path(tempfile.gettempdir()) / "brainseg_jax_test_cache"
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_compilation_cache_dir", str(compiling.CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", compiling.AT_LEAST)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 # Small nets compile up to five times faster so, and run as fast.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -2,7 +2,6 @@
 
 import fnmatch
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 import main
 from brainseg_jax.benchmarks import epoch
 from configs import base
+from tests import compiling
 from tests.whole_runs import fingerprint, scores_of
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -23,9 +23,7 @@ TINY = ROOT / "tests" / "tiny_config.py"
 
 
 def start(*arguments, **options):
-    # One device, as most have it; eight fake ones compile more slowly.
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    environment |= options.get("environment", {})
+    environment = compiling.environment() | options.get("environment", {})
     return subprocess.Popen(
         [sys.executable, *options.get("python", ()), str(ROOT / "main.py"), *arguments],
         stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from configs import base
+from tests import compiling
 from tests.test_main import ROOT
 
 PAGE = (ROOT / "docs" / "own_data.md").read_text()
@@ -38,7 +39,7 @@ def commands():
 
 def run(command, folder):
     """In a folder with the project's parts in it, on one device."""
-    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    environment = compiling.environment()
     environment["PATH"] = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         command,
