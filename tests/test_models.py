@@ -118,50 +118,43 @@ of_few = pytest.mark.parametrize(
 )
 
 
-class Initial(dict):
-    """Initial values of each model, made once and only of those that are asked for."""
+class Once(dict):
+    """What is made of each model, once and only of those that are asked for by name."""
+
+    def __init__(self, make):
+        self.make = make
 
     def __missing__(self, name):
-        image = jnp.zeros(CONTRACTS[name].shape)
-        self[name] = initialise(make_model(name), image)
+        self[name] = self.make(name)
         return self[name]
 
 
 @pytest.fixture(scope="module")
 def variables():
-    return Initial()
-
-
-class Applied(dict):
-    """Each model compiled to be evaluated: (variables, image) -> logits, its statistics."""
-
-    def __missing__(self, name):
-        apply = functools.partial(make_model(name).apply, mutable="batch_stats")
-        self[name] = jax.jit(apply)
-        return self[name]
+    """Initial values."""
+    return Once(lambda name: initialise(make_model(name), noise(CONTRACTS[name].shape)))
 
 
 @pytest.fixture(scope="module")
 def applied():
-    return Applied()
-
-
-class Trained(dict):
-    """Logits and updated statistics of each model, seeing its contract's image once."""
-
-    def __init__(self, variables):
-        self.variables = variables
-
-    def __missing__(self, name):
-        shape = CONTRACTS[name].shape
-        arguments = self.variables[name], noise(shape), keys(shape[0])
-        self[name] = jax.jit(train, static_argnums=0)(make_model(name), *arguments)
-        return self[name]
+    """Compiled to be evaluated: (variables, image) -> logits, its statistics."""
+    return Once(
+        lambda name: jax.jit(
+            functools.partial(make_model(name).apply, mutable="batch_stats")
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def trained(variables):
-    return Trained(variables)
+    """Logits and updated statistics, of the contract's image."""
+
+    def see(name):
+        shape = CONTRACTS[name].shape
+        arguments = variables[name], noise(shape), keys(shape[0])
+        return jax.jit(train, static_argnums=0)(make_model(name), *arguments)
+
+    return Once(see)
 
 
 def train(model, variables, image, keys):
